@@ -1,0 +1,54 @@
+"""uncollapse: forecast posterior collapse of variational autoencoders from data, before any training.
+
+A mode of the data with strength ζ² lives iff it stands above the water level τ = βη².
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from uncollapse.decompose import spectrum
+from uncollapse.errors import (
+    DataError,
+    ObjectiveError,
+    OutputError,
+    SourceError,
+    UncollapseError,
+    UncollapseWarning,
+)
+from uncollapse.forecast import Forecast, Keep, Weights, forecast
+from uncollapse.loss import LossConvention
+from uncollapse.moments import Moments, moments
+from uncollapse.objective import Objective
+from uncollapse.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from uncollapse.estimators import LinearVAE
+
+__all__ = [
+    "DataError",
+    "Forecast",
+    "Keep",
+    "LinearVAE",
+    "LossConvention",
+    "Moments",
+    "Objective",
+    "ObjectiveError",
+    "OutputError",
+    "SourceError",
+    "Spectrum",
+    "UncollapseError",
+    "UncollapseWarning",
+    "Weights",
+    "forecast",
+    "moments",
+    "spectrum",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "LinearVAE":  # scikit-learn takes a second to import, so only who asks for it pays
+        from uncollapse.estimators import LinearVAE
+
+        return LinearVAE
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,197 @@
+"""Data → Spectrum: chooses how to find the modes, by the shape of the table."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any, get_args
+
+import numpy as np
+
+from uncollapse.data.rows import Rows, as_rows, is_dask
+from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.moments import Moments, moments
+from uncollapse.spectrum import Likelihood, Options, Spectrum
+from uncollapse.theory import modes
+from uncollapse.theory.likelihoods import bernoulli_entropy, bernoulli_scale
+from uncollapse.theory.modes import Basis
+from uncollapse.wide import wide_spectrum
+
+__all__ = ["spectrum"]
+
+MANY_FEATURES = 20_000
+"""From here on a d × d matrix (3.2 GB) is not formed unless the number of rows makes an n × n one small."""
+
+SHORT_ROWS = 4_000
+"""Up to so many rows, and fewer than half as many as features, the n × n matrix gives every mode in seconds."""
+
+DEFAULT_MODES = 100
+"""Modes found when a table is too wide for all of them and nobody said how many."""
+
+ENERGY_ROUNDING = 16
+"""Residual energies within this many tolerances of the total are rounding: y is a linear function of x."""
+
+
+def spectrum(
+    data: Any,
+    target: Any = None,
+    *,
+    paired: bool = False,
+    n_modes: int | None = None,
+    bias: bool = True,
+    ddof: int = 0,
+    scale: float = 1.0,
+    likelihood: Likelihood = "gaussian",
+    drop_nonfinite: bool = False,
+) -> Spectrum:
+    """Mode strengths of a data set.
+
+    Parameters
+    ----------
+    data : Moments, array, memory map, sparse matrix, Dask array, iterable of blocks, DataLoader or Rows
+        Anything that `moments` takes, or its result.
+    target : same kinds, optional
+        What the decoder predicts; the data themselves when left out.
+    paired : bool
+        `data` is an iterable of pairs ``(x, y)``.
+    n_modes : int, optional
+        Find only that many leading modes, by a block Krylov method that forms no d × d matrix and reads the data
+        several times. All modes by default, or 100 from 20,000 features on.
+    bias : bool
+        False for a model without biases: strengths of uncentred second moments.
+    ddof : int
+        Divide by ``n - ddof``; 0 is the average a loss takes, 1 is what `sklearn.decomposition.PCA` takes.
+    scale : float
+        Multiply the data (and target) by this first, as a loader that divides by 255 does.
+    likelihood : {"gaussian", "bernoulli"}
+        Of the decoder. For "bernoulli" (values in [0, 1], cross-entropy) the strengths are in units of β and only the
+        first threshold is exact (theory.md section 5).
+    drop_nonfinite : bool
+        Leave out rows with NaN or infinite values instead of refusing them.
+
+    Raises
+    ------
+    DataError
+        See `moments`; and values outside [0, 1] for "bernoulli".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((1000, 3)) * [3.0, 1.0, 0.1]
+    >>> s = spectrum(x, bias=False)
+    >>> s.rank, bool(abs(s.strengths.sum() - s.total_energy) < 1e-12)
+    (3, True)
+    """
+    _check_options(n_modes, scale, likelihood, bias, ddof)
+    options = Options(bias, ddof, scale, likelihood, drop_nonfinite)
+    if isinstance(data, Moments):
+        return _warned(_from_moments(data, options), n_modes)
+    if is_dask(data) and n_modes is None:
+        return _warned(_from_moments(moments(data, target, drop_nonfinite=drop_nonfinite), options))
+    rows = as_rows(data, paired=paired)
+    if target is None and not rows.paired and _is_wide(rows, n_modes):
+        return _warned(wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes)))
+    if rows.n_columns is not None and rows.n_columns >= MANY_FEATURES:
+        raise DataError(
+            f"{rows.name}: {rows.n_columns} input features with a target need a matrix of that size squared; reduce "
+            f"the input first (below {MANY_FEATURES} features)"
+        )
+    return _warned(_from_moments(moments(rows, target, drop_nonfinite=drop_nonfinite), options), n_modes)
+
+
+def _is_wide(rows: Rows, n_modes: int | None) -> bool:
+    d = rows.n_columns
+    if d is None:  # only reading tells, and an iterator is read once
+        return False
+    return d >= MANY_FEATURES or _is_short(rows, n_modes) or (n_modes is not None and rows.repeatable)
+
+
+def _is_short(rows: Rows, n_modes: int | None) -> bool:
+    n, d = rows.n_rows, rows.n_columns
+    return n_modes is None and n is not None and d is not None and 2 * n < d and n <= SHORT_ROWS
+
+
+def _from_moments(joint: Moments, options: Options) -> Spectrum:
+    split, d = joint.n_inputs, len(joint.mean)
+    inputs, targets = slice(0, split), slice(split if joint.has_target else 0, d)
+    joint = joint.scaled(options.scale)
+    collapsed_loss = math.nan
+    if options.likelihood == "bernoulli":
+        collapsed_loss = bernoulli_entropy(joint.mean[targets])
+        weights = np.ones(d)
+        second = np.diagonal(joint.second_moment(centred=False))
+        weights[targets] = bernoulli_scale(joint.mean[targets], second[targets])
+        joint = joint.scaled(weights)
+    matrix = joint.second_moment(centred=options.bias, ddof=options.ddof)
+    tolerance = 4 * joint.precision * np.sqrt(d)
+    energy = float(np.trace(matrix[targets, targets]))
+    find: Callable[[int], Basis]
+    if joint.has_target:
+        a, yx = matrix[inputs, inputs], matrix[targets, inputs]
+        strengths = modes.regression_strengths(a, yx, tolerance)
+        residual = energy - float(strengths.sum())
+        residual = residual if residual > ENERGY_ROUNDING * tolerance * energy else 0.0
+        find = partial(modes.regression_basis, a, yx, tolerance)
+    else:
+        strengths, residual = modes.autoencoder_strengths(matrix, tolerance), 0.0
+        find = partial(modes.autoencoder_basis, matrix)
+    return Spectrum(
+        strengths=strengths,
+        total_energy=energy,
+        residual_energy=residual,
+        n_samples=joint.n_samples,
+        n_features=split,
+        n_targets=targets.stop - targets.start,
+        centred=options.bias,
+        likelihood=options.likelihood,
+        n_constant=int((np.diagonal(joint.scatter)[targets] == 0).sum()),
+        complete=True,
+        strength_errors=np.full(len(strengths), tolerance * strengths[0] if len(strengths) else 0.0),
+        target_is_input=not joint.has_target,
+        collapsed_loss=collapsed_loss,
+        mean_input=joint.mean[inputs],
+        mean_target=joint.mean[targets],
+        find_basis=partial(find, len(strengths)),
+    )
+
+
+def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
+    if n_modes is not None and n_modes < result.rank:
+        result = result.leading(n_modes)
+    s = result
+    if s.n_constant and s.total_energy > 0:
+        _warn(
+            f"{s.n_constant} of {s.n_targets} target columns are constant: they hold no mode, but they count as "
+            f"dimensions and pull a learned decoder variance down; drop them unless your model decodes them"
+        )
+    if s.total_energy == 0 or s.rank == 0:
+        _warn("no mode has any strength: the target is constant, or unrelated to the input; every latent collapses")
+    elif not s.target_is_input and s.n_samples <= s.n_features + 1:
+        _warn(
+            f"{s.n_samples} rows against {s.n_features} input features: a linear map fits any target exactly, so these "
+            f"strengths are upper limits; use more rows or fewer features"
+        )
+    elif s.target_is_input and s.n_samples <= s.n_features:
+        _warn(
+            f"{s.n_samples} rows against {s.n_features} features: at most {s.n_samples - s.centred} modes can be "
+            f"seen, and their strengths are pushed up by sampling noise; look at the de-biased ones"
+        )
+    return s
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UncollapseWarning, stacklevel=4)
+
+
+def _check_options(n_modes: int | None, scale: float, likelihood: str, bias: bool, ddof: int) -> None:
+    if n_modes is not None and n_modes < 1:
+        raise DataError(f"n_modes must be 1 or more, got {n_modes}")
+    if not (np.isfinite(scale) and scale != 0):
+        raise DataError(f"scale must be a finite number other than 0, got {scale}")
+    if likelihood not in get_args(Likelihood):
+        raise DataError(f"likelihood must be one of {', '.join(get_args(Likelihood))}, got {likelihood!r}")
+    if ddof and not bias:
+        raise DataError("ddof corrects for a fitted mean, and without biases none is fitted; leave it at 0")

@@ -1,0 +1,489 @@
+"""Spectrum × Objective → Forecast: which latents live at the global optimum, and what would change it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from uncollapse.decompose import spectrum as spectrum_of
+from uncollapse.errors import ObjectiveError, UncollapseWarning
+from uncollapse.objective import Objective
+from uncollapse.spectrum import Spectrum
+from uncollapse.theory import optimum
+from uncollapse.theory.optimum import ModeOptimum, Totals
+
+__all__ = ["Forecast", "Keep", "Status", "Weights", "forecast"]
+
+Status = Literal["alive", "partial", "complete", "ill-posed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """The global optimum of an objective on a data set.
+
+    Attributes
+    ----------
+    spectrum : Spectrum
+    objective : Objective
+    n_latents : int
+        Latents of the model; the number of modes when the objective leaves it open.
+    rho : ndarray of shape (m,) or None
+        Fixed encoder widths σ/η_enc paired with the modes, the smallest with the strongest; None when learned.
+    width_kl : float
+        Nats that fixed widths cost, all latents together; 0 when learned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> f = forecast(x, beta=1.0)
+    >>> f.n_alive, f.status, f.critical_beta
+    (1, 'partial', 4.5)
+    """
+
+    spectrum: Spectrum
+    objective: Objective
+    n_latents: int
+    rho: np.ndarray | None
+    width_kl: float
+
+    @property
+    def n_usable(self) -> int:
+        """Modes that have a latent."""
+        return min(self.n_latents, self.spectrum.rank)
+
+    @cached_property
+    def at_beta(self) -> Totals:
+        """Totals at the objective's own β, each an array of one."""
+        return self.curves(np.array([self.objective.beta]))
+
+    @property
+    def n_alive(self) -> int:
+        """Latents that live at the optimum."""
+        return int(self.at_beta.n_alive[0])
+
+    @property
+    def decoder_variance(self) -> float:
+        """η², given or at its optimum; 0 when the loss drives it there."""
+        return float(self.at_beta.decoder_variance[0])
+
+    @property
+    def water_level(self) -> float:
+        """τ = βη²."""
+        return float(self.at_beta.water_level[0])
+
+    @property
+    def rate(self) -> float:
+        """KL of the posterior from the prior, all latents, nats per sample."""
+        return float(self.at_beta.rate[0])
+
+    @property
+    def distortion(self) -> float:
+        """E‖y − ŷ‖², over data and latent noise."""
+        return float(self.at_beta.distortion[0])
+
+    @property
+    def loss(self) -> float:
+        """Minimum of the objective, nats per sample, without the decoder's normalising constant.
+
+        NaN for a likelihood other than Gaussian while latents live: no closed form is known there.
+        """
+        if self.exact:
+            return float(self.at_beta.loss[0])
+        return math.nan if self.n_alive else self.spectrum.collapsed_loss
+
+    @property
+    def elbo(self) -> float:
+        """β-weighted evidence lower bound, nats per sample, with all constants: −loss − (d2/2) log 2πη²."""
+        return float(self.at_beta.elbo[0]) if self.exact else -self.loss
+
+    @property
+    def exact(self) -> bool:
+        """Whether the count of living latents is exact for a linear model (else only the first threshold is)."""
+        return self.spectrum.likelihood == "gaussian"
+
+    @cached_property
+    def critical_betas(self) -> np.ndarray:
+        """β at which each mode dies, shape (m,), descending."""
+        s = self.spectrum
+        return optimum.critical_betas(s.strengths, s.total_energy, s.n_targets, self._given_variance, self.rho)
+
+    @property
+    def critical_beta(self) -> float:
+        """β from which on every latent is collapsed."""
+        return float(self.critical_betas[0]) if self.spectrum.rank else 0.0
+
+    @cached_property
+    def modes(self) -> ModeOptimum:
+        """What each mode does at the optimum."""
+        return optimum.at_modes(
+            self.water_level,
+            self.spectrum.strengths,
+            rho=self.rho,
+            n_usable=self.n_usable,
+            n_alive=self.n_alive,
+            prior_std=math.sqrt(self.objective.prior_variance),
+        )
+
+    @property
+    def status(self) -> Status:
+        """`alive`: every latent that can live does; `partial`; `complete` collapse; `ill-posed`: no minimum."""
+        if self.ill_posed:
+            return "ill-posed"
+        if self.n_alive == 0:
+            return "complete"
+        return "alive" if self.n_alive == self.n_usable else "partial"
+
+    @cached_property
+    def ill_posed(self) -> str:
+        """Why the objective has no unique minimum, or an empty string.
+
+        Source: Wang & Ziyin 2022, App. D, cases 1 and 2 with the residual energy counted (theory.md, errata 3).
+        """
+        s, beta, p = self.spectrum, self.objective.beta, self.n_usable
+        if self._given_variance is not None:
+            return ""
+        if s.total_energy == 0:
+            return "the target is constant, so a learned decoder variance goes to 0 and the loss to −∞"
+        if self.rho is not None:
+            return ""
+        if self.decoder_variance == 0:
+            return (
+                f"{p} latents explain the target entirely and β = {beta:g} is below {s.n_targets / p:.4g}, so the "
+                f"learned decoder variance goes to 0 and the loss to −∞: the decoder becomes deterministic"
+            )
+        if p and math.isclose(beta * p, s.n_targets) and self._explained_by(p):
+            top = float(s.strengths[p - 1]) / beta
+            return f"every decoder variance up to {top:.4g} gives the same loss: β times the latents equals the outputs"
+        return ""
+
+    def curves(self, betas: np.ndarray) -> Totals:
+        """Number alive, rate, distortion and loss at many values of β at once.
+
+        Parameters
+        ----------
+        betas : array_like of shape (n,)
+            Positive.
+
+        Returns
+        -------
+        Totals
+        """
+        betas = np.asarray(betas, dtype=float)
+        if betas.ndim != 1 or not (betas > 0).all():
+            raise ObjectiveError("betas must be a one-dimensional array of positive numbers")
+        s = self.spectrum
+        return optimum.totals(
+            betas,
+            s.strengths,
+            s.total_energy,
+            s.n_targets,
+            decoder_variance=self._given_variance,
+            rho=self.rho,
+            n_usable=self.n_usable,
+            width_kl=self.width_kl,
+        )
+
+    def keep(self, n_alive: int) -> Keep:
+        """What keeps `n_alive` latents alive: the largest β, decoder variance and KL weight, each by itself.
+
+        Raises
+        ------
+        ObjectiveError
+            When no setting can: fewer modes, or fewer latents, than asked for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from uncollapse import forecast
+        >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+        >>> forecast(x, beta=10.0).keep(2).beta
+        0.5
+        """
+        if n_alive < 1 or n_alive > self.n_usable:
+            raise ObjectiveError(
+                f"cannot keep {n_alive} latents alive: the data have {self.spectrum.rank} modes and the model "
+                f"{self.n_latents} latents; ask for 1 to {self.n_usable}"
+            )
+        beta = float(self.critical_betas[n_alive - 1])
+        variance, loss = self._given_variance, self.objective.loss
+        level = None if variance is None else beta * variance
+        return Keep(
+            n_alive=n_alive,
+            beta=beta,
+            decoder_variance=None if level is None else level / self.objective.beta,
+            water_level=level,
+            kl_weight=None if loss is None or level is None else loss.kl_weight_for(level),
+        )
+
+    @property
+    def n_worth_having(self) -> int:
+        """Latents worth having at this β: modes that would live if latents were unlimited, and exceed the noise."""
+        return int(((self.critical_betas > self.objective.beta) & self.spectrum.above_noise).sum())
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The optimal parameters themselves: U, W, Σ, biases and decoder variance."""
+        return _weights(self)
+
+    @property
+    def _given_variance(self) -> float | None:
+        variance = self.objective.decoder_variance
+        return None if variance == "learned" else float(variance)
+
+    def _explained_by(self, n_modes: int) -> bool:
+        left = self.spectrum.total_energy - float(self.spectrum.strengths[:n_modes].sum())
+        return left <= optimum.RESIDUAL_ROUNDING * self.spectrum.total_energy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, JSON-ready; numbers that are not finite become None."""
+        s, o = self.spectrum, self.objective
+        facts = {
+            "n_samples": s.n_samples,
+            "n_features": s.n_features,
+            "n_targets": s.n_targets,
+            "total_energy": s.total_energy,
+            "residual_energy": s.residual_energy,
+            "likelihood": s.likelihood,
+            "exact": self.exact,
+            "objective": {
+                "beta": o.beta,
+                "decoder_variance": self.decoder_variance,
+                "decoder_variance_learned": o.decoder_variance == "learned",
+                "prior_variance": o.prior_variance,
+                "encoder_variance": list(o.encoder_variance) if self._widths_differ else o.encoder_variance,
+                "n_latents": self.n_latents,
+                "bias": o.bias,
+                "loss": o.loss.to_dict() if o.loss else None,
+            },
+            "water_level": self.water_level,
+            "status": self.status,
+            "ill_posed": self.ill_posed or None,
+            "n_alive": self.n_alive,
+            "n_worth_having": self.n_worth_having,
+            "critical_beta": self.critical_beta,
+            "rate": self.rate,
+            "distortion": self.distortion,
+            "loss": self.loss,
+            "elbo": self.elbo,
+            "noise_edge": s.noise.edge,
+            "n_above_noise": int(s.above_noise.sum()),
+            "modes_complete": s.complete,
+            "modes": self._mode_rows(),
+        }
+        return _finite(facts)
+
+    @property
+    def _widths_differ(self) -> bool:
+        return isinstance(self.objective.encoder_variance, tuple)
+
+    def _mode_rows(self) -> list[dict[str, Any]]:
+        s, m = self.spectrum, self.modes
+        columns = {
+            "strength": s.strengths,
+            "debiased_strength": s.debiased_strengths,
+            "strength_error": s.strength_errors,
+            "critical_beta": self.critical_betas,
+            "alive": m.alive,
+            "kl": m.kl,
+            "distortion": m.distortion,
+            "encoder_std": m.encoder_std,
+            "decoder_gain": m.decoder_gain,
+            "encoder_gain": m.encoder_gain,
+            "above_noise": s.above_noise,
+        }
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [{"index": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(values, start=1)]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Limits that keep `n_alive` latents alive. Each holds with all else unchanged, and must be stayed *below*.
+
+    Attributes
+    ----------
+    n_alive : int
+    beta : float
+    decoder_variance : float or None
+        None when it is learned.
+    water_level : float or None
+        None when the decoder variance is learned.
+    kl_weight : float or None
+        In the user's own loss; None when the objective was not given as one.
+    """
+
+    n_alive: int
+    beta: float
+    decoder_variance: float | None
+    water_level: float | None
+    kl_weight: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Parameters of the linear VAE at its global optimum; latent j lives in column j.
+
+    Attributes
+    ----------
+    decoder : ndarray of shape (d2, d1)
+        U, columns F λ; zero for a collapsed latent.
+    encoder : ndarray of shape (d0, d1)
+        W, columns E θ, so that the posterior mean is Wᵀx + b_e.
+    encoder_std : ndarray of shape (d1,)
+        σ of q(z|x).
+    encoder_bias : ndarray of shape (d1,)
+        −WᵀE[x] (Wang & Ziyin 2022, Proposition 4).
+    decoder_bias : ndarray of shape (d2,)
+        E[y].
+    decoder_variance : float
+    """
+
+    decoder: np.ndarray
+    encoder: np.ndarray
+    encoder_std: np.ndarray
+    encoder_bias: np.ndarray
+    decoder_bias: np.ndarray
+    decoder_variance: float
+
+
+def forecast(
+    data: Any,
+    target: Any = None,
+    *,
+    objective: Objective | None = None,
+    scale: float = 1.0,
+    n_modes: int | None = None,
+    drop_nonfinite: bool = False,
+    **settings: Any,
+) -> Forecast:
+    """Which latents of a VAE will live on these data, before any training.
+
+    Parameters
+    ----------
+    data : Spectrum, Moments, array, or anything else that `spectrum` takes
+    target : same kinds, optional
+        What the decoder predicts; the data themselves when left out.
+    objective : Objective, optional
+        See `Objective` and `Objective.from_loss`. Or give its fields directly:
+    **settings
+        Fields of `Objective`: ``beta=4.0, decoder_variance="learned", n_latents=16``, ….
+    scale, n_modes, drop_nonfinite
+        As in `spectrum`.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    DataError, ObjectiveError
+        One line that says what was given and what to do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.random.default_rng(0).standard_normal((500, 3)) * [3.0, 1.0, 0.1]
+    >>> f = forecast(x, beta=0.5, n_latents=3)
+    >>> f.n_alive, f.n_worth_having
+    (2, 2)
+    """
+    objective = _objective(objective, settings)
+    if isinstance(data, Spectrum):
+        _check_match(data, objective)
+        found = data
+    else:
+        found = spectrum_of(
+            data,
+            target,
+            n_modes=n_modes,
+            bias=objective.bias,
+            scale=scale,
+            likelihood=objective.likelihood,
+            drop_nonfinite=drop_nonfinite,
+        )
+    n_latents = _resolved_latents(found, objective)
+    if objective.encoder_variance == "learned":
+        return Forecast(found, objective, n_latents, None, 0.0)
+    widths = np.sort(np.broadcast_to(objective.encoder_variance, n_latents).astype(float))
+    rho = np.sqrt(widths / objective.prior_variance)
+    paired = np.pad(rho, (0, max(found.rank - n_latents, 0)), mode="edge")[: found.rank]
+    return Forecast(found, objective, n_latents, paired, float(optimum.fixed_width_kl(rho).sum()))
+
+
+def _objective(objective: Objective | None, settings: dict[str, Any]) -> Objective:
+    if objective is not None and settings:
+        raise ObjectiveError(f"give an objective or its fields, not both (got also {', '.join(settings)})")
+    try:
+        return objective or Objective(**settings)
+    except TypeError as error:
+        raise ObjectiveError(f"not a field of an objective: {str(error).split('argument ')[-1]}") from None
+
+
+def _check_match(found: Spectrum, objective: Objective) -> None:
+    if found.centred != objective.bias:
+        raise ObjectiveError(
+            f"the spectrum was taken with bias={found.centred} and the objective has bias={objective.bias}; "
+            f"take it with spectrum(..., bias={objective.bias})"
+        )
+    if found.likelihood != objective.likelihood:
+        raise ObjectiveError(
+            f"the spectrum is for a {found.likelihood} decoder and the objective for a {objective.likelihood} one; "
+            f'take it with spectrum(..., likelihood="{objective.likelihood}")'
+        )
+
+
+def _resolved_latents(found: Spectrum, objective: Objective) -> int:
+    wanted, rank = objective.n_latents, found.rank
+    if not found.complete and (wanted is None or wanted > rank):
+        warnings.warn(
+            f"only the {rank} strongest modes were found, so {rank} latents are assumed; ask for more with n_modes "
+            f"(--modes) if they all live",
+            UncollapseWarning,
+            stacklevel=3,
+        )
+        return rank
+    if wanted is not None and wanted > rank:
+        warnings.warn(
+            f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss",
+            UncollapseWarning,
+            stacklevel=3,
+        )
+    return wanted or max(rank, 1)
+
+
+def _weights(f: Forecast) -> Weights:
+    s, o = f.spectrum, f.objective
+    if not f.exact:
+        raise ObjectiveError(f"no closed-form weights are known for a {s.likelihood} decoder; ask for a Gaussian one")
+    if f.ill_posed:
+        raise ObjectiveError(f"no optimal weights exist: {f.ill_posed}")
+    n, d1 = f.n_usable, f.n_latents
+    # with fixed widths latent j keeps its own σ, and the narrowest takes the strongest mode (theory.md, errata 2)
+    std = np.full(d1, math.sqrt(o.prior_variance))
+    latent = np.arange(d1)
+    if o.encoder_variance != "learned":
+        std = np.sqrt(np.broadcast_to(o.encoder_variance, d1).astype(float))
+        latent = np.argsort(std, kind="stable")
+    latent = latent[:n]
+    std[latent] = f.modes.encoder_std[:n]
+    decoder, encoder = np.zeros((s.n_targets, d1)), np.zeros((s.n_features, d1))
+    decoder[:, latent] = s.basis.decoder[:, :n] * f.modes.decoder_gain[:n]
+    encoder[:, latent] = s.basis.encoder[:, :n] * f.modes.encoder_gain[:n]
+    encoder_bias = -(s.mean_input @ encoder) if o.bias else np.zeros(d1)
+    decoder_bias = s.mean_target if o.bias else np.zeros(s.n_targets)
+    return Weights(decoder, encoder, std, encoder_bias, decoder_bias, f.decoder_variance)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,120 @@
+"""A loss as people write it → its water level, and back into the words it was written in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
+
+from uncollapse.errors import ObjectiveError
+
+__all__ = ["LossConvention", "Reconstruction", "Reduction"]
+
+Reconstruction = Literal["mse", "bce"]
+Reduction = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class LossConvention:
+    """How a VAE's loss is written in code.
+
+    Attributes
+    ----------
+    recon : {"mse", "bce"}
+        Squared error, or binary cross-entropy.
+    reduction : {"sum", "mean"}
+        Of the reconstruction over the features of a sample; "mean" is the default of `torch.nn.functional.mse_loss`.
+    half : bool
+        Whether the squared error carries a factor ½.
+    kl_weight : float
+        What multiplies the KL term.
+    kl_reduction : {"sum", "mean"}
+        Of the KL over latents.
+    kl_half : bool
+        Whether the KL carries its ½, as in −½ Σ(1 + log σ² − μ² − σ²).
+    batch, kl_batch : {"sum", "mean"}
+        Of the two terms over the batch; only a difference between them matters.
+    batch_size : int, optional
+        Needed when they differ.
+    n_features : int, optional
+        Numbers that the reconstruction's "mean" runs over; needed with ``reduction="mean"``.
+    n_latents : int, optional
+        Needed with ``kl_reduction="mean"``.
+
+    Examples
+    --------
+    >>> mean_loss = LossConvention(reduction="mean", n_features=784)
+    >>> mean_loss.water_level
+    392.0
+    >>> mean_loss.advice(1.0)
+    'set kl_weight to 0.00255'
+    """
+
+    recon: Reconstruction = "mse"
+    reduction: Reduction = "sum"
+    half: bool = False
+    kl_weight: float = 1.0
+    kl_reduction: Reduction = "sum"
+    kl_half: bool = True
+    batch: Reduction = "mean"
+    kl_batch: Reduction = "mean"
+    batch_size: int | None = None
+    n_features: int | None = None
+    n_latents: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ObjectiveError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
+        if not (math.isfinite(self.kl_weight) and self.kl_weight > 0):
+            raise ObjectiveError(f"kl_weight must be a positive number, got {self.kl_weight}")
+        for name, needed, why in (
+            ("n_features", self.reduction == "mean", 'reduction="mean"'),
+            ("n_latents", self.kl_reduction == "mean", 'kl_reduction="mean"'),
+            ("batch_size", self.batch != self.kl_batch, "batch and kl_batch that differ"),
+        ):
+            value = getattr(self, name)
+            if needed and value is None:
+                raise ObjectiveError(f"{why} needs {name} to find the water level")
+            if value is not None and value < 1:
+                raise ObjectiveError(f"{name} must be 1 or more, got {value}")
+        if self.recon == "bce" and self.half:
+            raise ObjectiveError("half belongs to the squared error; cross-entropy has no such factor")
+
+    @property
+    def water_level(self) -> float:
+        """τ = b/(2a) of the per-sample loss a‖y − ŷ‖² + b KL; for cross-entropy, β = b/a.
+
+        Source: theory.md section 8.
+        """
+        return self._level_per_weight() * self.kl_weight
+
+    def kl_weight_for(self, water_level: float) -> float:
+        """The weight that puts the water at `water_level`, all else as written."""
+        return water_level / self._level_per_weight()
+
+    def advice(self, water_level: float) -> str:
+        """What to change, in the words of this loss."""
+        return f"set kl_weight to {self.kl_weight_for(water_level):.3g}"
+
+    def with_kl_weight(self, kl_weight: float) -> LossConvention:
+        """The same loss with another weight."""
+        return replace(self, kl_weight=kl_weight)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def _level_per_weight(self) -> float:
+        batch = float(self.batch_size or 1)
+        a = (0.5 if self.half else 1.0) / (self.n_features or 1 if self.reduction == "mean" else 1)
+        b = (1.0 if self.kl_half else 2.0) / (self.n_latents or 1 if self.kl_reduction == "mean" else 1)
+        a *= batch if self.batch == "sum" and self.kl_batch == "mean" else 1.0
+        b *= batch if self.kl_batch == "sum" and self.batch == "mean" else 1.0
+        return b / a if self.recon == "bce" else b / (2 * a)
+
+
+_CHOICES = {
+    "recon": get_args(Reconstruction),
+    **dict.fromkeys(("reduction", "kl_reduction", "batch", "kl_batch"), get_args(Reduction)),
+}

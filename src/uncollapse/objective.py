@@ -1,0 +1,138 @@
+"""The objective of a VAE: β, variances, number of latents; given as such or as a loss in code."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal
+
+from uncollapse.errors import ObjectiveError
+from uncollapse.loss import LossConvention
+from uncollapse.spectrum import Likelihood
+
+__all__ = ["Learned", "Objective"]
+
+Learned = Literal["learned"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: E‖y − ŷ‖²/(2η²) + β KL(q(z|x) ‖ N(0, η_enc² I)), in nats per sample.
+
+    Attributes
+    ----------
+    beta : float
+        Weight of the KL term, positive.
+    decoder_variance : float or "learned"
+        η² of the decoder N(ŷ, η² I).
+    prior_variance : float
+        η_enc². It moves no threshold.
+    encoder_variance : "learned", float, or tuple of floats
+        σ² of q(z|x), learned per latent, fixed at one value, or fixed at one value per latent.
+    n_latents : int, optional
+        As many as the data have modes when left out.
+    bias : bool
+        Whether encoder and decoder have biases; without them the uncentred second moments count.
+    likelihood : {"gaussian", "bernoulli"}
+        Of the decoder.
+    loss : LossConvention, optional
+        How the user writes it, so that advice comes in the same words; see `from_loss`.
+
+    Examples
+    --------
+    >>> Objective(beta=4.0, decoder_variance=0.5).water_level
+    2.0
+    """
+
+    beta: float = 1.0
+    decoder_variance: float | Learned = 1.0
+    prior_variance: float = 1.0
+    encoder_variance: float | tuple[float, ...] | Learned = "learned"
+    n_latents: int | None = None
+    bias: bool = True
+    likelihood: Likelihood = "gaussian"
+    loss: LossConvention | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive("beta", self.beta)
+        _check_positive("prior_variance", self.prior_variance)
+        if self.decoder_variance != "learned":
+            _check_positive("decoder_variance", self.decoder_variance, 'or "learned"')
+        if isinstance(self.encoder_variance, list | tuple):
+            object.__setattr__(self, "encoder_variance", tuple(self.encoder_variance))
+            self._check_widths(tuple(self.encoder_variance))
+        elif self.encoder_variance != "learned":
+            _check_positive("encoder_variance", self.encoder_variance, 'or "learned"')
+        if self.n_latents is not None and (not isinstance(self.n_latents, Integral) or self.n_latents < 1):
+            raise ObjectiveError(f"n_latents must be a whole number from 1 on, got {self.n_latents}")
+        if self.likelihood == "bernoulli" and (self.decoder_variance, self.encoder_variance) != (1.0, "learned"):
+            raise ObjectiveError("a Bernoulli decoder has no variance of its own; leave decoder and encoder variance alone")
+
+    def _check_widths(self, variances: tuple[float, ...]) -> None:
+        for variance in variances:
+            _check_positive("encoder_variance", variance)
+        if self.n_latents is None:
+            object.__setattr__(self, "n_latents", len(variances))
+        elif self.n_latents != len(variances):
+            raise ObjectiveError(f"encoder_variance has {len(variances)} values for {self.n_latents} latents")
+
+    @classmethod
+    def from_loss(
+        cls,
+        recon: Any = "mse",
+        *,
+        kl_weight: float = 1.0,
+        prior_variance: float = 1.0,
+        encoder_variance: float | tuple[float, ...] | Learned = "learned",
+        n_latents: int | None = None,
+        bias: bool = True,
+        **written: Any,
+    ) -> Objective:
+        """The objective behind a loss as it stands in code.
+
+        Parameters
+        ----------
+        recon : {"mse", "bce"}
+        kl_weight : float
+        prior_variance, encoder_variance, n_latents, bias
+            As in `Objective`.
+        **written
+            The rest of `LossConvention`: ``reduction``, ``half``, ``kl_reduction``, ``kl_half``, ``batch``,
+            ``kl_batch``, ``batch_size``, ``n_features``.
+
+        Returns
+        -------
+        Objective
+            At unit decoder variance, which fixes the scale of the loss; β is then the water level.
+
+        Examples
+        --------
+        >>> Objective.from_loss("mse", reduction="mean", kl_weight=0.00025, n_features=3 * 64 * 64).water_level
+        1.536
+        """
+        try:
+            loss = LossConvention(recon, kl_weight=kl_weight, n_latents=n_latents, **written)
+        except TypeError as error:
+            raise ObjectiveError(f"not a setting of a loss: {str(error).split('argument ')[-1]}") from None
+        return cls(
+            beta=loss.water_level,
+            prior_variance=prior_variance,
+            encoder_variance=encoder_variance,
+            n_latents=n_latents,
+            bias=bias,
+            likelihood="bernoulli" if recon == "bce" else "gaussian",
+            loss=loss,
+        )
+
+    @property
+    def water_level(self) -> float:
+        """τ = βη²: modes of the data stronger than this live. For a Bernoulli decoder, β itself."""
+        if self.decoder_variance == "learned":
+            raise ObjectiveError("with a learned decoder variance the water level depends on the data; see forecast()")
+        return self.beta * self.decoder_variance
+
+
+def _check_positive(name: str, value: object, alternative: str = "") -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+        raise ObjectiveError(f"{name} must be a positive number {alternative}".rstrip() + f", got {value!r}")

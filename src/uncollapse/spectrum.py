@@ -1,0 +1,157 @@
+"""The spectrum of a data set: its modes, how strong each is, and which of them stand above the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from uncollapse.theory.modes import Basis
+from uncollapse.theory.noise import marchenko_pastur_median, noise_edge, true_signal
+
+__all__ = ["Likelihood", "Noise", "Options", "Spectrum"]
+
+Likelihood = Literal["gaussian", "bernoulli"]
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Mode strengths of a data set: all that the linear theory needs to know about it.
+
+    Attributes
+    ----------
+    strengths : ndarray of shape (m,)
+        ζ_i², descending, zeros left out, in squared units of the target (for a likelihood other than Gaussian, in
+        units of β).
+    total_energy : float
+        T = E‖y‖² about the mean (about 0 when not `centred`).
+    residual_energy : float
+        What no linear function of x explains; 0 when the target is x itself.
+    n_samples, n_features, n_targets : int
+    centred : bool
+        False for a model without biases, whose strengths are those of uncentred second moments.
+    likelihood : {"gaussian", "bernoulli"}
+    n_constant : int
+        Columns of the target that never change.
+    complete : bool
+        Whether `strengths` holds every mode; False when only the leading ones were computed.
+    target_is_input : bool
+    collapsed_loss : float
+        Nats per sample of a decoder that ignores z; NaN for a Gaussian one, where it is T/(2η²).
+    strength_errors : ndarray of shape (m,)
+        Bound on the numerical error of each strength (rounding, or the residual of an iterative method).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import spectrum
+    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> spectrum(x).strengths
+    array([4.5, 0.5])
+    """
+
+    strengths: np.ndarray
+    total_energy: float
+    residual_energy: float
+    n_samples: int
+    n_features: int
+    n_targets: int
+    centred: bool
+    likelihood: Likelihood
+    n_constant: int
+    complete: bool
+    strength_errors: np.ndarray
+    target_is_input: bool
+    collapsed_loss: float
+    mean_input: np.ndarray = field(repr=False)
+    mean_target: np.ndarray = field(repr=False)
+    find_basis: Callable[[], Basis] = field(repr=False)
+
+    @property
+    def rank(self) -> int:
+        """Number of modes with strength above rounding (of those computed, when not `complete`)."""
+        return len(self.strengths)
+
+    @cached_property
+    def basis(self) -> Basis:
+        """Directions of the modes, found when first asked for."""
+        return self.find_basis()
+
+    @cached_property
+    def noise(self) -> Noise:
+        """Noise level of the sample, estimated from what is left when modes are taken out.
+
+        x alone: the median strength over that of pure noise (Gavish & Donoho, IEEE Trans. Inf. Theory 60 (2014), eq.
+        5); the mean of the rest when only leading modes are known. With a target: the residual energy, over the
+        degrees of freedom that the regression leaves.
+        """
+        n, m = self.n_samples, self.rank
+        if not self.target_is_input:
+            left = max(n - self.n_features - self.centred, 1)
+            variance = self.residual_energy * n / left / max(self.n_targets - self.n_constant, 1)
+            return Noise(variance, variance * self.n_features / n, variance * self.n_targets / n)
+        if m == 0:
+            return Noise(0.0, 0.0, 0.0)
+        free = self.n_features - self.n_constant
+        if not self.complete:
+            variance = max(self.total_energy - self.strengths.sum(), 0.0) / max(free - m, 1)
+            return Noise(variance, variance, variance * free / n)
+        dimensions = m if m < min(free, n - self.centred) else free  # fewer modes than room: a true subspace
+        bulk = marchenko_pastur_median(dimensions / n)
+        variance = float(np.median(self.strengths)) / bulk
+        return Noise(variance, variance, variance * dimensions / n)
+
+    @cached_property
+    def above_noise(self) -> np.ndarray:
+        """Which modes stand above what sampling noise alone could reach; bool, shape (m,)."""
+        return self.strengths > self.noise.edge
+
+    @cached_property
+    def debiased_strengths(self) -> np.ndarray:
+        """Strengths with the upward push of sampling noise taken out; those under the edge get the noise level."""
+        signal = true_signal(self.strengths, self.noise.a, self.noise.b)
+        floor = self.noise.variance if self.target_is_input else 0.0
+        return signal + floor
+
+    def leading(self, n_modes: int) -> Spectrum:
+        """The same spectrum with only the strongest `n_modes` listed."""
+        basis = self.find_basis
+        return replace(
+            self,
+            strengths=self.strengths[:n_modes],
+            strength_errors=self.strength_errors[:n_modes],
+            complete=self.complete and n_modes >= self.rank,
+            find_basis=lambda: Basis(basis().decoder[:, :n_modes], basis().encoder[:, :n_modes]),
+        )
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Sampling noise: its variance per feature, and the largest strength that it alone can reach.
+
+    ``a`` and ``b`` are the variance times each dimension of the noise matrix over n (see theory.noise).
+    """
+
+    variance: float
+    a: float
+    b: float
+
+    @property
+    def edge(self) -> float:
+        """Strengths at or below this are indistinguishable from noise."""
+        return noise_edge(self.a, self.b)
+
+
+
+
+@dataclass(frozen=True)
+class Options:
+    """How data become a spectrum; see `uncollapse.spectrum`."""
+
+    bias: bool = True
+    ddof: int = 0
+    scale: float = 1.0
+    likelihood: Likelihood = "gaussian"
+    drop_nonfinite: bool = False

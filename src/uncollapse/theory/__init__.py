@@ -1,0 +1,1 @@
+"""The mathematics: pure functions of arrays, each with the equation it implements."""

@@ -1,0 +1,266 @@
+"""Closed-form global optimum of the linear latent variable model, for one β or for many at once.
+
+Everything is a function of the strengths ζ_i² (descending), the total energy T, and the relative encoder widths
+ρ_i = σ_i/η_enc (``None`` when the encoder variance is learned). Water level: τ = β s, with s = η_dec² the decoder
+variance, given or learned. The modes alive are always the first p, so sums over them are prefix sums.
+
+| | mode i is alive iff | KL_i (nats) | distortion D_i | λ_i² (decoder) | θ_i² (encoder) |
+|---|---|---|---|---|---|
+| σ_i learned | ζ_i² > τ | ½ log(ζ_i²/τ) | τ | (ζ_i² − τ)/η_enc² | η_enc²(ζ_i² − τ)/ζ_i² |
+| σ_i fixed | ζ_i > √τ ρ_i | ½ ρ_i(ζ_i − √τ ρ_i)/√τ + k_i | √τ ρ_i ζ_i | √τ(ζ_i − √τ ρ_i)/(ρ_i η_enc²) | ρ_i η_enc²(ζ_i − √τ ρ_i)/√τ |
+
+with k_i = ½(ρ_i² − 1 − log ρ_i²), which a latent of fixed width costs whether it lives or not. A dead mode leaves
+D_i = ζ_i². The loss is Σ D/(2s) + β Σ KL.
+
+Sources: Wang & Ziyin 2022, Theorem 2, Proposition 2, Corollary 2 and Appendix D; theory.md section 1, with errata 2
+(the largest ζ goes with the smallest σ) and 3 (T counts the residual energy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["ModeOptimum", "Totals", "at_modes", "critical_betas", "decoder_variances", "fixed_width_kl", "totals"]
+
+
+@dataclass(frozen=True, eq=False)
+class ModeOptimum:
+    """What each mode does at one optimum; every array has shape (m,).
+
+    Attributes
+    ----------
+    alive : bool
+    kl : nats per sample, averaged over the data
+    distortion : energy of the mode that the reconstruction misses
+    encoder_std : σ_i; NaN for a mode that no latent carries
+    decoder_gain, encoder_gain : λ_i and θ_i, singular values of U and of V = Φ^{1/2}PᵀW
+    """
+
+    alive: np.ndarray
+    kl: np.ndarray
+    distortion: np.ndarray
+    encoder_std: np.ndarray
+    decoder_gain: np.ndarray
+    encoder_gain: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """Sums over modes at each of several values of β; every array has the shape of ``betas``.
+
+    Attributes
+    ----------
+    n_alive : int
+    decoder_variance : s, given or optimal; 0 where the loss has no lower bound
+    water_level : τ = β s
+    rate : Σ KL, nats per sample
+    distortion : E‖y − ŷ‖² over latent noise and data
+    loss : nats per sample, without the decoder's normalising constant
+    elbo : nats per sample with it: −loss − (d2/2) log(2π s), the β-weighted evidence lower bound
+    """
+
+    n_alive: np.ndarray
+    decoder_variance: np.ndarray
+    water_level: np.ndarray
+    rate: np.ndarray
+    distortion: np.ndarray
+    loss: np.ndarray
+    elbo: np.ndarray
+
+
+def critical_betas(
+    strengths: np.ndarray,
+    total_energy: float,
+    n_targets: int,
+    decoder_variance: float | None,
+    rho: np.ndarray | None,
+) -> np.ndarray:
+    """β at which each mode dies: mode i is alive iff β is below it (and a latent is left for it).
+
+    Parameters
+    ----------
+    strengths : ndarray of shape (m,)
+        ζ², descending.
+    total_energy : float
+    n_targets : int
+        d2.
+    decoder_variance : float or None
+        None when it is learned.
+    rho : ndarray of shape (m,) or None
+        Relative widths of the latents paired with the modes, ascending; None when learned.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        Descending. Decoder variance fixed: ζ²/(s ρ²). Learned: d2 ζ_p²/(T_p + p ζ_p²), or with fixed widths
+        d2/(r_p (T_p r_p + Σ_{i≤p} ζ_i ρ_i)), r = ρ/ζ, where T_p = T − Σ_{i≤p} ζ_i².
+
+    Notes
+    -----
+    Wang & Ziyin 2022, Theorem 2 and Theorem 4 (eq. 58, T in place of Σ ζ²). The last form: the loss in u = 1/√s is
+    T u²/2 − ½ Σ(ζ_i u − √β ρ_i)₊² − d2 log u, whose derivative rises with u; mode p is alive iff that derivative is
+    still negative where the mode enters, at u = √β r_p.
+
+    Examples
+    --------
+    >>> critical_betas(np.array([4.0, 1.0]), 5.0, 2, 0.5, None)
+    array([8., 2.])
+    """
+    if decoder_variance is not None:
+        return strengths / decoder_variance / (1.0 if rho is None else rho**2)
+    left = _energy_left(strengths, total_energy)[1:]
+    if rho is None:
+        return n_targets * strengths / (left + np.arange(1, len(strengths) + 1) * strengths)
+    ratio = rho / np.sqrt(strengths)
+    return n_targets / (ratio * (left * ratio + np.cumsum(np.sqrt(strengths) * rho)))
+
+
+def decoder_variances(
+    betas: np.ndarray, n_alive: np.ndarray, strengths: np.ndarray, total_energy: float, n_targets: int, rho: np.ndarray | None
+) -> np.ndarray:
+    """Optimal decoder variance with the first p = `n_alive` modes alive; 0 where it wants to vanish (ill-posed).
+
+    Widths learned: s = T_p/(d2 − β p). Fixed: with u = 1/√s, T_p u² + u √β Σ_{i≤p} ζ_i ρ_i = d2.
+
+    Notes
+    -----
+    Wang & Ziyin 2022, Theorem 4, with the residual energy counted in T (errata 3). For fixed widths, see
+    `critical_betas`.
+
+    Examples
+    --------
+    >>> decoder_variances(np.array([1.0]), np.array([1]), np.array([4.0, 1.0]), 5.0, 2, None)
+    array([1.])
+    """
+    left = _energy_left(strengths, total_energy)[n_alive]
+    if rho is None:
+        room = n_targets - betas * n_alive
+        return np.divide(left, room, out=np.zeros_like(left), where=(left > 0) & (room > 0))
+    linear = np.sqrt(betas) * np.concatenate([[0.0], np.cumsum(np.sqrt(strengths) * rho)])[n_alive]
+    # the root u of left u² + linear u = d2, in the form that stays finite as left → 0
+    root = np.divide(2 * n_targets, linear + np.sqrt(linear**2 + 4 * left * n_targets))
+    return 1 / root**2
+
+
+def totals(
+    betas: np.ndarray,
+    strengths: np.ndarray,
+    total_energy: float,
+    n_targets: int,
+    *,
+    decoder_variance: float | None,
+    rho: np.ndarray | None,
+    n_usable: int,
+    width_kl: float = 0.0,
+) -> Totals:
+    """Optimum at every β: number alive, rate, distortion, loss. Cost O(m + n log m) for n values of β.
+
+    Parameters
+    ----------
+    betas : ndarray of shape (n,)
+    strengths, total_energy, n_targets, decoder_variance, rho
+        As in `critical_betas`.
+    n_usable : int
+        Modes that have a latent: min(number of latents, m).
+    width_kl : float
+        KL of the fixed widths of all latents (see `fixed_width_kl`).
+
+    Notes
+    -----
+    Wang & Ziyin 2022, Corollary 2 (eq. 43) with T for Σ ζ²; theory.md section 1 (reverse water-filling).
+
+    Examples
+    --------
+    >>> both = totals(np.array([0.5, 2.0]), np.array([4.0, 1.0]), 5.0, 2, decoder_variance=1.0, rho=None, n_usable=2)
+    >>> both.n_alive, both.distortion
+    (array([2, 1]), array([1., 3.]))
+    """
+    critical = critical_betas(strengths, total_energy, n_targets, decoder_variance, rho)[:n_usable]
+    p = n_usable - np.searchsorted(critical[::-1], betas, side="right")
+    if decoder_variance is None:
+        s = decoder_variances(betas, p, strengths, total_energy, n_targets, rho)
+    else:
+        s = np.full(len(betas), decoder_variance)
+    tau = betas * s
+    left = _energy_left(strengths, total_energy)[p]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if rho is None:
+            rate = 0.5 * (_prefix(np.log(strengths))[p] - np.where(p > 0, p * np.log(tau), 0.0))
+            distortion = left + p * tau
+        else:
+            products, squares = _prefix(np.sqrt(strengths) * rho)[p], _prefix(rho**2)[p]
+            rate = 0.5 * (products / np.sqrt(tau) - squares) + width_kl
+            distortion = left + np.sqrt(tau) * products
+        loss = np.where(s > 0, distortion / (2 * s) + betas * rate, -np.inf)
+        elbo = np.where(s > 0, -loss - n_targets / 2 * np.log(2 * np.pi * s), np.inf)
+    return Totals(p, s, tau, rate, distortion, loss, elbo)
+
+
+def at_modes(
+    tau: float, strengths: np.ndarray, *, rho: np.ndarray | None, n_usable: int, n_alive: int, prior_std: float
+) -> ModeOptimum:
+    """What each mode does at water level `tau`, when the first `n_alive` live and `n_usable` have a latent.
+
+    Notes
+    -----
+    Wang & Ziyin 2022, eqs. 8 and 17–19; theory.md section 1.
+
+    Examples
+    --------
+    >>> at_modes(1.0, np.array([4.0, 0.5]), rho=None, n_usable=2, n_alive=1, prior_std=1.0).encoder_std
+    array([0.5, 1. ])
+    """
+    index = np.arange(len(strengths))
+    alive, zeta = index < n_alive, np.sqrt(strengths)
+    carried = index < n_usable
+    with np.errstate(divide="ignore"):
+        if rho is None:
+            height = np.maximum(strengths - tau, 0.0)
+            kl, reached = 0.5 * np.log(strengths / tau), np.full(len(strengths), tau)
+            std, decoder2, encoder2 = np.sqrt(tau) / zeta, height, height / strengths
+            idle_kl, idle_std = np.zeros(len(strengths)), 1.0
+        else:
+            height, root = np.maximum(zeta - np.sqrt(tau) * rho, 0.0), np.sqrt(tau)
+            idle_kl, idle_std = fixed_width_kl(rho), rho
+            kl, reached = 0.5 * rho * height / root + idle_kl, root * rho * zeta
+            std, decoder2, encoder2 = rho, root * height / rho, rho * height / root
+    return ModeOptimum(
+        alive=alive,
+        kl=np.where(alive, kl, np.where(carried, idle_kl, 0.0)),
+        distortion=np.where(alive, reached, strengths),
+        encoder_std=np.where(carried, np.where(alive, std, idle_std) * prior_std, np.nan),
+        decoder_gain=np.where(alive, np.sqrt(decoder2), 0.0) / prior_std,
+        encoder_gain=np.where(alive, np.sqrt(encoder2), 0.0) * prior_std,
+    )
+
+
+def fixed_width_kl(rho: np.ndarray) -> np.ndarray:
+    """½(ρ² − 1 − log ρ²): nats that a latent of fixed relative width ρ costs even when its mean is constant.
+
+    Source: Wang & Ziyin 2022, eq. 5 (the term called ℓ_var).
+
+    Examples
+    --------
+    >>> fixed_width_kl(np.array([1.0]))
+    array([0.])
+    """
+    return 0.5 * (rho**2 - 1 - 2 * np.log(rho))
+
+
+def _prefix(values: np.ndarray) -> np.ndarray:
+    """Sums of the first 0, 1, …, m values, shape (m + 1,)."""
+    return np.concatenate([[0.0], np.cumsum(values)])
+
+
+def _energy_left(strengths: np.ndarray, total_energy: float) -> np.ndarray:
+    """T_p = T − Σ_{i≤p} ζ_i² for p = 0…m, summed from the small end so that nothing cancels."""
+    beyond = total_energy - float(strengths.sum())
+    beyond = beyond if beyond > RESIDUAL_ROUNDING * total_energy else 0.0
+    return beyond + np.concatenate([np.cumsum(strengths[::-1])[::-1], [0.0]])
+
+
+RESIDUAL_ROUNDING = 1e-9
+"""Energy outside the modes below this fraction of the total is rounding (sums of eigenvalues against a trace agree to
+about 1e-12 in float64, 1e-9 when float32 data were multiplied in float32)."""
