@@ -114,17 +114,16 @@ def _is_short(rows: Rows, n_modes: int | None) -> bool:
     return n_modes is None and n is not None and d is not None and 2 * n < d and n <= SHORT_ROWS
 
 
-def _from_moments(joint: Moments, options: Options) -> Spectrum:
-    split, d = joint.n_inputs, len(joint.mean)
-    inputs, targets = slice(0, split), slice(split if joint.has_target else 0, d)
-    joint = joint.scaled(options.scale)
-    collapsed_loss = math.nan
+def _from_moments(raw: Moments, options: Options) -> Spectrum:
+    split, d = raw.n_inputs, len(raw.mean)
+    inputs, targets = slice(0, split), slice(split if raw.has_target else 0, d)
+    factors, collapsed_loss = np.full(d, options.scale), math.nan
     if options.likelihood == "bernoulli":
-        collapsed_loss = bernoulli_entropy(joint.mean[targets])
-        weights = np.ones(d)
-        second = np.diagonal(joint.second_moment(centred=False))
-        weights[targets] = bernoulli_scale(joint.mean[targets], second[targets])
-        joint = joint.scaled(weights)
+        scaled = raw.scaled(options.scale)
+        second = np.diagonal(scaled.second_moment(centred=False))
+        collapsed_loss = bernoulli_entropy(scaled.mean[targets])
+        factors[targets] *= bernoulli_scale(scaled.mean[targets], second[targets])
+    joint = raw.scaled(factors)
     matrix = joint.second_moment(centred=options.bias, ddof=options.ddof)
     tolerance = 4 * joint.precision * np.sqrt(d)
     energy = float(np.trace(matrix[targets, targets]))
@@ -147,11 +146,13 @@ def _from_moments(joint: Moments, options: Options) -> Spectrum:
         n_targets=targets.stop - targets.start,
         centred=options.bias,
         likelihood=options.likelihood,
-        n_constant=int((np.diagonal(joint.scatter)[targets] == 0).sum()),
+        n_constant=int((np.diagonal(raw.scatter)[targets] == 0).sum()),
         complete=True,
         strength_errors=np.full(len(strengths), tolerance * strengths[0] if len(strengths) else 0.0),
         target_is_input=not joint.has_target,
         collapsed_loss=collapsed_loss,
+        input_scale=factors[inputs],
+        target_scale=factors[targets],
         mean_input=joint.mean[inputs],
         mean_target=joint.mean[targets],
         find_basis=partial(find, len(strengths)),

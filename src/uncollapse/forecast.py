@@ -115,6 +115,11 @@ class Forecast:
         return optimum.critical_betas(s.strengths, s.total_energy, s.n_targets, self._given_variance, self.rho)
 
     @property
+    def levels(self) -> np.ndarray:
+        """Water level at which each mode dies, shape (m,): ζ², over ρ² when the encoder widths are fixed."""
+        return self.spectrum.strengths if self.rho is None else self.spectrum.strengths / self.rho**2
+
+    @property
     def critical_beta(self) -> float:
         """β from which on every latent is collapsed."""
         return float(self.critical_betas[0]) if self.spectrum.rank else 0.0

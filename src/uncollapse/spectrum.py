@@ -42,6 +42,10 @@ class Spectrum:
         Nats per sample of a decoder that ignores z; NaN for a Gaussian one, where it is T/(2η²).
     strength_errors : ndarray of shape (m,)
         Bound on the numerical error of each strength (rounding, or the residual of an iterative method).
+    input_scale, target_scale : ndarrays of shape (n_features,), (n_targets,)
+        What each column was multiplied by before its moments were used.
+    mean_input, mean_target : ndarrays of shape (n_features,), (n_targets,)
+        Means after that.
 
     Examples
     --------
@@ -65,6 +69,8 @@ class Spectrum:
     strength_errors: np.ndarray
     target_is_input: bool
     collapsed_loss: float
+    input_scale: np.ndarray = field(repr=False)
+    target_scale: np.ndarray = field(repr=False)
     mean_input: np.ndarray = field(repr=False)
     mean_target: np.ndarray = field(repr=False)
     find_basis: Callable[[], Basis] = field(repr=False)

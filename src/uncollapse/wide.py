@@ -64,6 +64,8 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
         strength_errors=errors,
         target_is_input=True,
         collapsed_loss=bernoulli_entropy(table.mean * options.scale) if options.likelihood == "bernoulli" else math.nan,
+        input_scale=table.weights,
+        target_scale=table.weights,
         mean_input=table.mean * table.weights,
         mean_target=table.mean * table.weights,
         find_basis=lambda: Basis(directions, directions / np.sqrt(strengths)),

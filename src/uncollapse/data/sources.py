@@ -1,0 +1,78 @@
+"""A name or a path → rows: embedded data sets by name, files by what their name ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from uncollapse.data.arrays import read_idx, read_npy, read_npz
+from uncollapse.data.embedded import EMBEDDED, read_embedded
+from uncollapse.data.rows import Rows
+from uncollapse.data.stores import read_h5ad, read_zarr
+from uncollapse.data.tables import read_csv, read_parquet
+from uncollapse.errors import SourceError
+
+__all__ = ["open_source"]
+
+
+def open_source(source: str) -> Rows:
+    """Open a named data set or a file as rows, reading nothing but its header yet.
+
+    Parameters
+    ----------
+    source : str
+        An embedded set (``digits``, ``iris``, …) or a path: .npy, .npz, .csv, .parquet, idx (also .gz), .h5ad, .zarr.
+        One array inside a .npz or .zarr is named after a double colon: ``data.npz::train``.
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    SourceError
+        Unknown name, missing or damaged file, a kind of file that is not read, or a missing extra.
+
+    Examples
+    --------
+    >>> open_source("digits").n_columns
+    64
+    """
+    if source in EMBEDDED:
+        return read_embedded(source)
+    name, _, key = source.partition("::")
+    path = Path(name).expanduser()
+    if not path.exists():
+        known = ", ".join(EMBEDDED)
+        raise SourceError(f"{name}: no such file, and no embedded data set either (those are {known})")
+    reader = _reader(path)
+    if reader in _KEYED:
+        return _KEYED[reader](path, key)
+    if key:
+        raise SourceError(f"{source}: only .npz and .zarr hold several arrays; drop '::{key}'")
+    if path.is_dir():
+        raise SourceError(f"{name}: a directory; give the file inside it")
+    return _PLAIN[reader](path)
+
+
+_PLAIN: dict[str, Callable[[Path], Rows]] = {
+    ".npy": read_npy,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+    ".h5ad": read_h5ad,
+    "idx": read_idx,
+}
+_KEYED: dict[str, Callable[[Path, str], Rows]] = {".npz": read_npz, ".zarr": read_zarr}
+
+
+def _reader(path: Path) -> str:
+    ending = path.suffix.lower()
+    if ending in _PLAIN or ending in _KEYED:
+        return ending
+    # MNIST's own names: train-images-idx3-ubyte, with or without .gz
+    if "idx" in path.name.removesuffix(".gz").rsplit(".", 1)[-1] or "-idx" in path.name:
+        return "idx"
+    raise SourceError(
+        f"{path}: unknown kind of file {ending or '(no ending)'}; known are .npy, .npz, .csv, .parquet, idx (.gz), "
+        f".h5ad and .zarr"
+    )

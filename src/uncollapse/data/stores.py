@@ -1,0 +1,75 @@
+"""Stores for arrays larger than memory: AnnData's .h5ad and .zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from uncollapse.data.rows import Block, Rows, rows_per_block
+from uncollapse.errors import SourceError
+
+__all__ = ["read_h5ad", "read_zarr"]
+
+
+def read_h5ad(path: Path) -> Rows:
+    """The matrix X of an AnnData file, read from disk block by block, dense or sparse."""
+    try:
+        import anndata
+    except ImportError:
+        raise SourceError(f"{path}: .h5ad needs anndata; pip install 'uncollapse[io]'") from None
+    try:
+        matrix = anndata.read_h5ad(path, backed="r").X
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise SourceError(f"{path}: cannot be read as .h5ad: {_first_line(error)}") from None
+    if matrix is None:
+        raise SourceError(f"{path}: its X is empty; move the layer you train on to X")
+    return _sliced(str(path), matrix)
+
+
+def read_zarr(path: Path, key: str) -> Rows:
+    """A zarr array, or one array of a zarr group: the one named, X, or the only one with rows and columns."""
+    try:
+        import zarr
+    except ImportError:
+        raise SourceError(f"{path}: .zarr needs zarr; pip install 'uncollapse[io]'") from None
+    try:
+        node: Any = zarr.open(path, mode="r")
+        arrays = {} if hasattr(node, "shape") else dict(node.arrays())
+        groups = {} if hasattr(node, "shape") else dict(node.groups())
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise SourceError(f"{path}: cannot be read as .zarr: {_first_line(error)}") from None
+    if hasattr(node, "shape"):
+        return _sliced(str(path), node)
+    tables = [name for name, array in arrays.items() if array.ndim >= 2]
+    chosen = key or ("X" if "X" in arrays or "X" in groups else tables[0] if len(tables) == 1 else "")
+    if chosen in arrays:
+        return _sliced(f"{path}::{chosen}", arrays[chosen])
+    if chosen in groups and "encoding-type" in groups[chosen].attrs:
+        import anndata
+
+        return _sliced(f"{path}::{chosen}", anndata.io.sparse_dataset(groups[chosen]))
+    what = f"no array '{chosen}'" if chosen else f"{len(tables)} arrays"
+    raise SourceError(f"{path}: holds {what}; name one of {', '.join([*arrays, *groups]) or 'none'} as {path}::NAME")
+
+
+def _sliced(name: str, matrix: Any) -> Rows:
+    if len(matrix.shape) < 2:
+        raise SourceError(f"{name}: expected rows and columns, got shape {tuple(matrix.shape)}")
+    if 0 in matrix.shape:
+        raise SourceError(f"{name}: empty, shape {tuple(matrix.shape)}")
+    n, d = matrix.shape[0], 1
+    for size in matrix.shape[1:]:
+        d *= size
+    step = rows_per_block(d)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, n, step):
+            block = matrix[start : min(start + step, n)]
+            yield block.reshape(len(block), -1) if getattr(block, "ndim", 2) > 2 else block
+
+    return Rows(name, d, n, blocks)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

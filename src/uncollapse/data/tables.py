@@ -1,0 +1,120 @@
+"""Tables with named columns: CSV and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uncollapse.data.rows import Rows, rows_per_block
+from uncollapse.errors import SourceError
+
+__all__ = ["read_csv", "read_parquet"]
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+"""What an empty cell may say; read as NaN, so that rows with gaps are reported or left out like any other."""
+
+
+def read_csv(path: Path) -> Rows:
+    """A comma-, semicolon- or tab-separated table of numbers, with or without a header line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as CSV text: {error}") from None
+    if not first.strip():
+        raise SourceError(f"{path}: empty")
+    separator = max(",;\t", key=first.count)
+    cells = next(csv.reader([first], delimiter=separator))
+    has_header = not all(map(_is_number, cells))
+    names = cells if has_header else [f"number {index}" for index in range(len(cells))]
+    step = rows_per_block(len(cells))
+
+    def blocks() -> Iterator[np.ndarray]:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = itertools.islice(file, int(has_header), None)
+            n_seen = 0
+            while group := [line for line in itertools.islice(lines, step) if line.strip()]:
+                yield _parsed(path, group, separator, names, n_seen)
+                n_seen += len(group)
+
+    return Rows(str(path), len(cells), None, blocks)
+
+
+def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_seen: int) -> np.ndarray:
+    try:
+        table = np.loadtxt(lines, delimiter=separator, ndmin=2, comments=None)
+        if table.shape[1] == len(names):
+            return table
+    except ValueError:
+        pass  # gaps, quotes or text: the slow way says which
+    table = np.empty((len(lines), len(names)))
+    for row, cells in enumerate(csv.reader(lines, delimiter=separator)):
+        if len(cells) != len(names):
+            raise SourceError(f"{path}: data row {n_seen + row} has {len(cells)} columns where {len(names)} are expected")
+        for column, cell in enumerate(cells):
+            if not _is_number(cell):
+                text = _text_columns(lines, separator, names)
+                raise SourceError(
+                    f"{path}: column {', '.join(text)} holds text, first {cell.strip()[:30]!r} in data row "
+                    f"{n_seen + row}; leave such columns out or encode them as numbers"
+                )
+            table[row, column] = float(cell) if cell.strip().lower() not in MISSING else np.nan
+    return table
+
+
+def _text_columns(lines: list[str], separator: str, names: list[str]) -> list[str]:
+    rows = list(csv.reader(lines, delimiter=separator))
+    return [
+        name for index, name in enumerate(names) if any(index < len(r) and not _is_number(r[index]) for r in rows)
+    ]
+
+
+def _is_number(cell: str) -> bool:
+    if cell.strip().lower() in MISSING:
+        return True
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def read_parquet(path: Path) -> Rows:
+    """A Parquet table whose columns are all numbers; nulls become NaN."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise SourceError(f"{path}: Parquet needs pyarrow; pip install 'uncollapse[io]'") from None
+    try:
+        schema = parquet.read_schema(path)
+        n_rows = parquet.read_metadata(path).num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    types = pa.types
+    text = [
+        item.name
+        for item in schema
+        if not (types.is_integer(item.type) or types.is_floating(item.type) or types.is_boolean(item.type))
+    ]
+    if text:
+        raise SourceError(f"{path}: column {', '.join(text)} holds no numbers; leave such columns out or encode them")
+    if n_rows == 0 or not len(schema):
+        raise SourceError(f"{path}: empty")
+
+    def blocks() -> Iterator[np.ndarray]:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=rows_per_block(len(schema))):
+                yield np.column_stack([_numbers(column) for column in batch.columns])
+
+    return Rows(str(path), len(schema), n_rows, blocks)
+
+
+def _numbers(column: Any) -> np.ndarray:
+    values: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return values.astype(np.float64) if values.dtype.kind in "Ob" else values

@@ -1,0 +1,1 @@
+"""Results for people: words, terminal, figures, page. No formula lives here."""

@@ -1,0 +1,97 @@
+"""The report: one HTML file that holds everything it needs and opens offline."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.resources import files
+from typing import Any
+
+from uncollapse import __version__
+from uncollapse.bootstrap import Intervals
+from uncollapse.forecast import Forecast
+from uncollapse.report import figures, words
+
+__all__ = ["page"]
+
+TABLE_ROWS = 60
+
+
+def page(forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str]) -> str:
+    """The whole report as HTML text; every text from outside is escaped.
+
+    Parameters
+    ----------
+    forecast : Forecast
+    intervals : Intervals or None
+    source : str
+        What the data were called.
+    notes : list of str
+        Warnings that came up on the way.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files(__package__).joinpath("page.html.j2").read_text("utf-8"))
+    facts = forecast.to_dict()
+    return template.render(
+        source=source,
+        verdict=words.verdict(forecast, intervals),
+        advice=words.advice(forecast),
+        caveats=words.caveats(forecast),
+        notes=notes,
+        facts=facts,
+        modes=facts["modes"][:TABLE_ROWS],
+        intervals=[] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
+        level=None if intervals is None else f"{intervals.level:.0%}",
+        settings=_settings(forecast, source),
+        data=_data(forecast),
+        plotly=get_plotlyjs(),
+        version=__version__,
+    )
+
+
+def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
+    s, o = f.spectrum, f.objective
+    shape = f"{s.n_samples:,} samples × {s.n_features:,} features"
+    rows = [("data", f"{source}: {shape}" + ("" if s.target_is_input else f" → {s.n_targets:,} targets"))]
+    rows += [("total energy", f"{s.total_energy:.6g}")]
+    rows += [] if s.target_is_input else [("residual energy", f"{s.residual_energy:.6g}")]
+    rows += [("decoder", s.likelihood), ("β", f"{o.beta:.6g}")]
+    if f.exact:
+        learned = " (learned)" if o.decoder_variance == "learned" else ""
+        rows += [("decoder variance η²", f"{f.decoder_variance:.6g}{learned}")]
+    rows += [("water level τ", f"{f.water_level:.6g}"), ("prior variance", f"{o.prior_variance:.6g}")]
+    rows += [("encoder variance", str(o.encoder_variance)), ("latents", str(o.n_latents or "one per mode"))]
+    rows += [("biases", "yes" if o.bias else "no")]
+    if o.loss:
+        rows += [("loss as written", ", ".join(f"{key} {value}" for key, value in o.loss.to_dict().items() if value is not None))]
+    if math.isfinite(f.loss):
+        rows += [("loss, nats per sample", f"{f.loss:.6g}"), ("ELBO, nats per sample", f"{f.elbo:.6g}")]
+    return rows
+
+
+def _data(f: Forecast) -> dict[str, Any]:
+    """What the page's script draws and looks up; it computes nothing itself."""
+    betas = figures.beta_grid(f)
+    totals = f.curves(betas)
+    grid = {
+        "beta": betas.tolist(),
+        "n_alive": totals.n_alive.tolist(),
+        "water_level": totals.water_level.tolist(),
+        "rate": [value if math.isfinite(value) else None for value in totals.rate.tolist()],
+        "distortion": totals.distortion.tolist(),
+    }
+    drawn = {
+        "spectrum": figures.spectrum_figure(f),
+        "alive": figures.alive_figure(f),
+        "tradeoff": figures.rate_distortion_figure(f),
+    }
+    return {
+        "grid": grid,
+        "start": betas.tolist().index(f.objective.beta),
+        "n_latents": f.n_latents,
+        "colors": [figures.ALIVE, figures.COLLAPSED],
+        "figures": {name: json.loads(figure.to_json()) for name, figure in drawn.items()},
+    }

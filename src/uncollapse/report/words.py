@@ -1,0 +1,136 @@
+"""What a forecast means, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from uncollapse.bootstrap import Intervals
+from uncollapse.forecast import Forecast, Keep
+
+__all__ = ["advice", "caveats", "verdict"]
+
+
+def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
+    """The answer in one sentence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> verdict(forecast(x))
+    '1 of the 2 modes of the data stand above the water level τ = 1, so up to 1 latent will live; the others collapse.'
+    >>> verdict(forecast(x, n_latents=2))
+    '1 of 2 latents will live; the other collapses, because its mode lies under the water level τ = 1.'
+    """
+    f = forecast
+    if f.status == "ill-posed":
+        return f"This objective is ill-posed: {f.ill_posed}."
+    if f.spectrum.rank == 0:
+        return "Complete collapse, whatever the loss: the data hold no mode for a latent to carry."
+    level = f"the water level {water(f)}"
+    if f.status == "complete":
+        strongest = f"the strongest mode ({f.levels[0]:.4g})"
+        return f"Complete collapse: every latent will die, because {strongest} does not stand above {level}."
+    spread = ""
+    if intervals is not None and intervals.n_alive[0] != intervals.n_alive[1]:
+        spread = f" ({intervals.n_alive[0]} to {intervals.n_alive[1]} on another sample)"
+    about = "" if f.exact else "about "
+    n, total = f.n_alive, f.n_latents
+    if f.objective.n_latents is None:
+        modes = f"{about.capitalize()}{n} of the {total} modes of the data stand"
+        return f"{modes} above {level}, so up to {_latents(n)} will live{spread}; the others collapse."
+    if n == total:
+        which = "The only latent" if n == 1 else f"All {n} latents"
+        return f"{which} will live{spread}: each carries a mode that stands above {level}."
+    idle = total - n
+    others = "the other collapses" if idle == 1 else f"the other {idle} collapse"
+    if n == f.n_usable:
+        why = "there is no mode left for it" if idle == 1 else "there is no mode left for them"
+    else:
+        why = f"its mode lies under {level}" if idle == 1 else f"their modes lie under {level}"
+    return f"{about.capitalize()}{n} of {total} latents will live{spread}; {others}, because {why}."
+
+
+def _latents(n: int) -> str:
+    return "1 latent" if n == 1 else f"{n} latents"
+
+
+def advice(forecast: Forecast) -> list[str]:
+    """What to change, most useful first; each a sentence."""
+    return list(_advice(forecast))
+
+
+def caveats(forecast: Forecast) -> list[str]:
+    """What the numbers do not say."""
+    notes = []
+    if not forecast.exact:
+        notes.append(
+            "For this likelihood the β of complete collapse is exact; the number alive is an estimate, and no closed "
+            "form of the loss is known while latents live."
+        )
+    notes.append(
+        "Exact for linear encoders and decoders at their global optimum. For deep networks the start of complete "
+        "collapse carries over; the number alive need not: networks pack several modes into one latent, or get stuck."
+    )
+    return notes
+
+
+def limits(keep: Keep) -> str:
+    """`Keep` in words: the user's own weight if known, else β and decoder variance."""
+    if keep.kl_weight is not None:
+        return f"kl_weight below {_floor(keep.kl_weight)}"
+    if keep.decoder_variance is None:
+        return f"β below {_floor(keep.beta)}"
+    return f"β below {_floor(keep.beta)} (or decoder variance below {_floor(keep.decoder_variance)})"
+
+
+def water(forecast: Forecast) -> str:
+    """The water level as a formula with its value."""
+    if not forecast.exact:
+        return f"β = {forecast.objective.beta:.4g}"
+    learned = forecast.objective.decoder_variance == "learned"
+    return f"τ = {forecast.water_level:.4g}" + (" (decoder variance at its optimum)" if learned else "")
+
+
+def _advice(f: Forecast) -> Iterator[str]:
+    n, usable = f.n_alive, f.n_usable
+    if usable == 0:
+        yield "Look at the data first: the target is constant, or no linear function of the input predicts it."
+        return
+    if f.status == "ill-posed":
+        yield (
+            "Fix the decoder variance at the noise you accept, use fewer latents than modes, or raise β above "
+            f"{f.spectrum.n_targets / usable:.4g}."
+        )
+        return
+    if n == 0:
+        yield f"To let a first latent live: {limits(f.keep(1))}."
+    if 0 < n < usable:
+        yield f"To keep one more alive ({n + 1}): {limits(f.keep(n + 1))}."
+    chosen = f.objective.n_latents is not None
+    if n < usable and chosen:
+        yield f"To keep all {usable} alive: {limits(f.keep(usable))}."
+    if 0 < n == usable:
+        yield f"They stay alive for any {limits(f.keep(n))}."
+    worth = f.n_worth_having
+    noisy = n - int(f.spectrum.above_noise[:n].sum())
+    edge = f"the edge of sampling noise ({f.spectrum.noise.edge:.4g})"
+    if worth > f.n_latents:
+        yield f"At this water level {worth} latents are worth having; {worth - f.n_latents} modes have none."
+    elif worth < n:
+        yield f"{_latents(worth)} {'is' if worth == 1 else 'are'} worth having: the other {noisy} modes lie under {edge}."
+    elif worth < f.n_latents and chosen:
+        yield f"At this water level {_latents(worth)} {'is' if worth == 1 else 'are'} enough; more would be collapsed."
+
+
+def _floor(value: float) -> str:
+    """Four significant digits, rounded down, because a limit must be stayed below."""
+    text = f"{value:.4g}"
+    if float(text) > value:
+        text = f"{value - 0.5 * 10.0 ** (_exponent(value) - 3):.4g}"
+    return text
+
+
+def _exponent(value: float) -> int:
+    return int(f"{value:e}".split("e")[1])
