@@ -115,6 +115,8 @@ def _is_short(rows: Rows, n_modes: int | None) -> bool:
 
 
 def _from_moments(raw: Moments, options: Options) -> Spectrum:
+    if raw.n_samples < 2:
+        raise DataError(f"only {raw.n_samples} row(s) to learn from; a spectrum needs two or more")
     split, d = raw.n_inputs, len(raw.mean)
     inputs, targets = slice(0, split), slice(split if raw.has_target else 0, d)
     factors, collapsed_loss = np.full(d, options.scale), math.nan
@@ -165,7 +167,7 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
     s = result
     if s.n_constant and s.total_energy > 0:
         _warn(
-            f"{s.n_constant} of {s.n_targets} target columns are constant: they hold no mode, but they count as "
+            f"{s.n_constant} of {s.n_targets} {'' if s.target_is_input else 'target '}columns are constant: they hold no mode, but they count as "
             f"dimensions and pull a learned decoder variance down; drop them unless your model decodes them"
         )
     if s.total_energy == 0 or s.rank == 0:

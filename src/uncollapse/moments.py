@@ -120,7 +120,7 @@ def moments(data: Any, target: Any = None, *, paired: bool = False, drop_nonfini
     Raises
     ------
     DataError
-        Not numbers, not finite, fewer than two rows, or input and target of different length.
+        Not numbers, not finite, empty, or input and target of different length.
 
     Examples
     --------
@@ -140,8 +140,6 @@ def moments(data: Any, target: Any = None, *, paired: bool = False, drop_nonfini
             UncollapseWarning,
             stacklevel=2,
         )
-    if total.n_samples < 2:
-        raise DataError(f"only {total.n_samples} row(s) to learn from; a spectrum needs two or more")
     return total
 
 
