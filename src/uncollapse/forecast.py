@@ -160,7 +160,7 @@ class Forecast:
             return ""
         if self.decoder_variance == 0:
             return (
-                f"{p} latents explain the target entirely and β = {beta:g} is below {s.n_targets / p:.4g}, so the "
+                f"{p} latent{'s explain' if p > 1 else ' explains'} the target entirely and β = {beta:g} is below {s.n_targets / p:.4g}, so the "
                 f"learned decoder variance goes to 0 and the loss to −∞: the decoder becomes deterministic"
             )
         if p and math.isclose(beta * p, s.n_targets) and self._explained_by(p):

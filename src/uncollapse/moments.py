@@ -240,9 +240,8 @@ def _shifted(parts: tuple[np.ndarray, ...], guess: np.ndarray) -> np.ndarray:
 
 
 def _fits_float32(variances: np.ndarray) -> bool:
-    sizes = np.sqrt(variances[variances > 0])
     low, high = FLOAT32_SAFE
-    return bool(np.isfinite(variances).all() and (sizes.size == 0 or (sizes.max() < high and sizes.max() > low)))
+    return bool(np.isfinite(variances).all() and low < np.sqrt(variances.max()) < high)
 
 
 def nonfinite_error(name: str, block: np.ndarray, n_seen: int, rest: Iterator[Any]) -> DataError:

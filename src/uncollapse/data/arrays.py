@@ -108,6 +108,6 @@ def _only(path: Path, names: list[str], key: str, fits: Any) -> str:
 
 def _damaged(path: Path, kind: str, error: Exception) -> SourceError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "allow_pickle" in reason or "pickle" in reason.lower():
+    if "pickle" in reason.lower() or "objects in dtype" in reason:
         reason = "it holds pickled objects, which could run code; save plain numbers instead"
     return SourceError(f"{path}: cannot be read as {kind}: {reason}")

@@ -50,7 +50,7 @@ def _facts(f: Forecast, name: str) -> str:
 
 def _table(f: Forecast, intervals: Intervals | None) -> Table:
     s, m = f.spectrum, f.modes
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     shown = _shown(s.rank, f.n_alive)
     near = None if intervals is None else intervals.critical_betas
     headings = ["mode", "strength", "critical β"]

@@ -117,7 +117,8 @@ def _advice(f: Forecast) -> Iterator[str]:
     noisy = n - int(f.spectrum.above_noise[:n].sum())
     edge = f"the edge of sampling noise ({f.spectrum.noise.edge:.4g})"
     if worth > f.n_latents:
-        yield f"At this water level {worth} latents are worth having; {worth - f.n_latents} modes have none."
+        spare = worth - f.n_latents
+        yield f"At this water level {worth} latents are worth having; {spare} mode{'s have' if spare > 1 else ' has'} none."
     elif worth < n:
         yield f"{_latents(worth)} {'is' if worth == 1 else 'are'} worth having: the other {noisy} modes lie under {edge}."
     elif worth < f.n_latents and chosen:

@@ -1,0 +1,120 @@
+"""The page in a real browser: it draws, the slider moves the count, nothing leaves the file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from uncollapse import forecast
+from uncollapse.bootstrap import bootstrap
+from uncollapse.report.figures import beta_grid
+from uncollapse.report.page import page
+
+pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
+NASTY = "<script>alert(1)</script>\"'&.npy"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        # without a system browser, Playwright starts its own, or fails and says how to install it
+        launched = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Open a page, collecting everything that it says or asks for."""
+    tabs = []
+
+    def open_page(html: str):
+        path = tmp_path / "report.html"
+        path.write_text(html, encoding="utf-8")
+        tab = browser.new_page(viewport={"width": 1000, "height": 1400}, offline=True)
+        heard: list[str] = []
+        tab.on("console", lambda message: heard.append(f"console: {message.text}"))
+        tab.on("pageerror", lambda error: heard.append(f"error: {error}"))
+        tab.on("dialog", lambda dialog: (heard.append("dialog"), dialog.dismiss()))
+        tab.on("request", lambda request: heard.append(request.url) if request.url != path.as_uri() else None)
+        tab.goto(path.as_uri())
+        tab.wait_for_function("document.querySelectorAll('.main-svg').length >= 3")
+        tab.wait_for_function("document.getElementById('alive-value').textContent !== ''")
+        tabs.append(tab)
+        return tab, heard
+
+    yield open_page
+    for tab in tabs:
+        tab.close()
+
+
+def make(rng, **settings):
+    x = rng.standard_normal((300, 12)) * np.geomspace(4, 0.1, 12)
+    f = forecast(x, **settings)
+    return f, page(f, bootstrap(x, f, n_samples=20), NASTY, ["a note with <b>tags</b>"])
+
+
+def test_the_slider_moves_the_water_and_kills_modes(rng, opened):
+    f, html = make(rng, n_latents=8, beta=0.5)
+    tab, heard = opened(html)
+    count = lambda: int(tab.text_content("#alive-value"))  # noqa: E731
+    assert count() == f.n_alive
+    last = len(beta_grid(f)) - 1
+    for position in (0, last // 2, last):
+        tab.evaluate(
+            "i => { const s = document.getElementById('beta'); s.value = i; s.dispatchEvent(new Event('input')); }", position
+        )
+        beta = beta_grid(f)[position]
+        assert count() == int(f.curves(np.array([beta])).n_alive[0])
+        level = tab.evaluate("document.getElementById('spectrum').data[1].y[0]")
+        assert level == pytest.approx(beta * f.decoder_variance)
+        colors = tab.evaluate("document.getElementById('spectrum').data[0].marker.color")
+        assert colors.count(colors[0]) in (count(), len(colors))
+    assert heard == []
+
+
+def test_text_from_outside_stays_text(rng, opened):
+    _, html = make(rng)
+    tab, heard = opened(html)
+    assert NASTY in tab.text_content("h1")
+    assert "<b>tags</b>" in tab.text_content("body")
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"beta": 100.0},
+        {"decoder_variance": "learned", "n_latents": 3},
+        {"decoder_variance": "learned", "beta": 0.5},
+        {"encoder_variance": 0.3, "n_latents": 4},
+    ],
+)
+def test_every_status_draws_without_errors(rng, opened, settings):
+    f, html = make(rng, **settings)
+    tab, heard = opened(html)
+    assert tab.text_content("#verdict").strip()
+    assert int(tab.text_content("#alive-value")) == f.n_alive
+    assert heard == []
+
+
+def test_data_without_any_mode_still_make_a_page(opened):
+    f = forecast(np.ones((5, 3)))
+    tab, heard = opened(page(f, None, "nothing", []))
+    assert "hold no mode" in tab.text_content("#verdict")
+    assert heard == []
+
+
+def test_the_page_refers_to_nothing_outside(rng):
+    _, html = make(rng)
+    own = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)  # Plotly itself mentions addresses in its text
+    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:)[^\"'\s>]+", own)
