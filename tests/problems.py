@@ -12,7 +12,9 @@ from scipy.optimize import minimize
 torch.set_num_threads(1)  # the matrices are tiny
 
 
-def rows_with_spectrum(strengths: np.ndarray, n: int, d: int, rng: np.random.Generator, mean: float = 0.0) -> np.ndarray:
+def rows_with_spectrum(
+    strengths: np.ndarray, n: int, d: int, rng: np.random.Generator, mean: float = 0.0
+) -> np.ndarray:
     """n rows in d dimensions whose covariance (divided by n) has exactly these eigenvalues."""
     k = len(strengths)
     scores = rng.standard_normal((n, k))
@@ -62,7 +64,11 @@ def full_loss(problem: Problem, parameters: torch.Tensor) -> torch.Tensor:
         variance = torch.exp(2 * log_width)
     else:
         variance = torch.as_tensor(np.broadcast_to(problem.encoder_variance, d1).astype(float).copy())
-    s = torch.exp(log_s) if problem.decoder_variance == "learned" else torch.tensor(float(problem.decoder_variance), dtype=x.dtype)
+    s = (
+        torch.exp(log_s)
+        if problem.decoder_variance == "learned"
+        else torch.tensor(float(problem.decoder_variance), dtype=x.dtype)
+    )
     mean = x @ w + encoder_bias
     reconstruction = ((mean @ u.T + decoder_bias - y) ** 2).sum(1).mean() + (u**2 * variance).sum()
     prior = problem.prior_variance
@@ -98,7 +104,9 @@ def minimum(problem: Problem, rng: np.random.Generator, n_starts: int = 3) -> fl
 
 
 @st.composite
-def problems(draw: st.DrawFn, *, target: bool | None = None, learned_decoder: bool = False, widths: str = "learned") -> Problem:
+def problems(
+    draw: st.DrawFn, *, target: bool | None = None, learned_decoder: bool = False, widths: str = "learned"
+) -> Problem:
     """Random problems over shapes, ranks, scales and objectives."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     d0, n_latents = draw(st.integers(1, 5)), draw(st.integers(1, 4))

@@ -29,9 +29,13 @@ def test_json_alone_on_standard_output_with_every_key():
         "n_samples", "n_features", "n_targets", "total_energy", "residual_energy", "objective", "water_level", "status",
         "n_alive", "critical_beta", "loss", "elbo", "modes",
     } <= set(answer)  # fmt: skip
-    assert {"beta", "decoder_variance", "decoder_variance_learned", "prior_variance", "n_latents"} <= set(answer["objective"])
+    assert {"beta", "decoder_variance", "decoder_variance_learned", "prior_variance", "n_latents"} <= set(
+        answer["objective"]
+    )
     mode = answer["modes"][0]
-    assert {"index", "strength", "critical_beta", "alive", "kl", "distortion", "encoder_std", "above_noise"} <= set(mode)
+    assert {"index", "strength", "critical_beta", "alive", "kl", "distortion", "encoder_std", "above_noise"} <= set(
+        mode
+    )
     assert (answer["n_samples"], answer["n_features"], answer["n_alive"], answer["status"]) == (1797, 64, 16, "alive")
     assert mode["index"] == 1
     assert answer["elbo"] == pytest.approx(-answer["loss"] - 32 * np.log(2 * np.pi))

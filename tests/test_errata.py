@@ -7,8 +7,8 @@ import gzip
 import numpy as np
 import pytest
 import torch
-from problems import Problem, full_loss, minimum, rows_with_spectrum
 
+from problems import Problem, full_loss, minimum, rows_with_spectrum
 from uncollapse import forecast, spectrum
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
@@ -101,8 +101,6 @@ def test_erratum_5_the_numbers_printed_for_mnist_are_squares(mnist_dir):
     content = gzip.decompress((mnist_dir / "train-images-idx3-ubyte.gz").read_bytes())
     x = np.frombuffer(content, np.uint8, offset=16).reshape(60000, 784)
     s = spectrum(x, scale=1 / 255)
-    np.testing.assert_allclose(
-        s.strengths[:5], [5.11678773, 3.74132848, 3.25265424, 2.84157334, 2.56707496], atol=5e-9
-    )
+    np.testing.assert_allclose(s.strengths[:5], [5.11678773, 3.74132848, 3.25265424, 2.84157334, 2.56707496], atol=5e-9)
     assert s.total_energy == pytest.approx(52.725, abs=5e-4)
     assert abs(np.sqrt(s.strengths[0]) - 5.12) > 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import SEED
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
+from conftest import SEED
 from uncollapse import DataError, UncollapseWarning, moments, spectrum
 from uncollapse.data import rows as rows_module
 from uncollapse.data.rows import as_rows
@@ -91,7 +91,11 @@ def test_a_window_on_a_memory_map_reads_the_right_rows(rng, tmp_path):
 def test_input_and_target_are_walked_in_step(rng):
     x, y = rng.standard_normal((100, 3)), rng.standard_normal((100, 40))
     expected = reference(x, y)
-    for pair in (moments(x, y), moments(x, sp.csr_array(y)), moments(zip(np.split(x, 5), np.split(y, 5)), paired=True)):
+    for pair in (
+        moments(x, y),
+        moments(x, sp.csr_array(y)),
+        moments(zip(np.split(x, 5), np.split(y, 5), strict=True), paired=True),
+    ):
         assert (pair.n_inputs, pair.has_target) == (3, True)
         np.testing.assert_allclose(pair.second_moment(), expected, atol=1e-12)
 

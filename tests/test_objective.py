@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import SEED
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
+from conftest import SEED
 from uncollapse import LossConvention, Objective, ObjectiveError, UncollapseWarning, forecast
 
 REDUCTIONS = st.sampled_from(["sum", "mean"])
@@ -72,7 +72,10 @@ def test_any_written_loss_is_proportional_to_its_objective(
         ({}, 0.5),  # pythae ≤ 0.1.1
         ({"reduction": "mean", "kl_weight": 0.00025, "n_features": 3 * 64 * 64}, 1.536),  # PyTorch-VAE
         ({"kl_weight": 1e-6}, 5e-7),  # latent diffusion, pixel part
-        ({"reduction": "mean", "kl_batch": "sum", "batch_size": 128, "n_features": 784}, 128 * 392.0),  # sigma-VAE's mse_vae
+        (
+            {"reduction": "mean", "kl_batch": "sum", "batch_size": 128, "n_features": 784},
+            128 * 392.0,
+        ),  # sigma-VAE's mse_vae
         ({"recon": "bce"}, 1.0),  # pytorch/examples
     ],
 )
@@ -186,7 +189,9 @@ def test_the_start_of_bernoulli_collapse_is_exact(rng):
         mean = (x - p) @ w
         z = mean[:, None] + width * nodes
         logits = z[..., None] * u + bias
-        cross = torch.nn.functional.binary_cross_entropy_with_logits(logits, x[:, None].expand_as(logits), reduction="none")
+        cross = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, x[:, None].expand_as(logits), reduction="none"
+        )
         kl = 0.5 * ((mean**2).mean() + width**2 - 1 - 2 * torch.log(width))
         return (cross.sum(-1) @ node_weights).mean() + beta * kl
 

@@ -7,11 +7,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import SEED
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
-from problems import Problem, full_loss, minimum, problems, rows_with_spectrum
 
+from conftest import SEED
+from problems import Problem, full_loss, minimum, problems, rows_with_spectrum
 from uncollapse import UncollapseWarning, forecast, spectrum
 from uncollapse.theory import optimum
 

@@ -71,7 +71,8 @@ def test_the_slider_moves_the_water_and_kills_modes(rng, opened):
     last = len(beta_grid(f)) - 1
     for position in (0, last // 2, last):
         tab.evaluate(
-            "i => { const s = document.getElementById('beta'); s.value = i; s.dispatchEvent(new Event('input')); }", position
+            "i => { const s = document.getElementById('beta'); s.value = i; s.dispatchEvent(new Event('input')); }",
+            position,
         )
         beta = beta_grid(f)[position]
         assert count() == int(f.curves(np.array([beta])).n_alive[0])

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import SEED
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
-from problems import rows_with_spectrum
 
+from conftest import SEED
+from problems import rows_with_spectrum
 from uncollapse import DataError, UncollapseWarning, decompose, forecast, spectrum
 from uncollapse.bootstrap import bootstrap
 from uncollapse.data import rows as rows_module
 from uncollapse.theory.krylov import krylov_modes
-from uncollapse.theory.noise import marchenko_pastur_median, noise_edge, true_signal
+from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 
 quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 
@@ -44,7 +44,11 @@ def test_strengths_are_the_eigenvalues_of_the_covariance(n, d, rank, size, data_
 @seed(SEED)
 @settings(max_examples=40, deadline=None, database=None)
 @given(
-    n=st.integers(10, 60), d0=st.integers(1, 6), d2=st.integers(1, 6), data_seed=st.integers(0, 2**32 - 1), bias=st.booleans()
+    n=st.integers(10, 60),
+    d0=st.integers(1, 6),
+    d2=st.integers(1, 6),
+    data_seed=st.integers(0, 2**32 - 1),
+    bias=st.booleans(),
 )
 def test_regression_strengths_are_what_least_squares_explains(n, d0, d2, data_seed, bias):
     """Σ ζ² is the energy of the fitted values, and the ζ² are its principal values."""
@@ -94,7 +98,9 @@ def test_without_biases_the_mean_is_a_mode(rng):
 @pytest.mark.parametrize("bias", [True, False])
 def test_wide_tables_agree_with_the_dense_solver(rng, monkeypatch, shape, make, bias):
     monkeypatch.setattr(rows_module, "BLOCK_ENTRIES", 1)
-    x = rng.standard_normal(shape) * np.geomspace(5, 0.1, shape[1]) * (rng.random(shape) < 0.3) + 0.5 * (rng.random(shape[1]) < 0.5)
+    x = rng.standard_normal(shape) * np.geomspace(5, 0.1, shape[1]) * (rng.random(shape) < 0.3) + 0.5 * (
+        rng.random(shape[1]) < 0.5
+    )
     data = make(x)
     centred = x - x.mean(axis=0) if bias else x
     exact = np.linalg.svd(centred, compute_uv=False) ** 2 / shape[0]
@@ -182,12 +188,27 @@ def test_regression_noise_is_told_from_signal(rng):
 
 
 @pytest.mark.parametrize("gamma", [0.05, 0.5, 0.99, 1.5, 4.0])
-def test_the_marchenko_pastur_median_and_edge_match_simulation(rng, gamma):
+def test_the_noise_edge_matches_simulation(rng, gamma):
     n = 800
     x = rng.standard_normal((n, int(gamma * n)))
     values = np.linalg.svd(x, compute_uv=False) ** 2 / n
-    assert np.median(values) == pytest.approx(marchenko_pastur_median(gamma), rel=0.05)
     assert values.max() == pytest.approx(noise_edge(1.0, gamma), rel=0.06)
+
+
+def test_a_steadily_falling_spectrum_is_not_mistaken_for_noise():
+    strengths = np.geomspace(100, 1e-3, 60)
+    variance, k = noise_variance(strengths, strengths.sum(), 60, 2000)
+    assert k >= 58
+    assert variance <= strengths[57]
+
+
+def test_leading_modes_alone_give_the_same_noise_level(rng):
+    x = rng.standard_normal((400, 100))
+    x[:, :3] *= [6, 5, 4]
+    whole = spectrum(x)
+    few = whole.leading(10)
+    assert whole.above_noise.sum() in (3, 4)
+    assert few.noise == whole.noise
 
 
 def test_de_biasing_inverts_the_spiked_model():

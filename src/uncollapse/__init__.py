@@ -14,11 +14,12 @@ from uncollapse.errors import (
     UncollapseError,
     UncollapseWarning,
 )
-from uncollapse.forecast import Forecast, Keep, Weights, forecast
+from uncollapse.forecast import Forecast, Keep, forecast
 from uncollapse.loss import LossConvention
 from uncollapse.moments import Moments, moments
 from uncollapse.objective import Objective
 from uncollapse.spectrum import Spectrum
+from uncollapse.weights import Weights
 
 if TYPE_CHECKING:
     from uncollapse.estimators import LinearVAE

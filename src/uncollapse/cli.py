@@ -46,7 +46,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
     """Forecast which latents of a VAE will live, from data, before any training."""
 
@@ -64,47 +66,74 @@ def forecast(
             show_default=False,
         ),
     ],
-    target: Annotated[str | None, typer.Option(help="What the decoder predicts, if not the data.", rich_help_panel=DATA)] = None,
-    scale: Annotated[float, typer.Option(help="Multiply the data by this, as your loader does.", rich_help_panel=DATA)] = 1.0,
+    target: Annotated[
+        str | None, typer.Option(help="What the decoder predicts, if not the data.", rich_help_panel=DATA)
+    ] = None,
+    scale: Annotated[
+        float, typer.Option(help="Multiply the data by this, as your loader does.", rich_help_panel=DATA)
+    ] = 1.0,
     drop_nonfinite: Annotated[
         bool, typer.Option("--drop-nonfinite", help="Leave out rows with NaN or infinite values.", rich_help_panel=DATA)
     ] = False,
     modes: Annotated[
         int | None, typer.Option(help="Find only so many leading modes (very wide data).", rich_help_panel=DATA)
     ] = None,
-    beta: Annotated[float | None, typer.Option(help="Weight of the KL term. [default: 1]", rich_help_panel=LOSS)] = None,
+    beta: Annotated[float | None, typer.Option(help="Weight of the KL term. (default 1)", rich_help_panel=LOSS)] = None,
     decoder_variance: Annotated[
-        str | None, typer.Option(metavar="FLOAT|learned", help="η². [default: 1]", rich_help_panel=LOSS)
+        str | None, typer.Option(metavar="FLOAT|learned", help="η². (default 1)", rich_help_panel=LOSS)
     ] = None,
     prior_variance: Annotated[float, typer.Option(help="Of each latent.", rich_help_panel=LOSS)] = 1.0,
     encoder_variance: Annotated[
         str,
-        typer.Option(metavar="learned|FLOAT", help="σ² of q(z|x); also a list, one per latent: 0.1,0.5.", rich_help_panel=LOSS),
+        typer.Option(
+            metavar="learned|FLOAT", help="σ² of q(z|x); also a list, one per latent: 0.1,0.5.", rich_help_panel=LOSS
+        ),
     ] = "learned",
     latents: Annotated[
-        int | None, typer.Option(help="Number of latents. [default: one per mode]", rich_help_panel=LOSS)
+        int | None, typer.Option(help="Number of latents. (default: one per mode)", rich_help_panel=LOSS)
     ] = None,
-    no_bias: Annotated[bool, typer.Option("--no-bias", help="Encoder and decoder have no biases.", rich_help_panel=LOSS)] = False,
-    recon: Annotated[str | None, typer.Option(metavar="mse|bce", help="Reconstruction term in code.", rich_help_panel=LOSS)] = None,
+    no_bias: Annotated[
+        bool, typer.Option("--no-bias", help="Encoder and decoder have no biases.", rich_help_panel=LOSS)
+    ] = False,
+    recon: Annotated[
+        str | None, typer.Option(metavar="mse|bce", help="Reconstruction term in code.", rich_help_panel=LOSS)
+    ] = None,
     reduction: Annotated[
-        str | None, typer.Option(metavar="sum|mean", help="Of the reconstruction, over features. [default: sum]", rich_help_panel=LOSS)
+        str | None,
+        typer.Option(
+            metavar="sum|mean", help="Of the reconstruction, over features. (default sum)", rich_help_panel=LOSS
+        ),
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="The squared error carries a factor ½.", rich_help_panel=LOSS)] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="The squared error carries a factor ½.", rich_help_panel=LOSS)
+    ] = False,
     kl_reduction: Annotated[
-        str | None, typer.Option(metavar="sum|mean", help="Of the KL, over latents. [default: sum]", rich_help_panel=LOSS)
+        str | None,
+        typer.Option(metavar="sum|mean", help="Of the KL, over latents. (default sum)", rich_help_panel=LOSS),
     ] = None,
-    kl_weight: Annotated[float | None, typer.Option(help="What multiplies the KL. [default: 1]", rich_help_panel=LOSS)] = None,
+    kl_weight: Annotated[
+        float | None, typer.Option(help="What multiplies the KL. (default 1)", rich_help_panel=LOSS)
+    ] = None,
     kl_batch_sum: Annotated[
         int | None,
-        typer.Option(metavar="BATCH", help="The KL is summed over batches of this size, the reconstruction averaged.", rich_help_panel=LOSS),
+        typer.Option(
+            metavar="BATCH",
+            help="The KL is summed over batches of this size, the reconstruction averaged.",
+            rich_help_panel=LOSS,
+        ),
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(help="Bootstrap samples for the intervals; 0 for none.", rich_help_panel=OUT)
     ] = 100,
     json_to: Annotated[
-        str | None, typer.Option("--json", metavar="FILE|-", help="Write everything as JSON; - prints it alone.", rich_help_panel=OUT)
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE|-", help="Write everything as JSON; - prints it alone.", rich_help_panel=OUT
+        ),
     ] = None,
-    html_to: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page.", rich_help_panel=OUT)] = None,
+    html_to: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page.", rich_help_panel=OUT)
+    ] = None,
 ) -> None:
     """Which latents will live on these data, at which β each dies, and what to change.
 
@@ -197,9 +226,7 @@ def _objective(
     given = {name: value for name, value in written.items() if value is not None}
     if not given:
         variance = _number(decoder_variance or "1", "--decoder-variance")
-        return Objective(
-            beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared
-        )
+        return Objective(beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared)
     if decoder_variance is not None or (beta is not None and kl_given(given)):
         raise ObjectiveError(
             "give the loss either as --beta and --decoder-variance, or as code writes it (--recon, --reduction, "

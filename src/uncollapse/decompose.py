@@ -67,7 +67,7 @@ def spectrum(
         Multiply the data (and target) by this first, as a loader that divides by 255 does.
     likelihood : {"gaussian", "bernoulli"}
         Of the decoder. For "bernoulli" (values in [0, 1], cross-entropy) the strengths are in units of β and only the
-        first threshold is exact (theory.md section 5).
+        first threshold is exact (docs/theory.md section 5).
     drop_nonfinite : bool
         Leave out rows with NaN or infinite values instead of refusing them.
 
@@ -166,9 +166,10 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
         result = result.leading(n_modes)
     s = result
     if s.n_constant and s.total_energy > 0:
+        columns = "columns" if s.target_is_input else "target columns"
         _warn(
-            f"{s.n_constant} of {s.n_targets} {'' if s.target_is_input else 'target '}columns are constant: they hold no mode, but they count as "
-            f"dimensions and pull a learned decoder variance down; drop them unless your model decodes them"
+            f"{s.n_constant} of {s.n_targets} {columns} are constant: they hold no mode, but they count as dimensions "
+            f"and pull a learned decoder variance down; drop them unless your model decodes them"
         )
     if s.total_energy == 0 or s.rank == 0:
         _warn("no mode has any strength: the target is constant, or unrelated to the input; every latent collapses")

@@ -16,8 +16,9 @@ from uncollapse.objective import Objective
 from uncollapse.spectrum import Spectrum
 from uncollapse.theory import optimum
 from uncollapse.theory.optimum import ModeOptimum, Totals
+from uncollapse.weights import Weights, optimal_weights
 
-__all__ = ["Forecast", "Keep", "Status", "Weights", "forecast"]
+__all__ = ["Forecast", "Keep", "Status", "forecast"]
 
 Status = Literal["alive", "partial", "complete", "ill-posed"]
 
@@ -149,7 +150,7 @@ class Forecast:
     def ill_posed(self) -> str:
         """Why the objective has no unique minimum, or an empty string.
 
-        Source: Wang & Ziyin 2022, App. D, cases 1 and 2 with the residual energy counted (theory.md, errata 3).
+        Source: Wang & Ziyin 2022, App. D, cases 1 and 2 with the residual energy counted (docs/errata.md, 3).
         """
         s, beta, p = self.spectrum, self.objective.beta, self.n_usable
         if self._given_variance is not None:
@@ -160,8 +161,9 @@ class Forecast:
             return ""
         if self.decoder_variance == 0:
             return (
-                f"{p} latent{'s explain' if p > 1 else ' explains'} the target entirely and β = {beta:g} is below {s.n_targets / p:.4g}, so the "
-                f"learned decoder variance goes to 0 and the loss to −∞: the decoder becomes deterministic"
+                f"{p} latent{'' if p == 1 else 's'} can explain the target entirely and β = {beta:g} is below "
+                f"{s.n_targets / p:.4g}, so the learned decoder variance goes to 0 and the loss to −∞: the decoder "
+                f"becomes deterministic"
             )
         if p and math.isclose(beta * p, s.n_targets) and self._explained_by(p):
             top = float(s.strengths[p - 1]) / beta
@@ -235,7 +237,7 @@ class Forecast:
     @cached_property
     def weights(self) -> Weights:
         """The optimal parameters themselves: U, W, Σ, biases and decoder variance."""
-        return _weights(self)
+        return optimal_weights(self)
 
     @property
     def _given_variance(self) -> float | None:
@@ -248,63 +250,9 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""
-        s, o = self.spectrum, self.objective
-        facts = {
-            "n_samples": s.n_samples,
-            "n_features": s.n_features,
-            "n_targets": s.n_targets,
-            "total_energy": s.total_energy,
-            "residual_energy": s.residual_energy,
-            "likelihood": s.likelihood,
-            "exact": self.exact,
-            "objective": {
-                "beta": o.beta,
-                "decoder_variance": self.decoder_variance,
-                "decoder_variance_learned": o.decoder_variance == "learned",
-                "prior_variance": o.prior_variance,
-                "encoder_variance": list(o.encoder_variance) if self._widths_differ else o.encoder_variance,
-                "n_latents": self.n_latents,
-                "bias": o.bias,
-                "loss": o.loss.to_dict() if o.loss else None,
-            },
-            "water_level": self.water_level,
-            "status": self.status,
-            "ill_posed": self.ill_posed or None,
-            "n_alive": self.n_alive,
-            "n_worth_having": self.n_worth_having,
-            "critical_beta": self.critical_beta,
-            "rate": self.rate,
-            "distortion": self.distortion,
-            "loss": self.loss,
-            "elbo": self.elbo,
-            "noise_edge": s.noise.edge,
-            "n_above_noise": int(s.above_noise.sum()),
-            "modes_complete": s.complete,
-            "modes": self._mode_rows(),
-        }
-        return _finite(facts)
+        from uncollapse.report.facts import facts
 
-    @property
-    def _widths_differ(self) -> bool:
-        return isinstance(self.objective.encoder_variance, tuple)
-
-    def _mode_rows(self) -> list[dict[str, Any]]:
-        s, m = self.spectrum, self.modes
-        columns = {
-            "strength": s.strengths,
-            "debiased_strength": s.debiased_strengths,
-            "strength_error": s.strength_errors,
-            "critical_beta": self.critical_betas,
-            "alive": m.alive,
-            "kl": m.kl,
-            "distortion": m.distortion,
-            "encoder_std": m.encoder_std,
-            "decoder_gain": m.decoder_gain,
-            "encoder_gain": m.encoder_gain,
-            "above_noise": s.above_noise,
-        }
-        values = zip(*(column.tolist() for column in columns.values()), strict=True)
-        return [{"index": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(values, start=1)]
+        return facts(self)
 
 
 @dataclass(frozen=True)
@@ -328,33 +276,6 @@ class Keep:
     decoder_variance: float | None
     water_level: float | None
     kl_weight: float | None
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """Parameters of the linear VAE at its global optimum; latent j lives in column j.
-
-    Attributes
-    ----------
-    decoder : ndarray of shape (d2, d1)
-        U, columns F λ; zero for a collapsed latent.
-    encoder : ndarray of shape (d0, d1)
-        W, columns E θ, so that the posterior mean is Wᵀx + b_e.
-    encoder_std : ndarray of shape (d1,)
-        σ of q(z|x).
-    encoder_bias : ndarray of shape (d1,)
-        −WᵀE[x] (Wang & Ziyin 2022, Proposition 4).
-    decoder_bias : ndarray of shape (d2,)
-        E[y].
-    decoder_variance : float
-    """
-
-    decoder: np.ndarray
-    encoder: np.ndarray
-    encoder_std: np.ndarray
-    encoder_bias: np.ndarray
-    decoder_bias: np.ndarray
-    decoder_variance: float
 
 
 def forecast(
@@ -461,34 +382,3 @@ def _resolved_latents(found: Spectrum, objective: Objective) -> int:
             stacklevel=3,
         )
     return wanted or max(rank, 1)
-
-
-def _weights(f: Forecast) -> Weights:
-    s, o = f.spectrum, f.objective
-    if not f.exact:
-        raise ObjectiveError(f"no closed-form weights are known for a {s.likelihood} decoder; ask for a Gaussian one")
-    if f.ill_posed:
-        raise ObjectiveError(f"no optimal weights exist: {f.ill_posed}")
-    n, d1 = f.n_usable, f.n_latents
-    # with fixed widths latent j keeps its own σ, and the narrowest takes the strongest mode (theory.md, errata 2)
-    std = np.full(d1, math.sqrt(o.prior_variance))
-    latent = np.arange(d1)
-    if o.encoder_variance != "learned":
-        std = np.sqrt(np.broadcast_to(o.encoder_variance, d1).astype(float))
-        latent = np.argsort(std, kind="stable")
-    latent = latent[:n]
-    std[latent] = f.modes.encoder_std[:n]
-    decoder, encoder = np.zeros((s.n_targets, d1)), np.zeros((s.n_features, d1))
-    decoder[:, latent] = s.basis.decoder[:, :n] * f.modes.decoder_gain[:n]
-    encoder[:, latent] = s.basis.encoder[:, :n] * f.modes.encoder_gain[:n]
-    encoder_bias = -(s.mean_input @ encoder) if o.bias else np.zeros(d1)
-    decoder_bias = s.mean_target if o.bias else np.zeros(s.n_targets)
-    return Weights(decoder, encoder, std, encoder_bias, decoder_bias, f.decoder_variance)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

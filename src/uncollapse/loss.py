@@ -85,7 +85,7 @@ class LossConvention:
     def water_level(self) -> float:
         """τ = b/(2a) of the per-sample loss a‖y − ŷ‖² + b KL; for cross-entropy, β = b/a.
 
-        Source: theory.md section 8.
+        Source: docs/theory.md section 8.
         """
         return self._level_per_weight() * self.kl_weight
 
@@ -106,12 +106,13 @@ class LossConvention:
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def _level_per_weight(self) -> float:
+        # 1/a and b are products of whole numbers and halves, so common losses come out exact
         batch = float(self.batch_size or 1)
-        a = (0.5 if self.half else 1.0) / (self.n_features or 1 if self.reduction == "mean" else 1)
+        over_a = (2.0 if self.half else 1.0) * (self.n_features or 1 if self.reduction == "mean" else 1)
+        over_a /= batch if self.batch == "sum" and self.kl_batch == "mean" else 1.0
         b = (1.0 if self.kl_half else 2.0) / (self.n_latents or 1 if self.kl_reduction == "mean" else 1)
-        a *= batch if self.batch == "sum" and self.kl_batch == "mean" else 1.0
         b *= batch if self.kl_batch == "sum" and self.batch == "mean" else 1.0
-        return b / a if self.recon == "bce" else b / (2 * a)
+        return b * over_a if self.recon == "bce" else b * over_a / 2
 
 
 _CHOICES = {

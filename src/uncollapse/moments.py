@@ -265,7 +265,7 @@ def _overflow(name: str) -> DataError:
 
 def _dask_moments(data: Any, target: Any, drop_nonfinite: bool) -> Moments:
     """One task a chunk of rows, merged pairwise as a tree, on whatever cluster Dask is set to."""
-    import dask
+    from dask.delayed import delayed
 
     arrays = [data] if target is None else [data, target]
     if not all(map(is_dask, arrays)):
@@ -277,7 +277,7 @@ def _dask_moments(data: Any, target: Any, drop_nonfinite: bool) -> Moments:
     columns = [table.to_delayed().ravel() for table in tables]
     starts = np.cumsum([0, *tables[0].chunks[0][:-1]])
     parts = [
-        dask.delayed(_chunk_moments)(list(chunk), int(start), drop_nonfinite)
+        delayed(_chunk_moments)(list(chunk), int(start), drop_nonfinite)
         for start, chunk in zip(starts, zip(*columns, strict=True), strict=True)
     ]
     while len(parts) > 1:
@@ -287,9 +287,9 @@ def _dask_moments(data: Any, target: Any, drop_nonfinite: bool) -> Moments:
 
 
 def _merge_later(group: list[Any]) -> Any:
-    import dask
+    from dask.delayed import delayed
 
-    return dask.delayed(_sum)(group)
+    return delayed(_sum)(group)
 
 
 def _sum(group: list[Moments]) -> Moments:

@@ -67,7 +67,9 @@ class Objective:
         if self.n_latents is not None and (not isinstance(self.n_latents, Integral) or self.n_latents < 1):
             raise ObjectiveError(f"n_latents must be a whole number from 1 on, got {self.n_latents}")
         if self.likelihood == "bernoulli" and (self.decoder_variance, self.encoder_variance) != (1.0, "learned"):
-            raise ObjectiveError("a Bernoulli decoder has no variance of its own; leave decoder and encoder variance alone")
+            raise ObjectiveError(
+                "a Bernoulli decoder has no variance of its own; leave decoder and encoder variance alone"
+            )
 
     def _check_widths(self, variances: tuple[float, ...]) -> None:
         for variance in variances:
@@ -133,6 +135,7 @@ class Objective:
         return self.beta * self.decoder_variance
 
 
-def _check_positive(name: str, value: object, alternative: str = "") -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+def _check_positive(name: str, value: Any, alternative: str = "") -> None:
+    fits = isinstance(value, Real) and not isinstance(value, bool)
+    if not fits or not 0 < float(value) < math.inf:
         raise ObjectiveError(f"{name} must be a positive number {alternative}".rstrip() + f", got {value!r}")

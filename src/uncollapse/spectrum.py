@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 
 from uncollapse.theory.modes import Basis
-from uncollapse.theory.noise import marchenko_pastur_median, noise_edge, true_signal
+from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 
 __all__ = ["Likelihood", "Noise", "Options", "Spectrum"]
 
 Likelihood = Literal["gaussian", "bernoulli"]
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -87,27 +88,23 @@ class Spectrum:
 
     @cached_property
     def noise(self) -> Noise:
-        """Noise level of the sample, estimated from what is left when modes are taken out.
+        """Noise level of the sample.
 
-        x alone: the median strength over that of pure noise (Gavish & Donoho, IEEE Trans. Inf. Theory 60 (2014), eq.
-        5); the mean of the rest when only leading modes are known. With a target: the residual energy, over the
-        degrees of freedom that the regression leaves.
+        x alone: the mean energy of the modes that noise could explain (see theory.noise.noise_variance). With a
+        target: the residual energy, over the degrees of freedom that the regression leaves.
         """
         n, m = self.n_samples, self.rank
+        if m == 0:
+            return Noise(0.0, 0.0, 0.0)
         if not self.target_is_input:
             left = max(n - self.n_features - self.centred, 1)
             variance = self.residual_energy * n / left / max(self.n_targets - self.n_constant, 1)
             return Noise(variance, variance * self.n_features / n, variance * self.n_targets / n)
-        if m == 0:
-            return Noise(0.0, 0.0, 0.0)
         free = self.n_features - self.n_constant
-        if not self.complete:
-            variance = max(self.total_energy - self.strengths.sum(), 0.0) / max(free - m, 1)
-            return Noise(variance, variance, variance * free / n)
-        dimensions = m if m < min(free, n - self.centred) else free  # fewer modes than room: a true subspace
-        bulk = marchenko_pastur_median(dimensions / n)
-        variance = float(np.median(self.strengths)) / bulk
-        return Noise(variance, variance, variance * dimensions / n)
+        is_subspace = self.complete and m < min(free, n - self.centred)  # fewer modes than there is room for
+        dimensions = m if is_subspace else max(free, m)
+        variance, k = noise_variance(self.strengths, self.total_energy, dimensions, n)
+        return Noise(variance, variance, variance * (dimensions - k) / n)
 
     @cached_property
     def above_noise(self) -> np.ndarray:
@@ -148,8 +145,6 @@ class Noise:
     def edge(self) -> float:
         """Strengths at or below this are indistinguishable from noise."""
         return noise_edge(self.a, self.b)
-
-
 
 
 @dataclass(frozen=True)

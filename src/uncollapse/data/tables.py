@@ -55,7 +55,9 @@ def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_se
     table = np.empty((len(lines), len(names)))
     for row, cells in enumerate(csv.reader(lines, delimiter=separator)):
         if len(cells) != len(names):
-            raise SourceError(f"{path}: data row {n_seen + row} has {len(cells)} columns where {len(names)} are expected")
+            raise SourceError(
+                f"{path}: data row {n_seen + row} has {len(cells)} columns where {len(names)} are expected"
+            )
         for column, cell in enumerate(cells):
             if not _is_number(cell):
                 text = _text_columns(lines, separator, names)
@@ -69,9 +71,7 @@ def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_se
 
 def _text_columns(lines: list[str], separator: str, names: list[str]) -> list[str]:
     rows = list(csv.reader(lines, delimiter=separator))
-    return [
-        name for index, name in enumerate(names) if any(index < len(r) and not _is_number(r[index]) for r in rows)
-    ]
+    return [name for index, name in enumerate(names) if any(index < len(r) and not _is_number(r[index]) for r in rows)]
 
 
 def _is_number(cell: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ MOST_BARS = 300
 
 
 def beta_grid(forecast: Forecast) -> np.ndarray:
-    """Values of β to draw over, logarithmic, from where all listed modes live to where none does; the own β included."""
+    """Values of β to draw over, logarithmic, from where all usable modes live to where none does."""
     f = forecast
     if f.spectrum.rank == 0:
         return np.geomspace(f.objective.beta / 10, f.objective.beta * 10, N_GRID)
@@ -65,7 +66,11 @@ def alive_figure(forecast: Forecast) -> go.Figure:
     f, betas = forecast, beta_grid(forecast)
     figure = go.Figure(_layout("β", "latents alive"))
     figure.add_scatter(
-        x=betas.tolist(), y=f.curves(betas).n_alive.tolist(), mode="lines", line={"color": ALIVE, "shape": "hv"}, showlegend=False
+        x=betas.tolist(),
+        y=f.curves(betas).n_alive.tolist(),
+        mode="lines",
+        line={"color": ALIVE, "shape": "hv"},
+        showlegend=False,
     )
     figure.add_scatter(**_marker([f.objective.beta], [f.n_alive]))
     return figure.update_xaxes(type="log").update_yaxes(rangemode="tozero")
@@ -89,7 +94,7 @@ def rate_distortion_figure(forecast: Forecast) -> go.Figure:
     return figure.update_yaxes(rangemode="tozero")
 
 
-def _marker(x: list[float | None], y: list[float]) -> dict[str, object]:
+def _marker(x: Sequence[float | None], y: Sequence[float]) -> dict[str, object]:
     return {"x": x, "y": y, "mode": "markers", "marker": {"color": WATER, "size": 12}, "name": "your objective"}
 
 
@@ -107,7 +112,7 @@ def _layout(x: str, y: str) -> dict[str, object]:
     }
 
 
-def _plotly() -> type[go]:
+def _plotly() -> Any:
     import plotly.graph_objects as go
 
     return go

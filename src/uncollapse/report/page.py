@@ -66,7 +66,12 @@ def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
     rows += [("encoder variance", str(o.encoder_variance)), ("latents", str(o.n_latents or "one per mode"))]
     rows += [("biases", "yes" if o.bias else "no")]
     if o.loss:
-        rows += [("loss as written", ", ".join(f"{key} {value}" for key, value in o.loss.to_dict().items() if value is not None))]
+        rows += [
+            (
+                "loss as written",
+                ", ".join(f"{key} {value}" for key, value in o.loss.to_dict().items() if value is not None),
+            )
+        ]
     if math.isfinite(f.loss):
         rows += [("loss, nats per sample", f"{f.loss:.6g}"), ("ELBO, nats per sample", f"{f.elbo:.6g}")]
     return rows

@@ -56,6 +56,10 @@ def _latents(n: int) -> str:
     return "1 latent" if n == 1 else f"{n} latents"
 
 
+def _are(n: int) -> str:
+    return _latents(n) + (" is" if n == 1 else " are")
+
+
 def advice(forecast: Forecast) -> list[str]:
     """What to change, most useful first; each a sentence."""
     return list(_advice(forecast))
@@ -118,11 +122,12 @@ def _advice(f: Forecast) -> Iterator[str]:
     edge = f"the edge of sampling noise ({f.spectrum.noise.edge:.4g})"
     if worth > f.n_latents:
         spare = worth - f.n_latents
-        yield f"At this water level {worth} latents are worth having; {spare} mode{'s have' if spare > 1 else ' has'} none."
+        have = "mode has" if spare == 1 else "modes have"
+        yield f"At this water level {worth} latents are worth having; {spare} {have} none."
     elif worth < n:
-        yield f"{_latents(worth)} {'is' if worth == 1 else 'are'} worth having: the other {noisy} modes lie under {edge}."
+        yield f"{_are(worth)} worth having: the other {noisy} modes lie under {edge}."
     elif worth < f.n_latents and chosen:
-        yield f"At this water level {_latents(worth)} {'is' if worth == 1 else 'are'} enough; more would be collapsed."
+        yield f"At this water level {_are(worth)} enough; more would be collapsed."
 
 
 def _floor(value: float) -> str:

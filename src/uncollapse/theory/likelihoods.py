@@ -26,7 +26,7 @@ def bernoulli_scale(mean: np.ndarray, second_moment: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Source: theory.md section 5. The collapsed solution is a local minimum iff β is at least the largest eigenvalue.
+    Source: docs/theory.md section 5. The collapsed solution is a local minimum iff β ≥ the largest eigenvalue.
 
     Examples
     --------

@@ -4,7 +4,7 @@ With A = E[xxᵀ] = P Φ Pᵀ on its non-null directions and x̃ = Φ^{-1/2}Pᵀ
 Z = E[y x̃ᵀ] = F diag(ζ) Gᵀ, and E = P Φ^{-1/2} G reads the whitened score of each mode off x: Eᵀ A E = I. For y = x this
 is the eigen-decomposition of A, with E = F/ζ.
 
-Source: Wang & Ziyin 2022, sec. 3 (Notation); theory.md section 1.
+Source: Wang & Ziyin 2022, sec. 3 (Notation); docs/theory.md section 1.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ y² = (√a + √b)², and a mode with x² > √(ab) is seen at y² = (x² + a)(
 * target y of x: the strengths are squared singular values of E[y x̃ᵀ], d2 × d0 numbers each with noise variance ν/n:
   a = νd0/n, b = νd2/n, strength x².
 
-Source: theory.md section 6; Benaych-Georges & Nadakuditi, J. Multivariate Anal. 111 (2012), sec. 3.1.
+Source: docs/theory.md section 6; Benaych-Georges & Nadakuditi, J. Multivariate Anal. 111 (2012), sec. 3.1.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["marchenko_pastur_median", "noise_edge", "true_signal"]
+__all__ = ["noise_edge", "noise_variance", "true_signal"]
 
 
 def noise_edge(a: float, b: float) -> float:
@@ -47,20 +47,44 @@ def true_signal(seen: np.ndarray, a: float, b: float) -> np.ndarray:
     return np.where(above, (middle + root) / 2, 0.0)
 
 
-def marchenko_pastur_median(gamma: float, n_nodes: int = 4001) -> float:
-    """Median of the non-zero eigenvalues of a pure-noise covariance of variance 1, with γ = features/rows.
+def noise_variance(strengths: np.ndarray, total_energy: float, dimensions: int, n_samples: int) -> tuple[float, int]:
+    """Noise variance ν of a spectrum and the number k of modes above it.
 
-    The density is √((t₊ − t)(t − t₋))/(2πγt) on [(1 − √γ)², (1 + √γ)²]; the substitution t = mid + half·cos φ makes
-    it smooth, so a trapezoidal sum is exact to many digits.
+    Takes modes away from the top until the next one lies within what noise alone would reach if all the rest,
+    spread over the remaining dimensions, were noise: ζ²_{k+1} ≤ ν_k (1 + √γ_k)², ν_k = (T − Σ_{i≤k} ζ_i²)/(d − k),
+    γ_k = (d − k)/n.
+
+    Parameters
+    ----------
+    strengths : ndarray of shape (m,)
+        Descending; may be only the leading ones.
+    total_energy : float
+        T, of all modes.
+    dimensions : int
+        d, directions in which the data vary.
+    n_samples : int
+
+    Returns
+    -------
+    variance : float
+        ν_k.
+    n_signals : int
+        k.
+
+    Notes
+    -----
+    The sequential test of Kritchman & Nadler, Chemometrics and Intelligent Laboratory Systems 94 (2008), with the edge
+    itself as threshold. A spectrum that falls steadily has no flat bulk, and nearly all its modes count as signal.
 
     Examples
     --------
-    >>> bool(abs(marchenko_pastur_median(1e-6) - 1) < 1e-3)
-    True
+    >>> noise_variance(np.array([9.0, 1.0, 1.0, 1.0]), 12.0, 4, 1000)
+    (1.0, 1)
     """
-    middle, half = 1 + gamma, 2 * np.sqrt(gamma)
-    angle = np.linspace(np.pi, 0, n_nodes)  # t rises from the lower edge to the upper one
-    t = middle + half * np.cos(angle)
-    density = np.sin(angle) ** 2 / np.where(t > 0, t, np.inf)
-    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return float(np.interp(mass[-1] / 2, mass, t))
+    taken = np.arange(min(len(strengths), dimensions - 1) + 1)
+    left = np.maximum(total_energy - np.concatenate([[0.0], np.cumsum(strengths)])[taken], 0.0)
+    variances = left / (dimensions - taken)
+    edges = variances * (1 + np.sqrt((dimensions - taken) / n_samples)) ** 2
+    under = np.flatnonzero(strengths[: len(edges)] <= edges[: len(strengths)])
+    k = int(under[0]) if under.size else int(taken[-1])
+    return float(variances[k]), k

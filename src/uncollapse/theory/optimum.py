@@ -4,16 +4,16 @@ Everything is a function of the strengths ζ_i² (descending), the total energy 
 ρ_i = σ_i/η_enc (``None`` when the encoder variance is learned). Water level: τ = β s, with s = η_dec² the decoder
 variance, given or learned. The modes alive are always the first p, so sums over them are prefix sums.
 
-| | mode i is alive iff | KL_i (nats) | distortion D_i | λ_i² (decoder) | θ_i² (encoder) |
+| | alive iff | KL_i (nats) | distortion D_i | λ_i² (decoder) | θ_i² (encoder) |
 |---|---|---|---|---|---|
 | σ_i learned | ζ_i² > τ | ½ log(ζ_i²/τ) | τ | (ζ_i² − τ)/η_enc² | η_enc²(ζ_i² − τ)/ζ_i² |
-| σ_i fixed | ζ_i > √τ ρ_i | ½ ρ_i(ζ_i − √τ ρ_i)/√τ + k_i | √τ ρ_i ζ_i | √τ(ζ_i − √τ ρ_i)/(ρ_i η_enc²) | ρ_i η_enc²(ζ_i − √τ ρ_i)/√τ |
+| σ_i fixed | h_i > 0 | ½ ρ_i h_i/√τ + k_i | √τ ρ_i ζ_i | √τ h_i/(ρ_i η_enc²) | ρ_i η_enc² h_i/√τ |
 
-with k_i = ½(ρ_i² − 1 − log ρ_i²), which a latent of fixed width costs whether it lives or not. A dead mode leaves
-D_i = ζ_i². The loss is Σ D/(2s) + β Σ KL.
+with h_i = ζ_i − √τ ρ_i, and k_i = ½(ρ_i² − 1 − log ρ_i²), which a latent of fixed width costs whether it lives or
+not. A dead mode leaves D_i = ζ_i². The loss is Σ D/(2s) + β Σ KL.
 
-Sources: Wang & Ziyin 2022, Theorem 2, Proposition 2, Corollary 2 and Appendix D; theory.md section 1, with errata 2
-(the largest ζ goes with the smallest σ) and 3 (T counts the residual energy).
+Sources: Wang & Ziyin 2022, Theorem 2, Proposition 2, Corollary 2 and Appendix D; docs/theory.md section 1, with errata
+2 (the largest ζ goes with the smallest σ) and 3 (T counts the residual energy).
 """
 
 from __future__ import annotations
@@ -118,7 +118,12 @@ def critical_betas(
 
 
 def decoder_variances(
-    betas: np.ndarray, n_alive: np.ndarray, strengths: np.ndarray, total_energy: float, n_targets: int, rho: np.ndarray | None
+    betas: np.ndarray,
+    n_alive: np.ndarray,
+    strengths: np.ndarray,
+    total_energy: float,
+    n_targets: int,
+    rho: np.ndarray | None,
 ) -> np.ndarray:
     """Optimal decoder variance with the first p = `n_alive` modes alive; 0 where it wants to vanish (ill-posed).
 
@@ -169,7 +174,7 @@ def totals(
 
     Notes
     -----
-    Wang & Ziyin 2022, Corollary 2 (eq. 43) with T for Σ ζ²; theory.md section 1 (reverse water-filling).
+    Wang & Ziyin 2022, Corollary 2 (eq. 43) with T for Σ ζ²; docs/theory.md section 1 (reverse water-filling).
 
     Examples
     --------
@@ -205,7 +210,7 @@ def at_modes(
 
     Notes
     -----
-    Wang & Ziyin 2022, eqs. 8 and 17–19; theory.md section 1.
+    Wang & Ziyin 2022, eqs. 8 and 17–19; docs/theory.md section 1.
 
     Examples
     --------
@@ -215,12 +220,14 @@ def at_modes(
     index = np.arange(len(strengths))
     alive, zeta = index < n_alive, np.sqrt(strengths)
     carried = index < n_usable
+    idle_kl: np.ndarray | float
+    idle_std: np.ndarray | float
     with np.errstate(divide="ignore"):
         if rho is None:
             height = np.maximum(strengths - tau, 0.0)
             kl, reached = 0.5 * np.log(strengths / tau), np.full(len(strengths), tau)
             std, decoder2, encoder2 = np.sqrt(tau) / zeta, height, height / strengths
-            idle_kl, idle_std = np.zeros(len(strengths)), 1.0
+            idle_kl, idle_std = 0.0, 1.0
         else:
             height, root = np.maximum(zeta - np.sqrt(tau) * rho, 0.0), np.sqrt(tau)
             idle_kl, idle_std = fixed_width_kl(rho), rho

@@ -1,0 +1,74 @@
+# Two commands: `make demo` shows what the project does, `make test` checks everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+CONSTRAINED := PIP_CONSTRAINT=$(CURDIR)/constraints.txt
+
+.PHONY: demo test lint types tests docs package browser figures bench constraints clean
+
+demo: $(VENV)/.core
+	$(BIN)/uncollapse forecast digits --latents 32 --decoder-variance 10 --html report.html
+	@echo "The report: $(CURDIR)/report.html"
+
+test: lint types tests docs package
+
+$(VENV)/.python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
+	$(CONSTRAINED) $(PIP) install -e .
+	@touch $@
+
+# torch first and by its exact version: a looser request brings gigabytes of accelerator libraries
+$(VENV)/.dev: $(VENV)/.core
+	$(CONSTRAINED) $(PIP) install torch==2.13.0
+	$(CONSTRAINED) $(PIP) install -e ".[io,dask,torch,docs,dev]"
+	@touch $@
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+tests: $(VENV)/.dev browser
+	$(BIN)/python -m pytest
+
+docs: $(VENV)/.dev
+	$(BIN)/typer uncollapse.cli utils docs --name uncollapse --title "The command" --output docs/command.md >/dev/null
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+package: $(VENV)/.dev
+	rm -rf build/dist build/clean
+	$(BIN)/python -m build --outdir build/dist . >build/build.log 2>&1 || (cat build/build.log; exit 1)
+	for file in build/dist/*.whl build/dist/*.tar.gz; do \
+		rm -rf build/clean && $(PYTHON) -m venv build/clean && \
+		$(CONSTRAINED) build/clean/bin/python -m pip --disable-pip-version-check -q install "$$file" && \
+		(cd build && clean/bin/python -W error -c "import uncollapse; uncollapse.forecast" && \
+		clean/bin/uncollapse forecast iris --html clean/report.html >/dev/null) || exit 1; \
+	done
+	@echo "wheel and sdist install and run in a clean environment"
+
+# the report's tests need a Chromium: the system's, Debian's package, or Playwright's own
+browser: $(VENV)/.dev
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null \
+		|| (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null 2>&1 \
+		|| $(BIN)/playwright install chromium
+
+figures: $(VENV)/.dev browser
+	$(BIN)/python docs/make_figures.py
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py
+
+constraints: $(VENV)/.dev
+	(echo "# Versions that the Makefile and CI install; made by \`make constraints\`."; \
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==.*/torch==2.13.0/') > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) build report.html

@@ -1,0 +1,78 @@
+"""A forecast as plain values: the JSON that the command writes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uncollapse.forecast import Forecast
+
+__all__ = ["facts"]
+
+
+def facts(f: Forecast) -> dict[str, Any]:
+    """Plain values, JSON-ready; numbers that are not finite become None."""
+    s, o = f.spectrum, f.objective
+    facts = {
+        "n_samples": s.n_samples,
+        "n_features": s.n_features,
+        "n_targets": s.n_targets,
+        "total_energy": s.total_energy,
+        "residual_energy": s.residual_energy,
+        "likelihood": s.likelihood,
+        "exact": f.exact,
+        "objective": {
+            "beta": o.beta,
+            "decoder_variance": f.decoder_variance,
+            "decoder_variance_learned": o.decoder_variance == "learned",
+            "prior_variance": o.prior_variance,
+            "encoder_variance": o.encoder_variance,
+            "n_latents": f.n_latents,
+            "bias": o.bias,
+            "loss": o.loss.to_dict() if o.loss else None,
+        },
+        "water_level": f.water_level,
+        "status": f.status,
+        "ill_posed": f.ill_posed or None,
+        "n_alive": f.n_alive,
+        "n_worth_having": f.n_worth_having,
+        "critical_beta": f.critical_beta,
+        "rate": f.rate,
+        "distortion": f.distortion,
+        "loss": f.loss,
+        "elbo": f.elbo,
+        "noise_edge": s.noise.edge,
+        "n_above_noise": int(s.above_noise.sum()),
+        "modes_complete": s.complete,
+        "modes": _mode_rows(f),
+    }
+    plain: dict[str, Any] = _finite(facts)
+    return plain
+
+
+def _mode_rows(f: Forecast) -> list[dict[str, Any]]:
+    s, m = f.spectrum, f.modes
+    columns = {
+        "strength": s.strengths,
+        "debiased_strength": s.debiased_strengths,
+        "strength_error": s.strength_errors,
+        "critical_beta": f.critical_betas,
+        "alive": m.alive,
+        "kl": m.kl,
+        "distortion": m.distortion,
+        "encoder_std": m.encoder_std,
+        "decoder_gain": m.decoder_gain,
+        "encoder_gain": m.encoder_gain,
+        "above_noise": s.above_noise,
+    }
+    values = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [{"index": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(values, start=1)]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
