@@ -31,13 +31,7 @@ def run(n_repeats: int) -> list[Row]:
         )
         name, pca = f"spectrum, 60,000 × 784 {np.dtype(dtype)}", "`PCA(svd_solver='covariance_eigh')`"
         found += [
-            Row(
-                name,
-                f"{times['ours']:.2f} s",
-                "`PCA(svd_solver='covariance_eigh')`",
-                times["ours"] / times["pca"],
-                "≤ 0.9",
-            ),
+            Row(name, f"{times['ours']:.2f} s", pca, times["ours"] / times["pca"], "≤ 0.9"),
             Row(name, f"{times['ours']:.2f} s", "bare `X.T @ X` + `eigvalsh`", times["ours"] / times["bare"], "≤ 1.2"),
         ]
         slow = medians({"ours": lambda x=x: spectrum(x), "incremental": lambda x=x: IncrementalPCA().fit(x)}, 1)
