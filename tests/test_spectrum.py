@@ -146,7 +146,7 @@ def test_the_block_krylov_bound_holds_when_stopped_early(rng):
 
 def test_wide_data_that_come_only_once_are_refused(monkeypatch):
     monkeypatch.setattr(decompose, "MANY_FEATURES", 10)
-    with pytest.raises(DataError, match="reduce the input first"):
+    with pytest.raises(DataError, match="reduce them below 10"):
         spectrum(np.zeros((30, 12)), np.zeros((30, 2)))
 
 

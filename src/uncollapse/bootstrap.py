@@ -167,12 +167,19 @@ def _shards(
     sums, products = np.zeros((n_shards, q)), np.zeros((n_shards, q, q))
     for scores, energy in scored:
         shard_of = rng.integers(n_shards, size=len(scores))
+        if not np.isfinite(energy).all():
+            raise DataError("the data hold NaN or infinite values; leave such rows out with drop_nonfinite=True")
         for shard in np.unique(shard_of):
             mine = scores[shard_of == shard]
             counts[shard] += len(mine)
             energies[shard] += energy[shard_of == shard].sum()
             sums[shard] += mine.sum(axis=0)
             products[shard] += mine.T @ mine
+    if counts.sum() != found.n_samples:
+        raise DataError(
+            f"{int(counts.sum())} rows came where the forecast saw {found.n_samples}; give the same data again (an "
+            f"iterator can be read only once)"
+        )
     kept = counts > 0
     return _Shards(counts[kept], sums[kept], products[kept], energies[kept])
 
@@ -195,7 +202,8 @@ def _strengths(moment: np.ndarray, found: Spectrum, k: int) -> np.ndarray:
         values = np.linalg.eigvalsh(moment)[::-1]
     else:
         a, fg = moment[:k, :k], moment[k:, :k]
-        values = np.linalg.eigvalsh(fg @ np.linalg.solve(a, fg.T))[::-1]
+        # a draw can hold too few different rows for a full covariance
+        values = np.linalg.eigvalsh(fg @ np.linalg.pinv(a, hermitian=True) @ fg.T)[::-1]
     return np.maximum(values, np.finfo(float).eps * max(values[0], 0.0))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -27,15 +28,28 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command; a user's mistake ends in one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Greek letters still gets its answer
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UncollapseError as error:
-        message = " ".join(str(error).split())
-        print(f"uncollapse: {message}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error), 2)
     except MemoryError:
-        print("uncollapse: not enough memory; use --modes to find only the leading modes", file=sys.stderr)
-        sys.exit(2)
+        _fail("not enough memory; use --modes to find only the leading modes", 2)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except Exception as error:
+        # the command line's own complaints: Typer carries its parser's exceptions under another name
+        if not hasattr(error, "format_message"):
+            raise
+        shown = str(error.format_message())
+        _fail(shown if len(sys.argv) > 1 else "say what to do: uncollapse forecast SOURCE, or uncollapse --help", 2)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"uncollapse: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _print_version(wanted: bool) -> None:
@@ -142,7 +156,8 @@ def forecast(
     from uncollapse.forecast import forecast as forecast_
     from uncollapse.report.output import check_writable, write_text
 
-    check_writable(html_to, None if json_to in (None, "-") else Path(str(json_to)))
+    json_file = None if json_to in (None, "-") else Path(str(json_to))
+    check_writable(html_to, json_file, inputs=[source, target or ""])
     written = {
         "recon": recon,
         "reduction": reduction,
@@ -153,7 +168,7 @@ def forecast(
     }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
-        rows, goal = _opened(source), _opened(target) if target else None
+        rows, goal = _opened(source), _opened(target) if target is not None else None
         objective = _objective(
             written,
             n_features=(goal or rows).n_columns,
@@ -175,11 +190,12 @@ def forecast(
             with _watching(rows, "resampling") as watched:
                 intervals = bootstrap_(watched, result, goal, n_samples=bootstrap, drop_nonfinite=drop_nonfinite)
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
+    source = source.encode("utf-8", "replace").decode()  # a file name need not be text
     facts = {"source": source, **result.to_dict(), "intervals": intervals and intervals.to_dict(), "warnings": notes}
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
-    elif json_to:
-        write_text(Path(json_to), json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    elif json_file:
+        write_text(json_file, json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     if html_to:
         from uncollapse.report.page import page
 

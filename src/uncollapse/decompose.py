@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, get_args
 
 import numpy as np
 
 from uncollapse.data.rows import Rows, as_rows, is_dask
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.moments import Moments, moments
+from uncollapse.moments import Moments, moments, overflow_error
 from uncollapse.spectrum import Likelihood, Options, Spectrum
 from uncollapse.theory import modes
 from uncollapse.theory.likelihoods import bernoulli_entropy, bernoulli_scale
@@ -29,6 +31,9 @@ SHORT_ROWS = 4_000
 
 DEFAULT_MODES = 100
 """Modes found when a table is too wide for all of them and nobody said how many."""
+
+SINGLE = 1e-8
+"""Between the unit roundoffs of float64 (2e-16) and float32 (1e-7)."""
 
 ENERGY_ROUNDING = 16
 """Residual energies within this many tolerances of the total are rounding: y is a linear function of x."""
@@ -88,25 +93,40 @@ def spectrum(
     _check_options(n_modes, scale, likelihood, bias, ddof)
     options = Options(bias, ddof, scale, likelihood, drop_nonfinite)
     if isinstance(data, Moments):
+        if target is not None or paired or drop_nonfinite:
+            raise DataError("moments are summed already; give target, paired and drop_nonfinite to moments()")
         return _warned(_from_moments(data, options), n_modes)
-    if is_dask(data) and n_modes is None:
-        return _warned(_from_moments(moments(data, target, drop_nonfinite=drop_nonfinite), options))
-    rows = as_rows(data, paired=paired)
+    rows = _with_width(as_rows(data, paired=paired), target)
     if target is None and not rows.paired and _is_wide(rows, n_modes):
         return _warned(wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes)))
     if rows.n_columns is not None and rows.n_columns >= MANY_FEATURES:
         raise DataError(
-            f"{rows.name}: {rows.n_columns} input features with a target need a matrix of that size squared; reduce "
-            f"the input first (below {MANY_FEATURES} features)"
+            f"{rows.name}: {rows.n_columns} input features, with a target or read only once, need a matrix of that "
+            f"size squared; reduce them below {MANY_FEATURES}, or give a file or an array"
         )
-    return _warned(_from_moments(moments(rows, target, drop_nonfinite=drop_nonfinite), options), n_modes)
+    summed = moments(data if is_dask(data) else rows, target, drop_nonfinite=drop_nonfinite)
+    return _warned(_from_moments(summed, options), n_modes)
+
+
+def _with_width(rows: Rows, target: Any) -> Rows:
+    """The same rows with the number of columns known, which takes a look at the first block of an iterable."""
+    if rows.n_columns is not None or rows.paired or target is not None:
+        return rows
+    blocks = rows.blocks()
+    first = next(blocks, None)
+    if first is None:
+        raise DataError(f"{rows.name}: empty, no rows came")
+    known = replace(rows, n_columns=first.shape[1])
+    if rows.repeatable:
+        return known
+    return replace(known, blocks=lambda: chain([first], blocks))
 
 
 def _is_wide(rows: Rows, n_modes: int | None) -> bool:
     d = rows.n_columns
-    if d is None:  # only reading tells, and an iterator is read once
+    if d is None:
         return False
-    return d >= MANY_FEATURES or _is_short(rows, n_modes) or (n_modes is not None and rows.repeatable)
+    return rows.repeatable and (d >= MANY_FEATURES or n_modes is not None or _is_short(rows, n_modes))
 
 
 def _is_short(rows: Rows, n_modes: int | None) -> bool:
@@ -132,14 +152,29 @@ def _from_moments(raw: Moments, options: Options) -> Spectrum:
     find: Callable[[int], Basis]
     if joint.has_target:
         a, yx = matrix[inputs, inputs], matrix[targets, inputs]
-        strengths = modes.regression_strengths(a, yx, tolerance)
+        strengths, input_rank = modes.regression_strengths(a, yx, tolerance)
         residual = energy - float(strengths.sum())
         residual = residual if residual > ENERGY_ROUNDING * tolerance * energy else 0.0
         find = partial(modes.regression_basis, a, yx, tolerance)
     else:
         strengths, residual = modes.autoencoder_strengths(matrix, tolerance), 0.0
+        input_rank = len(strengths)
         find = partial(modes.autoencoder_basis, matrix)
+    n_constant = int((np.diagonal(raw.scatter)[targets] == 0).sum())
+    if not np.isfinite(matrix).all() or (energy == 0 and n_constant < targets.stop - targets.start):
+        raise overflow_error("the data")
+    room = min(split - n_constant, raw.n_samples - options.bias)
+    # float32 products cannot tell a weak mode from none; in float64 what is left out is rounding
+    complete = joint.has_target or raw.precision < SINGLE or len(strengths) >= room
+    if not complete and len(strengths):
+        _warn(
+            f"float32 data show strengths down to {tolerance * strengths[0]:.2g} only; weaker modes than the "
+            f"{len(strengths)} listed may exist; pass float64 data to see them"
+        )
     return Spectrum(
+        n_constant=n_constant,
+        input_rank=input_rank,
+        complete=complete,
         strengths=strengths,
         total_energy=energy,
         residual_energy=residual,
@@ -148,8 +183,6 @@ def _from_moments(raw: Moments, options: Options) -> Spectrum:
         n_targets=targets.stop - targets.start,
         centred=options.bias,
         likelihood=options.likelihood,
-        n_constant=int((np.diagonal(raw.scatter)[targets] == 0).sum()),
-        complete=True,
         strength_errors=np.full(len(strengths), tolerance * strengths[0] if len(strengths) else 0.0),
         target_is_input=not joint.has_target,
         collapsed_loss=collapsed_loss,
@@ -173,7 +206,7 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
         )
     if s.total_energy == 0 or s.rank == 0:
         _warn("no mode has any strength: the target is constant, or unrelated to the input; every latent collapses")
-    elif not s.target_is_input and s.n_samples <= s.n_features + 1:
+    elif not s.target_is_input and s.n_samples <= s.input_rank + 1:
         _warn(
             f"{s.n_samples} rows against {s.n_features} input features: a linear map fits any target exactly, so these "
             f"strengths are upper limits; use more rows or fewer features"
@@ -197,5 +230,7 @@ def _check_options(n_modes: int | None, scale: float, likelihood: str, bias: boo
         raise DataError(f"scale must be a finite number other than 0, got {scale}")
     if likelihood not in get_args(Likelihood):
         raise DataError(f"likelihood must be one of {', '.join(get_args(Likelihood))}, got {likelihood!r}")
+    if likelihood == "bernoulli" and not bias:
+        raise DataError("a Bernoulli decoder without biases collapses to 1/2, not to the mean; no threshold is known")
     if ddof and not bias:
         raise DataError("ddof corrects for a fitted mean, and without biases none is fitted; leave it at 0")

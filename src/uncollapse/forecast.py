@@ -213,10 +213,10 @@ class Forecast:
         >>> forecast(x, beta=10.0).keep(2).beta
         0.5
         """
-        if n_alive < 1 or n_alive > self.n_usable:
+        if n_alive < 1 or n_alive > self.n_keepable:
             raise ObjectiveError(
-                f"cannot keep {n_alive} latents alive: the data have {self.spectrum.rank} modes and the model "
-                f"{self.n_latents} latents; ask for 1 to {self.n_usable}"
+                f"cannot keep {n_alive} latents alive: the data have {self.spectrum.rank} modes, the model "
+                f"{self.n_latents} latents, and {self.n_keepable} can live where the objective has a minimum"
             )
         beta = float(self.critical_betas[n_alive - 1])
         variance, loss = self._given_variance, self.objective.loss
@@ -224,10 +224,18 @@ class Forecast:
         return Keep(
             n_alive=n_alive,
             beta=beta,
-            decoder_variance=None if level is None else level / self.objective.beta,
+            decoder_variance=None if level is None or not self.exact else level / self.objective.beta,
             water_level=level,
             kl_weight=None if loss is None or level is None else loss.kl_weight_for(level),
         )
+
+    @property
+    def n_keepable(self) -> int:
+        """Latents that some β keeps alive: all that have a mode, but one fewer if they would leave nothing to a
+        learned decoder variance, which then runs to 0 before the last one comes alive."""
+        if self._given_variance is None and self.rho is None and self._explained_by(self.n_usable):
+            return max(self.n_usable - 1, 0)
+        return self.n_usable
 
     @property
     def n_worth_having(self) -> int:
@@ -264,7 +272,7 @@ class Keep:
     n_alive : int
     beta : float
     decoder_variance : float or None
-        None when it is learned.
+        None when it is learned, or the likelihood has none.
     water_level : float or None
         None when the decoder variance is learned.
     kl_weight : float or None
@@ -322,6 +330,8 @@ def forecast(
     """
     objective = _objective(objective, settings)
     if isinstance(data, Spectrum):
+        if target is not None or scale != 1.0 or n_modes is not None or drop_nonfinite:
+            raise ObjectiveError("a spectrum is taken already; give target, scale and the like to spectrum()")
         _check_match(data, objective)
         found = data
     else:

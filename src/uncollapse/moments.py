@@ -167,8 +167,7 @@ def _walk(rows: Rows, target: Any) -> _Walk:
     return _Walk(f"{rows.name} or {target_rows.name}", paired_blocks(rows, target_rows))
 
 
-def _each_block(walk: _Walk, drop_nonfinite: bool) -> Iterator[Moments]:
-    n_seen = 0
+def _each_block(walk: _Walk, drop_nonfinite: bool, n_seen: int = 0) -> Iterator[Moments]:
     for block in walk.blocks:
         parts = tuple(map(dense, block))
         result = block_moments(parts)
@@ -177,7 +176,7 @@ def _each_block(walk: _Walk, drop_nonfinite: bool) -> Iterator[Moments]:
             kept = tuple(part[finite] for part in parts)
             result = block_moments(kept)
             if result is None:
-                raise _overflow(walk.name)
+                raise overflow_error(walk.name)
             result = replace(result, n_dropped=int((~finite).sum()))
         if result is None:
             raise nonfinite_error(walk.name, np.hstack(parts), n_seen, walk.blocks)
@@ -209,7 +208,9 @@ def _centred_products(parts: tuple[np.ndarray, ...], dtype: np.dtype[Any]) -> Mo
         if not np.isfinite(residue).all():
             return None
         products = (centred.T @ centred).astype(np.float64, copy=False)  # NumPy calls syrk: half the work of gemm
-    if dtype == np.float32 and not _fits_float32(np.diagonal(products) / n):
+    variances = np.diagonal(products) / n
+    vanished = not variances.any() and centred.any()
+    if vanished or not np.isfinite(variances).all() or (dtype == np.float32 and not _fits_float32(variances)):
         return None
     products -= np.multiply.outer(n * residue, residue)
     return Moments(n, guess + residue, products, widths[0], float(np.finfo(dtype).eps))
@@ -218,12 +219,12 @@ def _centred_products(parts: tuple[np.ndarray, ...], dtype: np.dtype[Any]) -> Mo
 def _guessed_mean(probe: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """A shift near the mean; exactly the value of columns that look constant; zeros where shifting is needless.
 
-    In float64, means within four times the largest spread cost under two of sixteen digits when left in.
+    In float64, means within four times each column's own spread cost under two of sixteen digits when left in.
     """
     probe = probe.astype(np.float64)
     constant = (probe == probe[0]).all(axis=0)
     mean = np.where(constant, probe[0], probe.mean(axis=0))
-    small = np.abs(mean).max() <= 4 * probe.std(axis=0).max() and not mean[constant].any()
+    small = (np.abs(mean) <= 4 * probe.std(axis=0)).all()
     return np.zeros(len(mean)) if small and dtype == np.float64 else mean.astype(dtype)
 
 
@@ -241,14 +242,14 @@ def _shifted(parts: tuple[np.ndarray, ...], guess: np.ndarray) -> np.ndarray:
 
 def _fits_float32(variances: np.ndarray) -> bool:
     low, high = FLOAT32_SAFE
-    return bool(np.isfinite(variances).all() and low < np.sqrt(variances.max()) < high)
+    return bool(low < np.sqrt(variances.max()) < high)
 
 
 def nonfinite_error(name: str, block: np.ndarray, n_seen: int, rest: Iterator[Any]) -> DataError:
     """Say how many values are not finite in this block and the `rest`, and where the first one is."""
     bad = ~np.isfinite(block)
     if not bad.any():
-        return _overflow(name)
+        return overflow_error(name)
     row, column = (int(index) for index in np.argwhere(bad)[0])
     count = int(bad.sum())
     for item in rest:
@@ -259,8 +260,11 @@ def nonfinite_error(name: str, block: np.ndarray, n_seen: int, rest: Iterator[An
     )
 
 
-def _overflow(name: str) -> DataError:
-    return DataError(f"{name}: values so large that their squares overflow; rescale the data (--scale)")
+def overflow_error(name: str) -> DataError:
+    """Finite values whose squares are not, or vanish."""
+    return DataError(
+        f"{name}: values so large or so small that their squares leave the range of float64; rescale (--scale)"
+    )
 
 
 def _dask_moments(data: Any, target: Any, drop_nonfinite: bool) -> Moments:
@@ -270,6 +274,11 @@ def _dask_moments(data: Any, target: Any, drop_nonfinite: bool) -> Moments:
     arrays = [data] if target is None else [data, target]
     if not all(map(is_dask, arrays)):
         raise DataError("a Dask array needs a Dask target too; wrap it with dask.array.from_array")
+    for array in arrays:
+        if array.ndim < 2 or 0 in array.shape:
+            raise DataError(f"the Dask array: expected rows and columns, got shape {array.shape}")
+        if any(size != size for size in array.shape):  # NaN: a filtered array does not know its length
+            raise DataError("the Dask array does not know its own length; call compute_chunk_sizes() on it first")
     if len({len(array) for array in arrays}) > 1:
         raise DataError(f"the data have {len(arrays[0])} rows and the target {len(arrays[1])}; they must match")
     tables = [array.reshape(len(array), -1).rechunk({1: -1}) for array in arrays]
@@ -297,5 +306,5 @@ def _sum(group: list[Moments]) -> Moments:
 
 
 def _chunk_moments(chunk: list[np.ndarray], start: int, drop_nonfinite: bool) -> Moments:
-    rows = [as_rows(part, f"chunk at row {start}") for part in chunk]
-    return _merged(_each_block(_walk(rows[0], rows[1] if len(rows) > 1 else None), drop_nonfinite))
+    rows = [as_rows(part, "the Dask array") for part in chunk]
+    return _merged(_each_block(_walk(rows[0], rows[1] if len(rows) > 1 else None), drop_nonfinite, start))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
+import numpy as np
+
 from uncollapse.errors import ObjectiveError
 from uncollapse.loss import LossConvention
 from uncollapse.spectrum import Likelihood
@@ -59,17 +61,27 @@ class Objective:
         _check_positive("prior_variance", self.prior_variance)
         if self.decoder_variance != "learned":
             _check_positive("decoder_variance", self.decoder_variance, 'or "learned"')
-        if isinstance(self.encoder_variance, list | tuple):
-            object.__setattr__(self, "encoder_variance", tuple(self.encoder_variance))
+        if isinstance(self.encoder_variance, list | tuple | np.ndarray):
+            object.__setattr__(self, "encoder_variance", tuple(map(float, self.encoder_variance)))
             self._check_widths(tuple(self.encoder_variance))
         elif self.encoder_variance != "learned":
             _check_positive("encoder_variance", self.encoder_variance, 'or "learned"')
         if self.n_latents is not None and (not isinstance(self.n_latents, Integral) or self.n_latents < 1):
             raise ObjectiveError(f"n_latents must be a whole number from 1 on, got {self.n_latents}")
+        if self.likelihood == "bernoulli" and not self.bias:
+            raise ObjectiveError(
+                "a Bernoulli decoder without biases collapses to 1/2, not to the mean; keep the biases"
+            )
         if self.likelihood == "bernoulli" and (self.decoder_variance, self.encoder_variance) != (1.0, "learned"):
             raise ObjectiveError(
                 "a Bernoulli decoder has no variance of its own; leave decoder and encoder variance alone"
             )
+
+        for name in ("beta", "decoder_variance", "prior_variance", "encoder_variance"):
+            if isinstance(getattr(self, name), Real):  # NumPy's numbers are not JSON's
+                object.__setattr__(self, name, float(getattr(self, name)))
+        if self.n_latents is not None:
+            object.__setattr__(self, "n_latents", int(self.n_latents))
 
     def _check_widths(self, variances: tuple[float, ...]) -> None:
         for variance in variances:

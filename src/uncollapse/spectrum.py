@@ -36,6 +36,8 @@ class Spectrum:
     likelihood : {"gaussian", "bernoulli"}
     n_constant : int
         Columns of the target that never change.
+    input_rank : int
+        Directions in which the input varies.
     complete : bool
         Whether `strengths` holds every mode; False when only the leading ones were computed.
     target_is_input : bool
@@ -66,6 +68,7 @@ class Spectrum:
     centred: bool
     likelihood: Likelihood
     n_constant: int
+    input_rank: int
     complete: bool
     strength_errors: np.ndarray
     target_is_input: bool
@@ -97,9 +100,9 @@ class Spectrum:
         if m == 0:
             return Noise(0.0, 0.0, 0.0)
         if not self.target_is_input:
-            left = max(n - self.n_features - self.centred, 1)
+            left = max(n - self.input_rank - self.centred, 1)
             variance = self.residual_energy * n / left / max(self.n_targets - self.n_constant, 1)
-            return Noise(variance, variance * self.n_features / n, variance * self.n_targets / n)
+            return Noise(variance, variance * self.input_rank / n, variance * self.n_targets / n)
         free = self.n_features - self.n_constant
         is_subspace = self.complete and m < min(free, n - self.centred)  # fewer modes than there is room for
         dimensions = m if is_subspace else max(free, m)

@@ -11,7 +11,7 @@ import numpy as np
 
 from uncollapse.data.rows import Block, Rows, dense, is_sparse
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.moments import nonfinite_error
+from uncollapse.moments import nonfinite_error, overflow_error
 from uncollapse.spectrum import Options, Spectrum
 from uncollapse.theory.krylov import gram_modes, krylov_modes
 from uncollapse.theory.likelihoods import bernoulli_entropy, bernoulli_scale
@@ -40,12 +40,12 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
         raise DataError(f"{rows.name}: {rows.n_columns} columns need several passes; give a file, an array or a loader")
     table = _sums(rows, options)
     d = len(table.mean)
+    wanted = min(n_modes, d, table.n_samples - options.bias)
     if use_gram:
         modes = gram_modes(_centred(rows, table, options), GRAM_ROUNDING)
         correction = table.n_samples / (table.n_samples - options.ddof)
         strengths, errors = modes.strengths * correction, modes.errors * correction
     else:
-        wanted = min(n_modes, d, table.n_samples - options.bias)
         modes = krylov_modes(lambda v: _product(rows, table, options, v), d, wanted)
         positive = modes.strengths > GRAM_ROUNDING * max(modes.strengths[0], 0.0)
         strengths, errors = modes.strengths[positive], modes.errors[positive]
@@ -60,7 +60,8 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
         centred=options.bias,
         likelihood=options.likelihood,
         n_constant=int((table.variances == 0).sum()),
-        complete=use_gram or len(strengths) < n_modes,
+        complete=use_gram or len(strengths) < wanted or wanted >= min(d, table.n_samples - options.bias),
+        input_rank=len(strengths),
         strength_errors=errors,
         target_is_input=True,
         collapsed_loss=bernoulli_entropy(table.mean * options.scale) if options.likelihood == "bernoulli" else math.nan,
@@ -83,6 +84,7 @@ class _Table:
     energies: np.ndarray
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused below
 def _sums(rows: Rows, options: Options) -> _Table:
     """Mean and variance of every column in one pass, merged block by block (Chan, Golub & LeVeque 1983)."""
     n = n_dropped = 0
@@ -91,12 +93,7 @@ def _sums(rows: Rows, options: Options) -> _Table:
         m, n_dropped = block.shape[0], n_dropped + dropped
         if m == 0:
             continue
-        block_mean = np.asarray(block.mean(axis=0, dtype=np.float64)).ravel()
-        if is_sparse(block):
-            squares = np.asarray(block.astype(np.float64).power(2).sum(axis=0)).ravel()
-            block_scatter = np.maximum(squares - m * block_mean**2, 0.0)
-        else:
-            block_scatter = ((block.astype(np.float64) - block_mean) ** 2).sum(axis=0)
+        block_mean, block_scatter = _block_sums(block)
         gap = block_mean - mean
         mean = mean + gap * (m / (n + m))
         scatter = scatter + block_scatter + gap**2 * (n * m / (n + m))
@@ -106,11 +103,26 @@ def _sums(rows: Rows, options: Options) -> _Table:
     if n < 2:
         raise DataError(f"only {n} row(s) to learn from; a spectrum needs two or more")
     second = scatter / n + mean**2
+    if not np.isfinite(second).all():
+        raise overflow_error(rows.name)
     weights = np.full(len(mean), options.scale)
     if options.likelihood == "bernoulli":
         weights = weights * bernoulli_scale(mean * options.scale, second * options.scale**2)
     energies = scatter / (n - options.ddof) if options.bias else second
     return _Table(n, mean, scatter / n, weights, energies * weights**2)
+
+
+def _block_sums(block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each column and its sum of squares about it."""
+    m, d = block.shape
+    if is_sparse(block):
+        mean = np.bincount(block.indices, block.data, d) / m
+        n_stored = np.bincount(block.indices, minlength=d)
+        scatter = np.bincount(block.indices, (block.data - mean[block.indices]) ** 2, d)
+        return mean, scatter + (m - n_stored) * mean**2
+    shifted = block - block[0].astype(np.float64)  # exactly 0 in constant columns
+    shift = shifted.mean(axis=0)
+    return block[0] + shift, ((shifted - shift) ** 2).sum(axis=0)
 
 
 def _clean(rows: Rows, drop_nonfinite: bool) -> Iterator[tuple[Block, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,8 @@ BLOCK_ENTRIES = 2**24
 """Entries a block aims at: 128 MB in float64. Each block costs some passes over a d × d result: on 60,000 × 784, 2^22
 entries take 1.15 times as long as 2^24 (benchmarks/bench_spectrum.py)."""
 
-MIN_BLOCK_ROWS = 16
+MIN_BLOCK_ROWS, MOST_BLOCK_ROWS = 16, 2**15
+"""Bounds on the rows of a block. A float32 product sums a block in float32: 2^15 rows keep its error under 1e-5."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,13 @@ def paired_blocks(x: Rows, y: Rows) -> Iterator[tuple[Block, Block]]:
 
 def rows_per_block(n_columns: int) -> int:
     """Rows in a block of about `BLOCK_ENTRIES` numbers."""
-    return max(MIN_BLOCK_ROWS, BLOCK_ENTRIES // max(n_columns, 1))
+    return min(max(MIN_BLOCK_ROWS, BLOCK_ENTRIES // max(n_columns, 1)), MOST_BLOCK_ROWS)
 
 
-def checked_array(data: Any, name: str) -> np.ndarray:
+def checked_array(data: Any, name: str, *, may_be_empty: bool = False) -> np.ndarray:
     """An array of real numbers with rows and columns, trailing dimensions flattened; a view where possible."""
+    if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
+        data = np.ma.filled(data.astype(float), np.nan)  # a masked value is a missing one
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -144,9 +148,9 @@ def checked_array(data: Any, name: str) -> np.ndarray:
         raise DataError(f"{name}: expected numbers, got {array.dtype}; encode text as numbers first")
     if array.ndim < 2:
         raise DataError(f"{name}: expected rows and columns, got shape {array.shape}; reshape to (samples, features)")
-    if 0 in array.shape:
+    if 0 in array.shape[1:] or (len(array) == 0 and not may_be_empty):
         raise DataError(f"{name}: empty, shape {array.shape}")
-    return array.reshape(len(array), -1)
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def is_sparse(data: Any) -> bool:
@@ -211,8 +215,10 @@ def _sparse_rows(matrix: Any, name: str) -> Rows:
 
 
 def _dask_rows(array: Any, name: str) -> Rows:
-    if array.ndim < 2:
+    if array.ndim < 2 or 0 in array.shape:
         raise DataError(f"{name}: expected rows and columns, got shape {array.shape}; reshape to (samples, features)")
+    if any(size != size for size in array.shape):  # NaN: a filtered array does not know its length
+        raise DataError(f"{name}: a Dask array of unknown length; call compute_chunk_sizes() on it first")
     table = array.reshape(array.shape[0], -1) if array.ndim > 2 else array
 
     table = table.rechunk({1: -1})
@@ -239,6 +245,8 @@ def _coalesced(data: Iterable[Any], name: str, paired: bool) -> Iterator[tuple[B
     for index, item in enumerate(data):
         where = f"{name}, block {index}"
         parts = _parts(item, where, paired)
+        if parts[0].shape[0] == 0:
+            continue
         if widths is not None and [part.shape[1] for part in parts] != widths:
             raise DataError(f"{where}: {parts[0].shape[1]} columns where earlier blocks have {widths[0]}")
         widths = [part.shape[1] for part in parts]
@@ -283,4 +291,4 @@ def _block(item: Any, where: str) -> Block:
     if hasattr(item, "detach"):  # a torch tensor, perhaps on another device, in a graph or in half precision
         item = item.detach().cpu()
         item = item.float() if str(item.dtype) == "torch.bfloat16" else item
-    return checked_array(item, where)
+    return checked_array(item, where, may_be_empty=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from uncollapse.data.arrays import read_idx, read_npy, read_npz
 from uncollapse.data.embedded import EMBEDDED, read_embedded
-from uncollapse.data.rows import Rows
+from uncollapse.data.rows import Block, Rows
 from uncollapse.data.stores import read_h5ad, read_zarr
 from uncollapse.data.tables import read_csv, read_parquet
-from uncollapse.errors import SourceError
+from uncollapse.errors import SourceError, UncollapseError
 
 __all__ = ["open_source"]
 
@@ -47,12 +48,32 @@ def open_source(source: str) -> Rows:
         raise SourceError(f"{name}: no such file, and no embedded data set either (those are {known})")
     reader = _reader(path)
     if reader in _KEYED:
-        return _KEYED[reader](path, key)
+        return _guarded(_KEYED[reader](path, key))
     if key:
         raise SourceError(f"{source}: only .npz and .zarr hold several arrays; drop '::{key}'")
     if path.is_dir():
         raise SourceError(f"{name}: a directory; give the file inside it")
-    return _PLAIN[reader](path)
+    return _guarded(_PLAIN[reader](path))
+
+
+def _guarded(rows: Rows) -> Rows:
+    """The same rows; damage met while reading, which each library reports in its own way, becomes a `SourceError`."""
+
+    def blocks() -> Iterator[Block]:
+        inner = rows.blocks()
+        while True:
+            try:
+                block = next(inner)
+            except StopIteration:
+                return
+            except (UncollapseError, MemoryError):
+                raise
+            except Exception as error:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise SourceError(f"{rows.name}: cannot be read to its end: {reason}") from error
+            yield block
+
+    return replace(rows, blocks=blocks)
 
 
 _PLAIN: dict[str, Callable[[Path], Rows]] = {

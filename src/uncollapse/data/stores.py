@@ -58,6 +58,8 @@ def _sliced(name: str, matrix: Any) -> Rows:
         raise SourceError(f"{name}: expected rows and columns, got shape {tuple(matrix.shape)}")
     if 0 in matrix.shape:
         raise SourceError(f"{name}: empty, shape {tuple(matrix.shape)}")
+    if matrix.dtype.kind not in "fiub":
+        raise SourceError(f"{name}: expected real numbers, got {matrix.dtype}")
     n, d = matrix.shape[0], 1
     for size in matrix.shape[1:]:
         d *= size

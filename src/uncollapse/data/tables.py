@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.rows import Rows, rows_per_block
-from uncollapse.errors import SourceError
+from uncollapse.errors import SourceError, UncollapseWarning
 
 __all__ = ["read_csv", "read_parquet"]
 
@@ -30,7 +31,10 @@ def read_csv(path: Path) -> Rows:
         raise SourceError(f"{path}: empty")
     separator = max(",;\t", key=first.count)
     cells = next(csv.reader([first], delimiter=separator))
-    has_header = not all(map(_is_number, cells))
+    counted = len(cells) > 2 and cells == [str(index) for index in range(len(cells))]
+    if counted:
+        _warn_counted(path)
+    has_header = counted or not all(map(_is_number, cells))
     names = cells if has_header else [f"number {index}" for index in range(len(cells))]
     step = rows_per_block(len(cells))
 
@@ -43,6 +47,14 @@ def read_csv(path: Path) -> Rows:
                 n_seen += len(group)
 
     return Rows(str(path), len(cells), None, blocks)
+
+
+def _warn_counted(path: Path) -> None:
+    warnings.warn(
+        f"{path}: the first line only counts the columns, so it is taken for a header; if it is data, add a header",
+        UncollapseWarning,
+        stacklevel=3,
+    )
 
 
 def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_seen: int) -> np.ndarray:

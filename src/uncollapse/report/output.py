@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from uncollapse.errors import OutputError
@@ -11,8 +12,9 @@ from uncollapse.errors import OutputError
 __all__ = ["check_writable", "write_text"]
 
 
-def check_writable(*paths: Path | None) -> None:
-    """Refuse outputs that cannot be written, before any work is done."""
+def check_writable(*paths: Path | None, inputs: Iterable[str] = ()) -> None:
+    """Refuse outputs that cannot be written, or would replace an input or each other, before any work is done."""
+    taken = {Path(name.partition("::")[0]).resolve() for name in inputs if name}
     for path in paths:
         if path is None:
             continue
@@ -23,6 +25,9 @@ def check_writable(*paths: Path | None) -> None:
             raise OutputError(f"{path}: its folder {folder} does not exist; create it first")
         if not os.access(folder, os.W_OK):
             raise OutputError(f"{path}: its folder {folder} is not writable; choose another")
+        if path.resolve() in taken:
+            raise OutputError(f"{path}: is also an input or another output; choose another name")
+        taken.add(path.resolve())
 
 
 def write_text(path: Path, text: str) -> None:

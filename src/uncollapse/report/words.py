@@ -38,7 +38,11 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
     about = "" if f.exact else "about "
     n, total = f.n_alive, f.n_latents
     if f.objective.n_latents is None:
+        if not f.spectrum.complete and n == total:
+            return f"At least {n} latents could live{spread}: all {n} modes that were computed stand above {level}."
         modes = f"{about.capitalize()}{n} of the {total} modes of the data stand"
+        if not f.spectrum.complete:
+            modes = f"{about.capitalize()}{n} of the {total} strongest modes stand"
         return f"{modes} above {level}, so up to {_latents(n)} will live{spread}; the others collapse."
     if n == total:
         which = "The only latent" if n == 1 else f"All {n} latents"
@@ -98,17 +102,17 @@ def water(forecast: Forecast) -> str:
 
 
 def _advice(f: Forecast) -> Iterator[str]:
-    n, usable = f.n_alive, f.n_usable
-    if usable == 0:
+    n, usable = f.n_alive, f.n_keepable
+    if f.n_usable == 0:
         yield "Look at the data first: the target is constant, or no linear function of the input predicts it."
         return
     if f.status == "ill-posed":
         yield (
             "Fix the decoder variance at the noise you accept, use fewer latents than modes, or raise β above "
-            f"{f.spectrum.n_targets / usable:.4g}."
+            f"{f.spectrum.n_targets / f.n_usable:.4g}."
         )
         return
-    if n == 0:
+    if n == 0 and usable:
         yield f"To let a first latent live: {limits(f.keep(1))}."
     if 0 < n < usable:
         yield f"To keep one more alive ({n + 1}): {limits(f.keep(n + 1))}."

@@ -50,20 +50,21 @@ def autoencoder_basis(covariance: np.ndarray, n_modes: int) -> Basis:
     return Basis(leading, leading / np.sqrt(values[::-1][:n_modes]))
 
 
-def regression_strengths(a: np.ndarray, yx: np.ndarray, tolerance: float) -> np.ndarray:
-    """Squared singular values of Z = E[y x̃ᵀ], descending; shape (min(rank of A, d2),), zeros dropped.
+def regression_strengths(a: np.ndarray, yx: np.ndarray, tolerance: float) -> tuple[np.ndarray, int]:
+    """Squared singular values of Z = E[y x̃ᵀ], descending, zeros dropped; and the rank of A.
 
     Examples
     --------
     >>> regression_strengths(np.diag([4.0, 1.0]), np.array([[2.0, 0.5]]), 1e-12)  # 2²/4 + 0.5²/1
-    array([1.25])
+    (array([1.25]), 2)
     """
-    z = yx @ _whitening(a, tolerance)
-    return _positive(np.linalg.svd(z, compute_uv=False) ** 2, tolerance)
+    whitening = _whitening(a, tolerance)
+    strengths = np.linalg.svd(yx @ whitening, compute_uv=False) ** 2
+    return _positive(strengths, tolerance), whitening.shape[1]
 
 
 def regression_basis(a: np.ndarray, yx: np.ndarray, tolerance: float, n_modes: int) -> Basis:
-    """Left singular vectors of Z and P Φ^{-1/2} times the right ones, for the leading `n_modes` modes."""
+    """Left singular vectors of Z, and the linear functions of x that its right ones stand for, strongest first."""
     whitening = _whitening(a, tolerance)
     f, _, gt = np.linalg.svd(yx @ whitening, full_matrices=False)
     signs = np.sign(f[np.abs(f).argmax(axis=0), np.arange(f.shape[1])])
@@ -71,10 +72,16 @@ def regression_basis(a: np.ndarray, yx: np.ndarray, tolerance: float, n_modes: i
 
 
 def _whitening(a: np.ndarray, tolerance: float) -> np.ndarray:
-    """P Φ^{-1/2} on the non-null directions of A, shape (D0, d0)."""
-    values, vectors = np.linalg.eigh(a)
+    """A matrix M of shape (D0, d0) with Mᵀ A M = I, whose columns span the non-null directions of A.
+
+    The columns of x are brought to unit variance first, so that what counts as null does not depend on their units.
+    Z changes by a rotation of its columns only.
+    """
+    diagonal = np.diagonal(a)
+    sizes = np.sqrt(np.where(diagonal > 0, diagonal, np.inf))
+    values, vectors = np.linalg.eigh(a / np.multiply.outer(sizes, sizes))
     kept = values > tolerance * max(values[-1], 0.0)
-    return vectors[:, kept] / np.sqrt(values[kept])
+    return (vectors[:, kept] / np.sqrt(values[kept])) / sizes[:, None]
 
 
 def _positive(strengths: np.ndarray, tolerance: float) -> np.ndarray:

@@ -190,7 +190,7 @@ def totals(
         s = np.full(len(betas), decoder_variance)
     tau = betas * s
     left = _energy_left(strengths, total_energy)[p]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if rho is None:
             rate = 0.5 * (_prefix(np.log(strengths))[p] - np.where(p > 0, p * np.log(tau), 0.0))
             distortion = left + p * tau
@@ -222,7 +222,7 @@ def at_modes(
     carried = index < n_usable
     idle_kl: np.ndarray | float
     idle_std: np.ndarray | float
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         if rho is None:
             height = np.maximum(strengths - tau, 0.0)
             kl, reached = 0.5 * np.log(strengths / tau), np.full(len(strengths), tau)
