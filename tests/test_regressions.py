@@ -50,9 +50,9 @@ def test_float32_says_that_it_cannot_see_weak_modes(rng):
     assert spectrum(x.astype(float)).rank == 8
 
 
-@pytest.mark.parametrize("d", [1, 4])
+@pytest.mark.parametrize("d", [1, 4, 64])
 def test_long_float32_tables_keep_their_accuracy(rng, d):
-    x = np.where(rng.random((2_000_000, d)) < 0.5, np.float32(0.3), np.float32(-0.3))
+    x = np.where(rng.random((1_000_000 // d, d)) < 0.5, np.float32(0.3), np.float32(-0.3)) + np.float32(0.19)
     exact = spectrum(x.astype(float)).strengths
     assert np.abs(spectrum(x).strengths - exact).max() < 1e-5 * exact[0]
 

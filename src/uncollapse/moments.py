@@ -27,6 +27,15 @@ FLOAT32_SAFE = (1e-15, 1e15)
 """Sizes of centred float32 values whose squares, summed over a block, neither vanish nor overflow in float32."""
 
 
+SINGLE_COLUMNS = 64
+"""Tables narrower than this are multiplied in float64 whatever they hold: it costs nothing there, and the kernels for
+thin products add up to 2^15 float32 numbers one by one, which misses 1e-5 on data of few distinct values."""
+
+NEEDLESS = {"float64": 4.0, "float32": 2.0}
+"""Means within so many standard deviations of 0 are left in the product: that inflates its rounding by at most
+1 + 4² (1.2 of sixteen digits) or 1 + 2² (0.7 of seven), and saves a copy of the block."""
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Count, mean and centred second moments of the columns of [x | y].
@@ -194,8 +203,8 @@ def block_moments(parts: tuple[np.ndarray, ...]) -> Moments | None:
     if n == 0:
         d = sum(widths)
         return Moments(0, np.zeros(d), np.zeros((d, d)), widths[0])
-    narrow = all(part.dtype in (np.float16, np.float32) for part in parts)
-    result = _centred_products(parts, np.dtype(np.float32)) if narrow else None
+    single = sum(widths) >= SINGLE_COLUMNS and all(part.dtype in (np.float16, np.float32) for part in parts)
+    result = _centred_products(parts, np.dtype(np.float32)) if single else None
     return result or _centred_products(parts, np.dtype(np.float64))
 
 
@@ -217,15 +226,12 @@ def _centred_products(parts: tuple[np.ndarray, ...], dtype: np.dtype[Any]) -> Mo
 
 
 def _guessed_mean(probe: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """A shift near the mean; exactly the value of columns that look constant; zeros where shifting is needless.
-
-    In float64, means within four times each column's own spread cost under two of sixteen digits when left in.
-    """
+    """A shift near the mean; exactly the value of columns that look constant; zeros where shifting is needless."""
     probe = probe.astype(np.float64)
     constant = (probe == probe[0]).all(axis=0)
     mean = np.where(constant, probe[0], probe.mean(axis=0))
-    small = (np.abs(mean) <= 4 * probe.std(axis=0)).all()
-    return np.zeros(len(mean)) if small and dtype == np.float64 else mean.astype(dtype)
+    small = (np.abs(mean) <= NEEDLESS[dtype.name] * probe.std(axis=0)).all()
+    return np.zeros(len(mean), dtype) if small else mean.astype(dtype)
 
 
 def _shifted(parts: tuple[np.ndarray, ...], guess: np.ndarray) -> np.ndarray:
