@@ -23,7 +23,7 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         f = forecast(rows, n_latents=32, decoder_variance=10.0)
-    html = page(f, bootstrap(rows, f), "digits", [])
+    html = page(f, bootstrap(rows, f, n_samples=100), "digits", [])
     OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "report.html"

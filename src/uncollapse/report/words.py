@@ -19,7 +19,7 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
     >>> from uncollapse import forecast
     >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     >>> verdict(forecast(x))
-    '1 of the 2 modes of the data stand above the water level τ = 1, so up to 1 latent will live; the others collapse.'
+    '1 of the 2 modes of the data stands above the water level τ = 1, so up to 1 latent will live; the others collapse.'
     >>> verdict(forecast(x, n_latents=2))
     '1 of 2 latents will live; the other collapses, because its mode lies under the water level τ = 1.'
     """
@@ -40,10 +40,9 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
     if f.objective.n_latents is None:
         if not f.spectrum.complete and n == total:
             return f"At least {n} latents could live{spread}: all {n} modes that were computed stand above {level}."
-        modes = f"{about.capitalize()}{n} of the {total} modes of the data stand"
-        if not f.spectrum.complete:
-            modes = f"{about.capitalize()}{n} of the {total} strongest modes stand"
-        return f"{modes} above {level}, so up to {_latents(n)} will live{spread}; the others collapse."
+        modes = f"{total} modes of the data" if f.spectrum.complete else f"{total} strongest modes"
+        stand = "stands" if n == 1 else "stand"
+        return f"{about.capitalize()}{n} of the {modes} {stand} above {level}, so up to {_latents(n)} will live{spread}; the others collapse."
     if n == total:
         which = "The only latent" if n == 1 else f"All {n} latents"
         return f"{which} will live{spread}: each carries a mode that stands above {level}."
