@@ -42,7 +42,8 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
             return f"At least {n} latents could live{spread}: all {n} modes that were computed stand above {level}."
         modes = f"{total} modes of the data" if f.spectrum.complete else f"{total} strongest modes"
         stand = "stands" if n == 1 else "stand"
-        return f"{about.capitalize()}{n} of the {modes} {stand} above {level}, so up to {_latents(n)} will live{spread}; the others collapse."
+        will = f"so up to {_latents(n)} will live{spread}; the others collapse"
+        return f"{about.capitalize()}{n} of the {modes} {stand} above {level}, {will}."
     if n == total:
         which = "The only latent" if n == 1 else f"All {n} latents"
         return f"{which} will live{spread}: each carries a mode that stands above {level}."
