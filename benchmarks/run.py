@@ -35,9 +35,9 @@ product work in float32 on float32 data; ours multiplies blocks in float32, adds
 eigenproblem in float64. None of the three copies the data; ours also centres them and checks that they are finite.
 
 The goals against `PCA` (0.9) and the bare product (1.2) are met by float64 data or missed by 5 %, and missed by float32
-data, by up to 10 % and 3 %. The product of the data with themselves, which all must form, alone takes 0.85 to 0.9 of the
-time of `PCA`. For float32 the rest goes into taking the mean out of each block: left in, as `PCA` leaves it, two-valued
-columns lose 1e-4 of the largest strength, where 1e-5 was asked for.
+data, by up to 10 % and 3 %. The product of the data with themselves, which all must form, alone takes 0.85 to 0.9 of
+the time of `PCA`. For float32 the rest goes into taking the mean out of each block: left in, as `PCA` leaves it,
+two-valued columns lose 1e-4 of the largest strength, where 1e-5 was asked for.
 """
 
 
