@@ -243,7 +243,8 @@ def _objective(
     if not given:
         variance = _number(decoder_variance or "1", "--decoder-variance")
         return Objective(beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared)
-    if decoder_variance is not None or (beta is not None and kl_given(given)):
+    kl_weight_given = "kl_weight" in given
+    if decoder_variance is not None or (beta is not None and kl_weight_given):
         raise ObjectiveError(
             "give the loss either as --beta and --decoder-variance, or as code writes it (--recon, --reduction, "
             "--half, --kl-reduction, --kl-weight, --kl-batch-sum), not both"
@@ -252,11 +253,6 @@ def _objective(
     if (batch_size := given.pop("kl_batch_sum", None)) is not None:
         given |= {"kl_batch": "sum", "batch_size": batch_size}
     return Objective.from_loss(given.pop("recon", "mse"), n_features=n_features, n_latents=n_latents, **given, **shared)
-
-
-def kl_given(given: dict[str, Any]) -> bool:
-    """Whether the weight of the KL was already given in the loss's own words."""
-    return "kl_weight" in given
 
 
 def _number(text: str, option: str) -> Any:

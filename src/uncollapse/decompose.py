@@ -145,10 +145,14 @@ def _from_moments(raw: Moments, options: Options) -> Spectrum:
         second = np.diagonal(scaled.second_moment(centred=False))
         collapsed_loss = bernoulli_entropy(scaled.mean[targets])
         factors[targets] *= bernoulli_scale(scaled.mean[targets], second[targets])
-    joint = raw.scaled(factors)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        joint = raw.scaled(factors)
     matrix = joint.second_moment(centred=options.bias, ddof=options.ddof)
     tolerance = 4 * joint.precision * np.sqrt(d)
     energy = float(np.trace(matrix[targets, targets]))
+    n_constant = int((np.diagonal(raw.scatter)[targets] == 0).sum())
+    if not np.isfinite(matrix).all() or (energy == 0 and n_constant < targets.stop - targets.start):
+        raise overflow_error("the data")
     find: Callable[[int], Basis]
     if joint.has_target:
         a, yx = matrix[inputs, inputs], matrix[targets, inputs]
@@ -160,9 +164,6 @@ def _from_moments(raw: Moments, options: Options) -> Spectrum:
         strengths, residual = modes.autoencoder_strengths(matrix, tolerance), 0.0
         input_rank = len(strengths)
         find = partial(modes.autoencoder_basis, matrix)
-    n_constant = int((np.diagonal(raw.scatter)[targets] == 0).sum())
-    if not np.isfinite(matrix).all() or (energy == 0 and n_constant < targets.stop - targets.start):
-        raise overflow_error("the data")
     room = min(split - n_constant, raw.n_samples - options.bias)
     # float32 products cannot tell a weak mode from none; in float64 what is left out is rounding
     complete = joint.has_target or raw.precision < SINGLE or len(strengths) >= room
