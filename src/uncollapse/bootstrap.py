@@ -209,6 +209,5 @@ def _strengths(moment: np.ndarray, found: Spectrum, k: int) -> np.ndarray:
 
 def _outcome(forecast: Forecast, strengths: np.ndarray, energy: float) -> tuple[np.ndarray, int]:
     moved = replace(forecast.spectrum, strengths=strengths, total_energy=max(energy, float(strengths.sum())))
-    rho = None if forecast.rho is None else forecast.rho[: len(strengths)]
-    there = replace(forecast, spectrum=moved, rho=rho)
+    there = replace(forecast, spectrum=moved)
     return there.critical_betas, there.n_alive

@@ -91,7 +91,7 @@ def _drawing(f: Forecast) -> Group:
     """Strengths as bars on a logarithmic scale, the water level as a line through them."""
     n_drawn = f.spectrum.rank if f.objective.n_latents is None else min(f.spectrum.rank, max(3 * f.n_usable, 28))
     index = np.unique(np.linspace(0, n_drawn - 1, min(n_drawn, WIDTH)).round().astype(int))
-    levels, water = f.levels[index], f.water_level
+    levels, water = f.critical_levels[index], f.water_level
     known = np.append(levels, water) if water > 0 else levels
     top = math.log10(known.max())
     bottom = max(math.log10(known.min()), top - 4) - 0.15

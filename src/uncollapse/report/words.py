@@ -30,7 +30,7 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
         return "Complete collapse, whatever the loss: the data hold no mode for a latent to carry."
     level = f"the water level {water(f)}"
     if f.status == "complete":
-        strongest = f"the strongest mode ({f.levels[0]:.4g})"
+        strongest = f"the strongest mode ({f.critical_levels.max():.4g})"
         return f"Complete collapse: every latent will die, because {strongest} does not stand above {level}."
     spread = ""
     if intervals is not None and intervals.n_alive[0] != intervals.n_alive[1]:
