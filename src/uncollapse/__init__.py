@@ -15,19 +15,25 @@ from uncollapse.errors import (
     UncollapseWarning,
 )
 from uncollapse.forecast import Forecast, Keep, forecast
+from uncollapse.levels import LevelForecast
 from uncollapse.loss import LossConvention
 from uncollapse.moments import Moments, moments
-from uncollapse.objective import Objective
-from uncollapse.spectrum import Spectrum
+from uncollapse.objective import Level, Objective
+from uncollapse.spectrum import Condition, Spectrum
 from uncollapse.weights import Weights
 
 if TYPE_CHECKING:
+    from uncollapse.conditional_estimator import LinearCVAE
     from uncollapse.estimators import LinearVAE
 
 __all__ = [
+    "Condition",
     "DataError",
     "Forecast",
     "Keep",
+    "Level",
+    "LevelForecast",
+    "LinearCVAE",
     "LinearVAE",
     "LossConvention",
     "Moments",
@@ -52,4 +58,8 @@ def __getattr__(name: str) -> Any:
         from uncollapse.estimators import LinearVAE
 
         return LinearVAE
+    if name == "LinearCVAE":
+        from uncollapse.conditional_estimator import LinearCVAE
+
+        return LinearCVAE
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
