@@ -5,6 +5,7 @@ A mode of the data with strength ζ² lives iff it stands above the water level 
 
 from typing import TYPE_CHECKING, Any
 
+from uncollapse.certify import Certificate, certify
 from uncollapse.decompose import spectrum
 from uncollapse.errors import (
     DataError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from uncollapse.estimators import LinearVAE
 
 __all__ = [
+    "Certificate",
     "Condition",
     "DataError",
     "Forecast",
@@ -45,6 +47,7 @@ __all__ = [
     "UncollapseError",
     "UncollapseWarning",
     "Weights",
+    "certify",
     "forecast",
     "moments",
     "spectrum",

@@ -87,7 +87,9 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
 
     def fit(self, X: Any, y: Any) -> Self:
         """Find the optimum for targets `y` of shape (n_samples, n_targets) given the rows of `X`."""
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=2
+        )
         self._is_flat = y.ndim == 1
         objective = Objective(
             beta=self.beta,
