@@ -12,7 +12,7 @@ import numpy as np
 from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.moments import Moments, overflow_error
 from uncollapse.spectrum import Condition, Options, Spectrum
-from uncollapse.theory.conditional import residual_modes
+from uncollapse.theory.conditional import Residual, residual_modes
 from uncollapse.theory.modes import autoencoder_strengths
 
 __all__ = ["conditional_spectrum"]
@@ -35,8 +35,8 @@ def conditional_spectrum(raw: Moments, options: Options) -> Spectrum:
     x, y = slice(0, split), slice(split, d)
     tolerance = 4 * joint.precision * np.sqrt(d)
     found = residual_modes(matrix[x, x], matrix[y, x], matrix[y, y], tolerance)
-    _check_condition(raw, found.rank, options)
     energy = float(np.trace(matrix[y, y]))
+    _check_condition(raw, found, energy, options)
     strengths, total = found.strengths, float(found.strengths.sum())
     return Spectrum(
         strengths=strengths,
@@ -70,14 +70,16 @@ def conditional_spectrum(raw: Moments, options: Options) -> Spectrum:
     )
 
 
-def _check_condition(raw: Moments, rank: int, options: Options) -> None:
-    n, columns = raw.n_samples, raw.n_inputs
+def _check_condition(raw: Moments, found: Residual, energy: float, options: Options) -> None:
+    n, columns, rank = raw.n_samples, raw.n_inputs, found.rank
     if rank >= n - options.bias:
         _warn(
             f"the condition has {columns} columns, {rank} of them independent on {n} rows: it explains any data "
             f"exactly, so nothing can be said of the latents; give more rows or fewer columns"
         )
         return
+    if energy > 0 and not len(found.strengths):
+        _warn("the condition explains the data entirely: nothing is left for a latent to code, and every one collapses")
     varying = columns - int((np.diagonal(raw.scatter)[: raw.n_inputs] == 0).sum())
     if rank == 0:
         _warn("the condition never changes, so it explains nothing: this is an ordinary VAE")

@@ -246,9 +246,9 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
             f"{s.n_constant} of {s.n_targets} {columns} are constant: they hold no mode, but they count as dimensions "
             f"and pull a learned decoder variance down; drop them unless your model decodes them"
         )
-    if s.condition and s.rank == 0 and s.condition.energy > 0:
-        _warn("the condition explains the data entirely: nothing is left for a latent to code, and every one collapses")
-    elif s.total_energy == 0 or s.rank == 0:
+    if s.condition and s.condition.energy > 0:
+        return s  # its own checks have spoken
+    if s.total_energy == 0 or s.rank == 0:
         _warn("no mode has any strength: the target is constant, or unrelated to the input; every latent collapses")
     elif not s.target_is_input and s.n_samples <= s.input_rank + 1:
         _warn(
