@@ -115,7 +115,7 @@ class PartlyLearned:
     @cached_property
     def rho(self) -> np.ndarray:
         """Relative width of each mode's latent, NaN where learned; modes without a latent get the widest."""
-        return self._paired(self.beta)
+        return self._pairing(self.beta)
 
     @property
     def critical_betas(self) -> np.ndarray:
@@ -160,6 +160,9 @@ class PartlyLearned:
         return s
 
     def _paired(self, beta: float) -> np.ndarray:
+        return self.rho if beta == self.beta else self._pairing(beta)
+
+    def _pairing(self, beta: float) -> np.ndarray:
         p = self.problem
         found = assignment.pair_modes(p.strengths, beta * self._s, self.fixed, self.n_learned)
         return np.pad(found, (0, len(p.strengths) - len(found)), constant_values=self.fixed.max())
