@@ -1,4 +1,4 @@
-"""One random instance of Wang & Ziyin 2022, section 3, in NumPy alone, and its objective taken from the distributions."""
+"""One random instance of Wang & Ziyin 2022, section 3, in NumPy alone, and its objective taken from densities."""
 
 from __future__ import annotations
 

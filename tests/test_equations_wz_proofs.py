@@ -1,4 +1,4 @@
-"""Wang & Ziyin 2022, Appendix E (equations 66–118): the steps of the proofs, with NumPy and automatic differentiation."""
+"""Wang & Ziyin 2022, Appendix E (equations 66–118): the steps of the proofs, by NumPy and automatic differentiation."""
 
 from __future__ import annotations
 
