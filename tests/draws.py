@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import multivariate_normal
 
 
@@ -137,3 +137,36 @@ def lowest_matrix_loss(d: Draw, sigma: np.ndarray, rng: np.random.Generator) -> 
 
 def orthogonal(size: int, rng: np.random.Generator) -> np.ndarray:
     return np.linalg.qr(rng.standard_normal((size, size)))[0]
+
+
+def random_strengths(rng, n_modes):
+    """Strengths at least 15 % apart, so that both sides of a threshold can be told apart."""
+    return 0.3 * np.exp(np.cumsum(rng.uniform(0.15, 0.7, n_modes)))[::-1]
+
+
+def decoder_loss(s, strengths, n_latents, beta, d2):
+    """Eqs. 44–46 with y a linear function of x."""
+    top = strengths[:n_latents]
+    terms = np.where(beta * s < top, top / s + beta * (np.log(beta * s / top) - 1), 0.0)
+    return strengths.sum() / (2 * s) - terms.sum() / 2 + d2 / 2 * np.log(s)
+
+
+def decoder_slope(s, *problem):
+    step = 1e-6 * s
+    return (decoder_loss(s + step, *problem) - decoder_loss(s - step, *problem)) / (2 * step)
+
+
+def best_decoder_variance(strengths, n_latents, beta, d2):
+    """Where G is least, by bounded search on log s around the best point of a grid."""
+    grid = np.linspace(np.log(1e-4), np.log(1e3), 4000)
+    best = grid[np.argmin([decoder_loss(np.exp(t), strengths, n_latents, beta, d2) for t in grid])]
+
+    def at(t):
+        return decoder_loss(np.exp(t), strengths, n_latents, beta, d2)
+
+    found = minimize_scalar(at, bounds=(best - 0.01, best + 0.01), method="bounded", options={"xatol": 1e-12})
+    return float(np.exp(found.x))
+
+
+def alive_at(s, strengths, n_latents, beta):
+    return int((strengths[:n_latents] > beta * s).sum())

@@ -275,3 +275,30 @@ def test_figure_2_more_columns_at_a_fixed_noise_help_and_then_hurt(mnist_dir):
     assert curve[500] < curve[300] < max(curve.values())
     best = [likelihood(k, strengths[k:].mean()) for k in (50, 100, 200, 300)]
     assert (np.diff(best) > 0).all()  # with the noise fitted each time, more columns never hurt
+
+
+def test_theorem_1_latents_that_mix_modes_are_stationary_points_and_saddles():
+    """The further stationary points of its proof: equal columns' lengths, σ_i equal, columns not orthogonal.
+
+    With ζ̄ the mean of the mixed ζ_k and c = τ/η_enc², UᵀU has eigenvalues c(ζ_kζ̄/τ − 1): a mode under water can take
+    part, here ζ² = 0.81 at τ = 1.
+    """
+    zeta, tau, prior = np.array([3.0, 0.9, 0.5]), 1.0, 1.69
+    c, mean = tau / prior, zeta[:2].mean()
+    decoder = np.zeros((3, 2))
+    decoder[[0, 1], [0, 1]] = np.sqrt(c * (zeta[:2] * mean / tau - 1))
+    decoder = decoder @ np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
+    encoder = np.diag(zeta) @ decoder @ np.linalg.inv(c * np.eye(2) + decoder.T @ decoder)
+    widths = np.full(2, tau / (np.sqrt(c) * mean))
+
+    def loss(flat):
+        u, v, log_std = flat[:6].reshape(3, 2), flat[6:12].reshape(3, 2), flat[12:]
+        variance = torch.exp(2 * log_std)
+        fit = ((u @ v.T - torch.diag(torch.tensor(zeta))) ** 2).sum() + (u**2 * variance).sum()
+        return fit + c * (v**2).sum() + tau * (variance / prior - 1 - torch.log(variance / prior)).sum()
+
+    at = torch.tensor(np.concatenate([decoder.ravel(), encoder.ravel(), np.log(widths)]), requires_grad=True)
+    np.testing.assert_allclose(torch.autograd.grad(loss(at), at)[0].numpy(), 0, atol=1e-10)
+    assert abs((decoder.T @ decoder)[0, 1]) > 1
+    curvature = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, at.detach()))
+    assert float(curvature[0]) < -0.1

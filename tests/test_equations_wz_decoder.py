@@ -8,44 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
 
-from draws import draw, objective
+from draws import alive_at, best_decoder_variance, decoder_loss, decoder_slope, draw, objective, random_strengths
 from uncollapse import forecast
 from uncollapse.theory import optimum
-
-
-def spectrum(rng, n_modes):
-    """Strengths at least 15 % apart, so that both sides of a threshold can be told apart."""
-    return 0.3 * np.exp(np.cumsum(rng.uniform(0.15, 0.7, n_modes)))[::-1]
-
-
-def g(s, strengths, n_latents, beta, d2):
-    """Eqs. 44–46 with y a linear function of x."""
-    top = strengths[:n_latents]
-    terms = np.where(beta * s < top, top / s + beta * (np.log(beta * s / top) - 1), 0.0)
-    return strengths.sum() / (2 * s) - terms.sum() / 2 + d2 / 2 * np.log(s)
-
-
-def slope(s, *problem):
-    step = 1e-6 * s
-    return (g(s + step, *problem) - g(s - step, *problem)) / (2 * step)
-
-
-def minimiser(strengths, n_latents, beta, d2):
-    """Where G is least, by bounded search on log s around the best point of a grid."""
-    grid = np.linspace(np.log(1e-4), np.log(1e3), 4000)
-    best = grid[np.argmin([g(np.exp(t), strengths, n_latents, beta, d2) for t in grid])]
-
-    def at(t):
-        return g(np.exp(t), strengths, n_latents, beta, d2)
-
-    found = minimize_scalar(at, bounds=(best - 0.01, best + 0.01), method="bounded", options={"xatol": 1e-12})
-    return float(np.exp(found.x))
-
-
-def alive_at(s, strengths, n_latents, beta):
-    return int((strengths[:n_latents] > beta * s).sum())
 
 
 def test_eq_43_the_minimum_of_the_objective(rng):
@@ -62,11 +28,11 @@ def test_eq_43_the_minimum_of_the_objective(rng):
 
 
 def test_eqs_44_to_46_the_loss_as_a_function_of_the_decoder_variance(rng):
-    strengths, beta = spectrum(rng, 4), 0.8
+    strengths, beta = random_strengths(rng, 4), 0.8
     for s in (0.1, 1.0, 4.0, 20.0):
         at = {"decoder_variance": s, "rho": None, "n_usable": 2}
         loss = optimum.totals(np.array([beta]), strengths, strengths.sum(), 5, **at).loss[0]
-        assert g(s, strengths, 2, beta, 5) == pytest.approx(loss + 5 / 2 * np.log(s))
+        assert decoder_loss(s, strengths, 2, beta, 5) == pytest.approx(loss + 5 / 2 * np.log(s))
 
 
 def test_eqs_47_and_48_each_mode_enters_smoothly():
@@ -79,19 +45,19 @@ def test_eqs_47_and_48_each_mode_enters_smoothly():
 
 
 def test_eqs_49_50_and_54_the_derivative_and_its_values_where_modes_enter(rng):
-    strengths, beta, d2 = spectrum(rng, 5), 1.3, 6
+    strengths, beta, d2 = random_strengths(rng, 5), 1.3, 6
     for n_latents in (2, 5):
         problem = (strengths, n_latents, beta, d2)
         for s in rng.uniform(0.05, 6.0, 6):
             p = alive_at(s, strengths, n_latents, beta)
             eq49 = ((d2 - beta * p) * s - strengths[p:].sum()) / (2 * s**2)
-            assert slope(s, *problem) == pytest.approx(eq49, rel=1e-5, abs=1e-7)
+            assert decoder_slope(s, *problem) == pytest.approx(eq49, rel=1e-5, abs=1e-7)
         for p in range(1, n_latents + 1):
             top = strengths[p - 1]
             first = ((d2 / beta - (p - 1)) * top - strengths[p - 1 :].sum()) * beta**2 / (2 * top**2)
             second = ((d2 / beta - p) * top - strengths[p:].sum()) * beta**2 / (2 * top**2)
             assert first == pytest.approx(second)
-            assert slope(top / beta, *problem) == pytest.approx(first, rel=1e-4, abs=1e-5)
+            assert decoder_slope(top / beta, *problem) == pytest.approx(first, rel=1e-4, abs=1e-5)
 
 
 def test_lemmas_3_and_4_corollary_3_and_proposition_6_the_slope_changes_sign_once(rng):
@@ -99,9 +65,14 @@ def test_lemmas_3_and_4_corollary_3_and_proposition_6_the_slope_changes_sign_onc
     for _ in range(20):
         n_modes = int(rng.integers(1, 6))
         n_latents = int(rng.integers(1, n_modes + 1))
-        problem = (spectrum(rng, n_modes), n_latents, float(rng.uniform(0.2, 4)), n_modes + int(rng.integers(0, 3)))
+        problem = (
+            random_strengths(rng, n_modes),
+            n_latents,
+            float(rng.uniform(0.2, 4)),
+            n_modes + int(rng.integers(0, 3)),
+        )
         s = np.geomspace(1e-2, 200, 200)
-        h = np.array([2 * t**2 * slope(t, *problem) for t in s])
+        h = np.array([2 * t**2 * decoder_slope(t, *problem) for t in s])
         signs = np.sign(h[np.abs(h) > 1e-6 * np.abs(h).max()])
         assert (np.diff(signs) >= 0).all()  # Corollary 3: from negative to positive, once
         strengths, beta, d2 = problem[0], problem[2], problem[3]
@@ -110,12 +81,12 @@ def test_lemmas_3_and_4_corollary_3_and_proposition_6_the_slope_changes_sign_onc
             start = strengths[p - 1] / beta
             if p <= d2 / beta:
                 for t in start * np.array([1.01, 1.5, 4.0]):
-                    assert t**2 * slope(t, *problem) > start**2 * slope(start, *problem)
+                    assert t**2 * decoder_slope(t, *problem) > start**2 * decoder_slope(start, *problem)
 
 
 def test_eqs_51_and_52_with_their_terms_put_right(rng):
     """(d2−βq)t − Σ_{i>q} = (d2−β(p−1))t + Σ_{i=q+1}^{p−1}(βt − ζ_i²) − Σ_{i≥p} ≥ (d2−β(p−1))t − Σ_{i≥p}."""
-    strengths, beta, d2 = spectrum(rng, 6), 0.7, 7
+    strengths, beta, d2 = random_strengths(rng, 6), 0.7, 7
     p = 4
     for t in strengths[p - 1] / beta * np.array([1.05, 2.0, 10.0]):
         q = alive_at(t, strengths, 6, beta)
@@ -131,22 +102,22 @@ def test_eqs_51_and_52_with_their_terms_put_right(rng):
 def test_eqs_53_55_and_56_the_slope_at_both_ends(rng):
     """Up to s₋ G falls, from s₊ on it rises, with s₋ as corrected: the whole of (0, s_d̂1) when βd̂1 ≥ d2."""
     for beta in (0.3, 1.0, 1.9, 4.0):
-        strengths, n_latents, d2 = spectrum(rng, 5), 3, 6
+        strengths, n_latents, d2 = random_strengths(rng, 5), 3, 6
         problem = (strengths, n_latents, beta, d2)
         s_plus = strengths[0] / beta + strengths.sum()
         eq53 = (d2 * strengths[0] / beta + (d2 - 1) * strengths.sum()) / (2 * s_plus**2)
-        assert slope(s_plus, *problem) == pytest.approx(eq53, rel=1e-5)
-        assert all(slope(t * s_plus, *problem) > 0 for t in (1.1, 3.0, 50.0))
+        assert decoder_slope(s_plus, *problem) == pytest.approx(eq53, rel=1e-5)
+        assert all(decoder_slope(t * s_plus, *problem) > 0 for t in (1.1, 3.0, 50.0))
         room = d2 - beta * n_latents
         enters = strengths[n_latents - 1] / beta
         s_minus = min(enters, strengths[n_latents:].sum() / room) if room > 0 else enters
-        assert all(slope(t * s_minus, *problem) < 0 for t in (0.1, 0.5, 0.99))
+        assert all(decoder_slope(t * s_minus, *problem) < 0 for t in (0.1, 0.5, 0.99))
 
 
 @pytest.mark.parametrize(("n_modes", "n_latents", "d2"), [(5, 3, 5), (4, 1, 6), (3, 3, 3), (6, 5, 6)])
 def test_eqs_57_to_65_and_proposition_7_the_best_decoder_variance(rng, n_modes, n_latents, d2):
     """Theorem 4 on both sides of every threshold, against the minimum of G found by search."""
-    strengths = spectrum(rng, n_modes)
+    strengths = random_strengths(rng, n_modes)
     kept = strengths[:n_latents]
     beyond = strengths.sum() - np.cumsum(kept)
     thresholds = d2 * kept / (beyond + np.arange(1, n_latents + 1) * kept)  # eqs. 57–59, 60, 62, 64
@@ -158,7 +129,7 @@ def test_eqs_57_to_65_and_proposition_7_the_best_decoder_variance(rng, n_modes, 
             beta = threshold * factor
             if explained and beta * n_latents <= d2:
                 continue  # case 1: no minimum
-            s = minimiser(strengths, n_latents, beta, d2)
+            s = best_decoder_variance(strengths, n_latents, beta, d2)
             eq61_63_65 = (strengths.sum() - kept[:n_alive].sum()) / (d2 - beta * n_alive)
             assert alive_at(s, strengths, n_latents, beta) == n_alive
             assert s == pytest.approx(eq61_63_65, rel=1e-4)
@@ -170,24 +141,26 @@ def test_eqs_57_to_65_and_proposition_7_the_best_decoder_variance(rng, n_modes, 
 
 def test_table_1_case_1_the_loss_has_no_lower_bound(rng):
     """d̂1 = d̂* and β < d2/d̂1: G rises everywhere, from −∞."""
-    strengths = spectrum(rng, 3)
+    strengths = random_strengths(rng, 3)
     problem = (strengths, 3, 0.9, 3)
     s = np.geomspace(1e-8, 100, 60)
-    values = np.array([g(t, *problem) for t in s])
+    values = np.array([decoder_loss(t, *problem) for t in s])
     assert (np.diff(values) > 0).all()
-    assert g(1e-7, *problem) - g(1e-3, *problem) == pytest.approx((3 - 0.9 * 3) / 2 * np.log(1e-4), abs=1e-6)
+    assert decoder_loss(1e-7, *problem) - decoder_loss(1e-3, *problem) == pytest.approx(
+        (3 - 0.9 * 3) / 2 * np.log(1e-4), abs=1e-6
+    )
     x = np.linalg.qr(rng.standard_normal((40, 3)))[0]
     assert forecast(x - x.mean(0), beta=0.9, decoder_variance="learned", n_latents=3).ill_posed
 
 
 def test_table_1_case_2_a_continuum_of_variances(rng):
     """d̂1 = d̂* and β = d2/d̂1: G is flat on (0, s_d̂1] and rises after it."""
-    strengths = spectrum(rng, 3)
+    strengths = random_strengths(rng, 3)
     problem = (strengths, 3, 5 / 3, 5)
     last = strengths[-1] / problem[2]
-    flat = [g(t * last, *problem) for t in (0.01, 0.3, 0.7, 1.0)]
+    flat = [decoder_loss(t * last, *problem) for t in (0.01, 0.3, 0.7, 1.0)]
     np.testing.assert_allclose(flat, flat[0])
-    assert g(1.1 * last, *problem) > flat[0]
+    assert decoder_loss(1.1 * last, *problem) > flat[0]
     assert alive_at(last, *problem[:3]) == 2  # at the end point the weakest mode is dead
 
 
@@ -196,8 +169,8 @@ def test_remark_a_target_linear_in_x_with_beta_below_d2_over_modes_never_collaps
     for _ in range(30):
         n_modes = int(rng.integers(2, 7))
         n_latents, d2 = int(rng.integers(1, n_modes)), n_modes + int(rng.integers(0, 3))
-        strengths = spectrum(rng, n_modes)
+        strengths = random_strengths(rng, n_modes)
         assert optimum.critical_betas(strengths, strengths.sum(), d2, None, None)[n_latents - 1] >= d2 / n_modes
     equal = np.full(4, 2.0)
     for beta, alive in ((0.99, 2), (1.01, 0)):
-        assert alive_at(minimiser(equal, 2, beta, 4), equal, 2, beta) == alive
+        assert alive_at(best_decoder_variance(equal, 2, beta, 4), equal, 2, beta) == alive
