@@ -30,7 +30,7 @@ def columns(strengths: np.ndarray, modes: tuple[int, ...], n_latents: int, varia
 def test_erratum_18_the_rotation_of_the_latents_does_not_leave_the_trace(rng):
     """Wang & Ziyin, eqs. 79–81: Tr(UΣUᵀ) = Tr(PᵀΛᵀΛPΣ); dropping P is what lets errata 1 and 2 in."""
     d = draw(rng, shape=(3, 3, 2, 3), scale=0.5)
-    q, sizes, p = np.linalg.svd(d.u)
+    sizes, p = np.linalg.svd(d.u)[1:]
     lam = np.zeros((3, 2))
     lam[[0, 1], [0, 1]] = sizes
     true = np.trace(d.u @ np.diag(d.sigma**2) @ d.u.T)
