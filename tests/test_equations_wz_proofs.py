@@ -204,3 +204,15 @@ def test_eqs_111_to_118_and_theorem_3_the_curvature_at_the_origin(rng):
         origin = (d.z**2).sum()
         is_global = lowest_matrix_loss(d, sigma, rng) > origin - 1e-9 * origin
         assert (smallest >= 0) == is_global == (factor > 1)
+
+
+def test_theorem_3_also_holds_at_unequal_widths_where_the_narrowest_latent_decides(rng):
+    """The proof takes Σ = σ²I; the origin turns where ζ_1² = c² min σ_i², and is the minimum until then."""
+    d = draw(rng)
+    zero, energy = np.zeros((3, 2)), (d.z**2).sum()
+    for factor in (0.9, 1.1):
+        sigma = np.array([2.0, 1.0]) * np.sqrt(factor) * d.zeta[0] / d.c
+        other = type(d)(**{**vars(d), "sigma": sigma})
+        smallest = np.linalg.eigvalsh(second_derivatives(other, zero, zero))[0]
+        is_global = lowest_matrix_loss(d, sigma, rng) > energy * (1 - 1e-9)
+        assert bool(smallest >= 0) == bool(is_global) == (factor > 1)
