@@ -146,7 +146,9 @@ def test_eqs_12_to_14_and_92_the_best_width_of_one_latent(rng):
         eq14 = np.sqrt(d.tau) / zeta * d.eta_enc if d.tau < zeta**2 else d.eta_enc
         assert found == pytest.approx(eq14, rel=1e-5)
         alive = int(height > 1)
-        mode = optimum.at_modes(d.tau, np.array([zeta**2]), rho=None, n_usable=1, n_alive=alive, prior_std=d.eta_enc)
+        mode = optimum.at_modes(
+            d.tau, np.array([zeta**2]), rho=None, n_usable=1, alive=np.array([bool(alive)]), prior_std=d.eta_enc
+        )
         assert mode.encoder_std[0] == pytest.approx(eq14)
 
 
