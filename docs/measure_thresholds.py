@@ -153,6 +153,17 @@ def conditional_rare() -> str:
     return _table_of_runs(conditional_runs(0.25, SEEDS, STEPS))
 
 
+def patience() -> str:
+    from threshold_studies import conditional_runs
+
+    rows = []
+    for steps in (STEPS, 4 * STEPS):
+        runs = conditional_runs(0.5, range(1), steps, [("MLP", 16)])
+        some = [r for r in runs if (r.start, r.factor) == ("quiet", "0.8 × largest")]
+        rows.append((steps, ", ".join(f"{max(r.kl, 0.0):.3f}" for r in some)))
+    return markdown(("steps", "KL at 0.8 × largest, quiet start"), rows)
+
+
 def residuals() -> str:
     from threshold_residuals import revivals
 
@@ -170,7 +181,9 @@ def residuals() -> str:
                         f"{r.bent.level / r.beta:.3f}",
                         f"{max(r.bent.drop, 0.0):.4f}",
                         "yes" if r.revived else "no",
-                        f"{r.gain + 0.0:.3f}",
+                        f"{abs(r.gain) if abs(r.gain) < 5e-4 else r.gain:.3f}",
+                        "yes" if r.warmed else "no",
+                        f"{abs(r.warmed_gain) if abs(r.warmed_gain) < 5e-4 else r.warmed_gain:.3f}",
                     )
                 )
     head = (
@@ -228,7 +241,7 @@ def forecasts() -> str:
     head = (
         "rows",
         "columns",
-        "E[y|x]",
+        r"E[y\|x]",
         "true",
         "linear",
         "trees alone",
@@ -262,6 +275,7 @@ STUDIES: dict[str, Callable[[], str]] = {
     "regression": regression,
     "conditional": conditional,
     "conditional_rare": conditional_rare,
+    "patience": patience,
     "residuals": residuals,
     "widths": widths,
     "forecasts": forecasts,

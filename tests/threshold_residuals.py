@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from threshold_cases import make_case
-from thresholds import ALIVE, Batch, Case, Model, collapsed, inverse_root, train
+from thresholds import ALIVE, Batch, Case, Fit, Model, collapsed, inverse_root, train
 
 HALF = 16
 """Draws of z per row in each of the two halves, whose product has no bias from the noise of either."""
@@ -48,9 +48,10 @@ class Revival:
         With a constant J; with a J that is a polynomial of degree 2 in the living latents.
     hessian : float
         β under which the Hessian along the straight path has a negative eigenvalue, on the same draws.
-    revived : bool
-        Whether the dead latent lives after training of the whole model goes on without the hold.
-    gain : float
+    revived, warmed : bool
+        Whether the dead latent lives after training of the whole model goes on without the hold, at full β throughout
+        or with β rising from a fifth once more.
+    gain, warmed_gain : float
         Nats by which that beats the same further training with the hold.
     """
 
@@ -60,6 +61,8 @@ class Revival:
     hessian: float
     revived: bool
     gain: float
+    warmed: bool
+    warmed_gain: float
 
 
 def revivals(name: str, n_live: int, factors: tuple[float, ...], seeds: range, steps: int) -> list[Revival]:
@@ -80,15 +83,21 @@ def revivals(name: str, n_live: int, factors: tuple[float, ...], seeds: range, s
     live[-1] = 0.0
     held = train(batch, n_latents=k, hidden=16, steps=steps, live=live)
     found = [_levels(held.model, batch, asked[i][0], i, n_live, asked[i][2]) for i in range(len(asked))]
-    further = replace(batch, warm=~batch.warm)
-    freed, same = (
-        train(further, hidden=16, steps=steps, rate=5e-3, model=_released(held.model, k, mask))
-        for mask in (torch.ones(k), live)
-    )
+    ends = []
+    for warm in (~batch.warm, batch.warm):
+        further = replace(batch, warm=warm)
+        ends += [
+            train(further, hidden=16, steps=steps, rate=5e-3, model=_released(held.model, k, mask))
+            for mask in (torch.ones(k), live)
+        ]
     return [
-        Revival(asked[i][2], *found[i], bool(freed.kl[i, -1] > ALIVE), float(same.loss[i] - freed.loss[i]))
+        Revival(asked[i][2], *found[i], *(part for at in (0, 2) for part in _compared(ends[at], ends[at + 1], i)))
         for i in range(len(asked))
     ]
+
+
+def _compared(freed: Fit, held: Fit, run: int) -> tuple[bool, float]:
+    return bool(freed.kl[run, -1] > ALIVE), float(held.loss[run] - freed.loss[run])
 
 
 def _released(model: Model, k: int, live: Tensor) -> Model:

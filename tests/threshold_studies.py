@@ -150,7 +150,10 @@ def regression_runs(seeds: range, steps: int) -> list[Run]:
     return rows
 
 
-def conditional_runs(share: float, seeds: range, steps: int) -> list[Run]:
+NETWORKS = (("linear", 0), ("MLP", 16))
+
+
+def conditional_runs(share: float, seeds: range, steps: int, networks=NETWORKS) -> list[Run]:
     """Decoder sees x ∈ {0, 1}; Var(y1|x) is 0.5 or 4, P(x = 1) = share; Var(y2|x) = 0.3; η = 1."""
     mean = 0.5 * (1 - share) + 4 * share
     asked = []
@@ -172,7 +175,7 @@ def conditional_runs(share: float, seeds: range, steps: int) -> list[Run]:
         ):
             asked += [(x, y, label, beta, warm) for warm in (False, True)]
     rows = []
-    for network, hidden in (("linear", 0), ("MLP", 16)):
+    for network, hidden in networks:
         inputs = [np.hstack([x - 0.5, y]) for x, y, *_ in asked]
         batch = _gaussian_batch(inputs, [y for _, y, *_ in asked], asked, condition=[x - 0.5 for x, *_ in asked])
         fit = train(batch, hidden=hidden, steps=steps)
