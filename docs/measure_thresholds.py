@@ -196,6 +196,8 @@ def residuals() -> str:
         "drop",
         "revived",
         "gain",
+        "warmed",
+        "gain",
     )
     return markdown(head, rows)
 
