@@ -1,4 +1,4 @@
-"""Measure every table of thresholds.md and write it there: `python docs/measure_thresholds.py` (about ten minutes)."""
+"""Measure every table of thresholds.md and write it there: `python docs/measure_thresholds.py` (18 minutes on two busy cores)."""
 
 from __future__ import annotations
 
