@@ -1,4 +1,4 @@
-"""Measure every table of thresholds.md and write it there: `python docs/measure_thresholds.py` (18 minutes on two busy cores)."""
+"""Measure every table of thresholds.md and write it there (18 minutes on two busy cores), or the tables named."""
 
 from __future__ import annotations
 
