@@ -235,8 +235,8 @@ def stationary_points(forecast: Forecast, *, limit: int = 4096) -> tuple[Station
 
     Notes
     -----
-    Up to permutations and signs of the latents. An ill-posed objective has saddles, and no minimum. Besides these there are saddles at which several latents share modes
-    evenly (`theory.landscape.shared_reach`); they are never minima.
+    Up to permutations and signs of the latents. An ill-posed objective has saddles, and no minimum. Besides these
+    there are saddles at which several latents share modes evenly (`theory.landscape.shared_reach`), never minima.
 
     Examples
     --------

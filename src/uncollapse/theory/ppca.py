@@ -1,7 +1,7 @@
 """Probabilistic PCA: the marginal density of a linear decoder with a Gaussian latent, and where it is stationary.
 
-The model is x ~ N(mean, W Wᵀ + σ²I) with W of shape (d, k). Its stationary points carry a subset S of the eigenvectors of
-the covariance, with squared lengths λ_i − σ²; the other columns are zero. Log-likelihoods are nats per row.
+The model is x ~ N(mean, W Wᵀ + σ²I), W of shape (d, k). Up to a rotation of W's columns, its stationary points carry a
+subset S of the covariance's eigenvectors with squared lengths λ_i − σ², and zero columns. Values are nats per row.
 """
 
 from __future__ import annotations
