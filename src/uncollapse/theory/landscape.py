@@ -188,7 +188,7 @@ def loss(
     ----------
     decoder, encoder : ndarrays of shape (..., m, d1)
         u and v: U = F u, W = E v.
-    widths : ndarray of shape (d1,)
+    widths : ndarray of shape (..., d1)
         σ_j².
     strengths, total_energy
         ζ² of the m modes, and T.
@@ -209,7 +209,7 @@ def loss(
     """
     product = decoder @ np.swapaxes(encoder, -1, -2)
     missed = ((product - np.diag(np.sqrt(strengths))) ** 2).sum(axis=(-1, -2))
-    missed = missed + total_energy - strengths.sum() + (decoder**2 @ widths).sum(axis=-1)
+    missed = missed + total_energy - strengths.sum() + (decoder**2 * widths[..., None, :]).sum(axis=(-1, -2))
     kl = (encoder**2).sum(axis=(-1, -2)) / prior_variance
-    kl = kl + (widths / prior_variance - 1 - np.log(widths / prior_variance)).sum()
+    kl = kl + (widths / prior_variance - 1 - np.log(widths / prior_variance)).sum(axis=-1)
     return (missed / variance + beta * kl) / 2
