@@ -180,7 +180,7 @@ def gradient_flow(
     *,
     initial_std: float | tuple[float, float] | None = None,
     beta: Callable[[float], float] | None = None,
-    inputs: Literal["centred", "whitened"] = "centred",
+    inputs: Inputs = "centred",
     width_parameter: WidthParameter = "log_variance",
     n_points: int = 401,
 ) -> Flow:
@@ -192,7 +192,7 @@ def gradient_flow(
         As in `escape_times`.
     n_steps : float
     inputs : {"centred", "whitened"}
-        Modes keep apart only when the encoder reads x less its mean (or without biases, x as it is).
+        Modes keep apart only when the encoder reads x less its mean; without biases also "raw".
     n_points : int
         Times reported, evenly spaced.
 
@@ -212,6 +212,8 @@ def gradient_flow(
     """
     f = forecast
     per_step = _check(f, learning_rate, inputs)
+    if inputs == "raw" and f.objective.bias:
+        raise ObjectiveError('the mean of raw inputs mixes the modes; pass inputs="centred", or see escape_times')
     if not n_steps > 0 or n_points < 2:
         raise ObjectiveError(f"n_steps must be positive and n_points 2 or more, got {n_steps} and {n_points}")
     _warn_unstable(f, per_step, inputs, width_parameter)
