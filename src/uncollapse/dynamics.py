@@ -371,6 +371,11 @@ def _warn_unstable(f: Forecast, per_step: float, inputs: Inputs, width_parameter
     sharpest = theory.own_curvature(
         strengths, gains, f.water_level, f.decoder_variance, f.objective.prior_variance, speed
     ).max()
+    if inputs == "raw" and f.objective.bias:
+        # along (x̄, 1) in the column and bias of the latent that carries the strongest mode; at least this much
+        mean = f.spectrum.mean_input
+        steep = strengths[0] / (f.decoder_variance * f.objective.prior_variance)
+        sharpest = max(sharpest, float(steep * (mean @ mean + 1)))
     if per_step * sharpest > 2:
         warnings.warn(
             f"at this learning rate gradient descent cannot settle at the optimum, and steps counted here mean little; "

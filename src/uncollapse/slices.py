@@ -213,5 +213,5 @@ def _moved(point: StationaryPoint, rows: list[int], way: Direction) -> np.ndarra
 
 
 def _label(way: Direction) -> str:
-    what = "dead" if way.from_mode is None else f"mode {way.from_mode + 1}"
-    return f"latent {way.latent + 1} ({what}) towards mode {way.mode + 1}"
+    where = "" if way.from_mode is None else f", off mode {way.from_mode + 1},"
+    return f"latent {way.latent + 1}{where} towards mode {way.mode + 1}"
