@@ -59,6 +59,20 @@ def in_modes(f, flow, encoder_unit):
     return u, w
 
 
+def test_a_mode_moves_along_minus_the_gradient(rng):
+    problem = vae(rng, strengths=(3.0,), n_latents=1, s=0.8, prior=1.5, beta=0.7)
+    for _ in range(5):
+        u, w, log_std = rng.standard_normal(3)
+        at = torch.tensor([u, w, 0.0, 0.0, log_std, 0.0], requires_grad=True)
+        full_loss(problem, at).backward()
+        gradient = at.grad.numpy()[[0, 1, 4]]
+        zeta = np.sqrt(3.0)
+        moved = dynamics.velocity(np.array([u, zeta * w, log_std]), 0.7, dynamics.Mode(zeta, zeta, 0.8, 1.5, 1.0))
+        np.testing.assert_allclose(moved, -gradient * [1, zeta, 1], rtol=1e-8)
+        slower = dynamics.velocity(np.array([u, zeta * w, log_std]), 0.7, dynamics.Mode(zeta, zeta, 0.8, 1.5, 0.25))
+        assert slower[2] == pytest.approx(moved[2] / 4)
+
+
 def test_the_flow_is_gradient_descent_with_small_steps_on_raw_inputs(rng):
     problem = vae(rng, s=0.8, prior=1.5)
     f = forecast(problem.x, **problem.settings)

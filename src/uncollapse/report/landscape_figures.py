@@ -140,7 +140,7 @@ def _contour(go: Any, each: Slice) -> Any:
         y=each.second,
         z=np.clip(each.values, low, high),
         colorscale=scale,
-        contours={"start": low, "end": high - (high - low) / 40, "size": (high - low) / 20},
+        contours={"start": low + (high - low) / 40, "end": high - (high - low) / 40, "size": (high - low) / 20},
         line={"width": 0.7, "color": "rgba(60,60,60,0.45)"},
         showscale=False,
         hovertemplate=f"{each.quantity} %{{z:.4g}} nats<extra></extra>",
