@@ -12,6 +12,7 @@ from torch.nn import functional
 from problems import Problem, full_loss, rows_with_spectrum
 from uncollapse import Objective, ObjectiveError, UncollapseWarning, forecast, spectrum
 from uncollapse.dynamics import escape_times, gradient_flow, linear_warmup
+from uncollapse.report.landscape_figures import flow_figure
 from uncollapse.theory import dynamics
 from uncollapse.theory.landscape import origin_block
 
@@ -200,6 +201,14 @@ def test_annealing_speeds_the_escape_and_cannot_change_the_end(rng):
     np.testing.assert_allclose(stepped[:2], annealed.escapes[:2], rtol=1e-4)
     path = descend(problem, *in_modes(f, annealed, f.spectrum.basis.encoder), 0.01, 800, beta=warmup)
     np.testing.assert_allclose(products(path[::100], f), annealed.product[:9], atol=0.03 * rest.max())
+
+
+def test_the_figure_marks_each_escape(rng):
+    f = forecast(vae(rng).x, n_latents=3)
+    flows = {"plain": gradient_flow(f, 3000, 0.01), "short": gradient_flow(f, 20, 0.01, initial_std=1e-3)}
+    figure = flow_figure(flows, [0, 1], f.modes.decoder_gain * f.modes.encoder_gain)
+    marks = [float(trace.x[0]) for trace in figure.data if trace.name == "escape"]
+    assert marks == pytest.approx(list(flows["plain"].escapes[:2]))
 
 
 @pytest.mark.parametrize("width", ["learned", 0.5, 1.3])

@@ -13,6 +13,7 @@ from scipy.stats import multivariate_normal
 from problems import Problem, full_loss, rows_with_spectrum
 from uncollapse import ObjectiveError, forecast, spectrum
 from uncollapse.landscape import origin_hessian, stationary_point, stationary_points
+from uncollapse.report.landscape_figures import slice_figure
 from uncollapse.slices import likelihood_slice, loss_slice
 from uncollapse.theory import landscape, ppca
 
@@ -262,6 +263,17 @@ def test_a_slice_shows_the_full_objective(case, rng):
         moved[: len(step)] += torch.tensor(step)
         assert float(full_loss(problem, moved)) - point.loss == pytest.approx(cut.values[j, i])
     assert loss_slice(point, n_grid=21).values.min() < -0.1 * point.escapes[0].drop
+
+
+def test_the_figure_marks_the_best_of_each_plane(rng):
+    f = forecast(vae(rng).x, n_latents=3)
+    cuts = [likelihood_slice(f, [0], (1, 2), noise) for noise in (4.0, 2.5, 0.5)]
+    figure = slice_figure(cuts)
+    best = [trace for trace in figure.data if trace.name == "best in this plane"]
+    assert [len(trace.x) for trace in best] == [0, 2, 4]  # both under water, one above, both above
+    assert [trace.showlegend for trace in best] == [False, True, False]
+    np.testing.assert_allclose(np.abs(best[2].x), np.sqrt(3.0 - 0.5), atol=0.1)
+    assert len(slice_figure([loss_slice(stationary_point(f, [0]), n_grid=11)]).data) == 3
 
 
 def test_what_is_not_covered_is_refused_in_one_line(rng):

@@ -69,9 +69,9 @@ def flow_figure(flows: dict[str, Flow], modes: Sequence[int], resting: np.ndarra
     flows : dict of str to Flow
         By the title of the panel.
     modes : sequence of int
-        Those to draw, counted from 0.
+        Those to draw, counted from 0; they must live in the end.
     resting : ndarray of shape (p,)
-        Final product of each mode; a mode that comes to rest at 0 is drawn over its ζ instead, in grey.
+        Final product of each mode.
     """
     from plotly.subplots import make_subplots
 
