@@ -18,6 +18,7 @@ import numpy as np
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.forecast import Forecast
 from uncollapse.loss import LossConvention
+from uncollapse.solution import one_level
 from uncollapse.theory import dynamics as theory
 from uncollapse.theory.landscape import loss, planes
 from uncollapse.theory.optimum import fixed_width_kl
@@ -256,14 +257,16 @@ def _escape(
 
 def _mode(f: Forecast, k: int, inputs: Inputs, width_parameter: WidthParameter) -> theory.Mode:
     zeta = math.sqrt(f.spectrum.strengths[k])
-    speed = 0.0 if f.rho is not None else {"log_std": 1.0, "log_variance": 0.25}[width_parameter]
+    speed = 0.0 if one_level(f.solution).rho is not None else {"log_std": 1.0, "log_variance": 0.25}[width_parameter]
     gain = 1.0 if inputs == "whitened" else zeta
     return theory.Mode(zeta, gain, f.decoder_variance, f.objective.prior_variance, speed)
 
 
 def _widths(f: Forecast) -> np.ndarray:
     """σ² of each mode at the start, near the origin: the prior's when learned; shape (m,)."""
-    return f.objective.prior_variance * (np.ones(f.spectrum.rank) if f.rho is None else f.rho**2)
+    return f.objective.prior_variance * (
+        np.ones(f.spectrum.rank) if one_level(f.solution).rho is None else one_level(f.solution).rho ** 2
+    )
 
 
 def _random_start(
@@ -326,7 +329,11 @@ def _loss(f: Forecast, u: np.ndarray, v: np.ndarray, widths: np.ndarray) -> np.n
             variance=f.decoder_variance,
             prior_variance=o.prior_variance,
         )
-    idle = 0.0 if f.rho is None else f.width_kl - float(fixed_width_kl(f.rho[:p]).sum())
+    idle = (
+        0.0
+        if one_level(f.solution).rho is None
+        else one_level(f.solution).width_kl - float(fixed_width_kl(one_level(f.solution).rho[:p]).sum())
+    )
     return total + o.beta * idle
 
 
@@ -334,6 +341,7 @@ def _check(f: Forecast, learning_rate: float, inputs: Inputs) -> float:
     """Time per step: learning rate × scale of the loss; or the one line that says what is not covered."""
     if not f.exact:
         raise ObjectiveError(f"the flow is known for Gaussian decoders only, not {f.spectrum.likelihood}")
+    one_level(f.solution)
     if f.objective.decoder_variance == "learned":
         raise ObjectiveError(
             "a decoder variance that learns along is not covered; forecast with decoder_variance set to a number"
@@ -363,7 +371,7 @@ def _scale(written: LossConvention) -> float:
 
 
 def _warn_unstable(f: Forecast, per_step: float, inputs: Inputs, width_parameter: WidthParameter) -> None:
-    if not f.n_alive or f.rho is not None:
+    if not f.n_alive or one_level(f.solution).rho is not None:
         return
     strengths = f.spectrum.strengths[: f.n_alive]
     gains = np.ones(f.n_alive) if inputs == "whitened" else np.sqrt(strengths)
