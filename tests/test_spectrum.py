@@ -282,7 +282,7 @@ def test_bernoulli_strengths_are_eigenvalues_of_the_correlation_matrix(rng):
     p = x.mean(axis=0)
     assert s.collapsed_loss == pytest.approx(-(p * np.log(p) + (1 - p) * np.log(1 - p)).sum())
     with pytest.raises(DataError, match="column 0 has mean"):
-        spectrum(x * 3, likelihood="bernoulli")
+        spectrum(moments(x * 3), likelihood="bernoulli")
 
 
 @quiet

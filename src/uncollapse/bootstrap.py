@@ -139,13 +139,15 @@ def _scores(
     """Blocks of the rows' scores on the leading modes, (b, q), and of their energies ‖y − ȳ‖², (b,)."""
     decoder, encoder = found.basis.decoder[:, :k], found.basis.encoder[:, :k]
     shift_y, shift_x = found.mean_target * found.centred, found.mean_input * found.centred
+    n_seen = 0
     for parts in _blocks(as_rows(data, paired=paired), target):
-        if drop_nonfinite:
-            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
-            parts = tuple(part[finite] for part in parts)
         if parts[0].shape[1] != found.n_features or parts[-1].shape[1] != found.n_targets:
             raise DataError(f"the data have {parts[0].shape[1]} columns and the forecast {found.n_features}")
-        y = parts[-1] * found.target_scale - shift_y
+        y = parts[-1] * found.target_scale - shift_y if found.residuals is None else found.residuals(parts[-1], n_seen)
+        n_seen += len(y)
+        if drop_nonfinite:
+            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
+            parts, y = tuple(part[finite] for part in parts), y[finite]
         scores = y @ decoder
         if not found.target_is_input:
             scores = np.hstack([(parts[0] * found.input_scale - shift_x) @ encoder, scores])

@@ -294,6 +294,8 @@ def forecast(
     scale: float = 1.0,
     n_modes: int | None = None,
     drop_nonfinite: bool = False,
+    dispersion: Any = None,
+    size_factors: Any = None,
     **settings: Any,
 ) -> Forecast:
     """Which latents of a VAE will live on these data, before any training.
@@ -307,7 +309,7 @@ def forecast(
         See `Objective` and `Objective.from_loss`. Or give its fields directly:
     **settings
         Fields of `Objective`: ``beta=4.0, decoder_variance="learned", n_latents=16``, ….
-    scale, n_modes, drop_nonfinite
+    scale, n_modes, drop_nonfinite, dispersion, size_factors
         As in `spectrum`.
 
     Returns
@@ -330,7 +332,8 @@ def forecast(
     """
     objective = _objective(objective, settings)
     if isinstance(data, Spectrum):
-        if target is not None or scale != 1.0 or n_modes is not None or drop_nonfinite:
+        late = (target, n_modes, dispersion, size_factors)
+        if scale != 1.0 or drop_nonfinite or any(option is not None for option in late):
             raise ObjectiveError("a spectrum is taken already; give target, scale and the like to spectrum()")
         _check_match(data, objective)
         found = data
@@ -343,6 +346,8 @@ def forecast(
             scale=scale,
             likelihood=objective.likelihood,
             drop_nonfinite=drop_nonfinite,
+            dispersion=dispersion,
+            size_factors=size_factors,
         )
     n_latents = _resolved_latents(found, objective)
     if objective.encoder_variance == "learned":
