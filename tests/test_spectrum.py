@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conftest import SEED
 from problems import rows_with_spectrum
-from uncollapse import DataError, UncollapseWarning, decompose, forecast, spectrum
+from uncollapse import DataError, UncollapseWarning, decompose, forecast, moments, spectrum
 from uncollapse.bootstrap import bootstrap
 from uncollapse.data import rows as rows_module
 from uncollapse.theory.krylov import krylov_modes

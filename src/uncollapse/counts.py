@@ -227,9 +227,7 @@ def _misfit_error(name: str, row: int, column: int, value: float, options: Optio
     shown = f"{value:.6g}" if options.scale == 1 else f"{value:.6g} × {options.scale:g}"
     where = f"{name}: value {shown} in row {row}, column {column} (counted from 0)"
     if options.likelihood == "bernoulli":
-        return DataError(
-            f"{where} leaves [0, 1], so no Bernoulli likelihood fits; rescale the data (--scale), or use mse"
-        )
+        return DataError(f"{where}: Bernoulli data must not leave [0, 1]; rescale them (--scale), or use mse")
     why = "is negative" if value * options.scale < 0 else "is not a whole number"
     return DataError(f"{where} {why}, and a {options.likelihood} likelihood needs counts; give the raw counts")
 
@@ -321,7 +319,8 @@ def fit_moments(raw: Moments, options: Options) -> tuple[Moments, ColumnFit]:
         mean=centre[kept],
         scatter=scatter[kept, kept],
         n_inputs=min(raw.n_inputs, targets.stop),
-        precision=raw.precision * max(1.0, before / max(after, np.finfo(float).tiny)),  # what cancelled is rounding
+        precision=raw.precision
+        * max(1.0, float(before / max(after, np.finfo(float).tiny))),  # what cancelled is rounding
     )
     return taken, replace(fit, residuals=residuals)
 

@@ -160,7 +160,7 @@ def _from_moments(raw: Moments, options: Options) -> Spectrum:
         raw, fit = fit_moments(raw, options)
     split, d = raw.n_inputs, len(raw.mean)
     inputs, targets = slice(0, split), slice(split if raw.has_target else 0, d)
-    factors = np.full(d, options.scale)
+    factors = np.full(d, float(options.scale))
     if fit:
         factors[targets] *= fit.scale
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below

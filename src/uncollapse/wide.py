@@ -118,7 +118,7 @@ def _sums(rows: Rows, options: Options) -> _Table:
         raise DataError(f"only {n} row(s) to learn from; a spectrum needs two or more")
     if not np.isfinite(scatter / n + mean**2).all():
         raise overflow_error(rows.name)
-    table = _Table(n, mean, scatter / n, np.full(len(mean), options.scale), scatter, mean, math.nan, None)
+    table = _Table(n, mean, scatter / n, np.full(len(mean), float(options.scale)), scatter, mean, math.nan, None)
     return _weighed(table, options, size, cross / n, size_scatter / n)
 
 
