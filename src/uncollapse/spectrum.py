@@ -100,7 +100,8 @@ class Spectrum:
 
         x alone: the mean energy of the modes that noise could explain (see theory.noise.noise_variance). With a
         target: the residual energy, over the degrees of freedom that the regression leaves. Poisson and categorical
-        data bring their own: Pearson residuals of pure counting noise have variance one.
+        data bring their own: Pearson residuals of pure counting noise have variance one. The edge is that of similar
+        size factors and columns with more than a few counts; single rows can stand out beyond it otherwise.
         """
         n, m = self.n_samples, self.rank
         if m == 0:
