@@ -29,6 +29,9 @@ TOLERANCE = 1e-9
 MOST_PASSES = 30
 """From the Poisson fit four to six passes do; a step is cut to a factor e, so that far starts cannot overshoot."""
 
+PIECE_ENTRIES = 2**17
+"""Entries worked on at a time: some ten arrays of this size are alive at once, and whole blocks would take 1 GB."""
+
 Pairs = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 """Walks the finite rows: counts (b, d) and size factors (b,)."""
 
@@ -75,7 +78,10 @@ def fit_rows(rows: Rows, target: Any, options: Options) -> RowFit:
     residuals = CountResiduals(level, scale, alpha, sizes, unit, options.scale)
 
     def change(block: Block, start: int) -> np.ndarray:
-        return residuals(dense(block), start)
+        result = np.empty(block.shape)
+        for piece in _pieces(*block.shape):
+            result[piece] = residuals(dense(block[piece]), start + piece.start)
+        return result
 
     taken = mapped(decoded, change)
     return RowFit((taken, None) if other is None else (rows, taken), loss, residuals)
@@ -95,7 +101,15 @@ def _walk(rows: Rows, other: Rows | None, decoded: Rows, options: Options) -> It
         sizes = sizes_of(parts[-1], start, options)
         assert sizes is not None
         start += len(parts[0])
-        yield parts[-1][finite].astype(np.float64) * options.scale, sizes[finite]
+        for piece in _pieces(*parts[-1].shape):
+            kept = finite[piece]
+            yield parts[-1][piece][kept].astype(np.float64) * options.scale, sizes[piece][kept]
+
+
+def _pieces(n: int, d: int) -> Iterator[slice]:
+    """Cuts a block into pieces small enough to stay in the processor's cache with all that is computed from them."""
+    step = max(1, PIECE_ENTRIES // d)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def _scaled(pairs: Pairs, unit: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
