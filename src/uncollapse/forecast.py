@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,15 +12,17 @@ import numpy as np
 
 from uncollapse.decompose import spectrum as spectrum_of
 from uncollapse.errors import ObjectiveError, UncollapseWarning
+from uncollapse.levels import LevelForecast, level_forecasts
 from uncollapse.objective import Objective
+from uncollapse.solution import Hierarchy, Solution, solution
 from uncollapse.spectrum import Spectrum
-from uncollapse.theory import optimum
+from uncollapse.status import explained_by, flat, ill_posed
 from uncollapse.theory.optimum import ModeOptimum, Totals
 from uncollapse.weights import Weights, optimal_weights
 
 __all__ = ["Forecast", "Keep", "Status", "forecast"]
 
-Status = Literal["alive", "partial", "complete", "ill-posed"]
+Status = Literal["alive", "partial", "complete", "ill-posed", "flat"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,6 @@ class Forecast:
     objective : Objective
     n_latents : int
         Latents of the model; the number of modes when the objective leaves it open.
-    rho : ndarray of shape (m,) or None
-        Fixed encoder widths σ/η_enc paired with the modes, the smallest with the strongest; None when learned.
-    width_kl : float
-        Nats that fixed widths cost, all latents together; 0 when learned.
 
     Examples
     --------
@@ -51,8 +49,11 @@ class Forecast:
     spectrum: Spectrum
     objective: Objective
     n_latents: int
-    rho: np.ndarray | None
-    width_kl: float
+
+    @cached_property
+    def solution(self) -> Solution:
+        """The closed form that fits the objective."""
+        return solution(self.spectrum, self.objective, self.n_latents)
 
     @property
     def n_usable(self) -> int:
@@ -111,64 +112,58 @@ class Forecast:
 
     @cached_property
     def critical_betas(self) -> np.ndarray:
-        """β at which each mode dies, shape (m,), descending."""
-        s = self.spectrum
-        return optimum.critical_betas(s.strengths, s.total_energy, s.n_targets, self._given_variance, self.rho)
+        """β at which each mode dies, shape (m,), descending unless encoder variances are partly learned.
+
+        With levels: the overall β at which the mode leaves level 1. With encoder variances partly fixed and partly
+        learned: as long as it keeps the latent that it has at the objective's β.
+        """
+        return self.solution.critical_betas
 
     @property
-    def levels(self) -> np.ndarray:
-        """Water level at which each mode dies, shape (m,): ζ², over ρ² when the encoder widths are fixed."""
-        return self.spectrum.strengths if self.rho is None else self.spectrum.strengths / self.rho**2
+    def critical_levels(self) -> np.ndarray:
+        """Water level at which each mode dies, shape (m,): ζ², over ρ² where the encoder width is fixed."""
+        return self.solution.levels
+
+    @cached_property
+    def levels(self) -> tuple[LevelForecast, ...]:
+        """Each level of a hierarchy; empty for a model of one level, or without a minimum."""
+        found = self.solution
+        if not isinstance(found, Hierarchy) or self.ill_posed:
+            return ()
+        return level_forecasts(found.at(self.objective.beta), self.objective, found.chain.n_latents)
 
     @property
     def critical_beta(self) -> float:
         """β from which on every latent is collapsed."""
-        return float(self.critical_betas[0]) if self.spectrum.rank else 0.0
+        return float(self.critical_betas.max()) if self.spectrum.rank else 0.0
 
     @cached_property
     def modes(self) -> ModeOptimum:
         """What each mode does at the optimum."""
-        return optimum.at_modes(
-            self.water_level,
-            self.spectrum.strengths,
-            rho=self.rho,
-            n_usable=self.n_usable,
-            n_alive=self.n_alive,
-            prior_std=math.sqrt(self.objective.prior_variance),
-        )
+        return self.solution.modes(self.objective.beta)
 
     @property
     def status(self) -> Status:
-        """`alive`: every latent that can live does; `partial`; `complete` collapse; `ill-posed`: no minimum."""
+        """`alive`: every latent that can live does; `partial`; `complete` collapse; `ill-posed`: the loss has no lower
+        bound; `flat`: a continuum of optima."""
         if self.ill_posed:
             return "ill-posed"
+        if self.flat:
+            return "flat"
         if self.n_alive == 0:
             return "complete"
-        return "alive" if self.n_alive == self.n_usable else "partial"
+        upper = all(level.n_alive == min(level.n_latents, self.spectrum.rank) for level in self.levels)
+        return "alive" if self.n_alive == self.n_usable and upper else "partial"
 
     @cached_property
     def ill_posed(self) -> str:
-        """Why the objective has no unique minimum, or an empty string.
+        """Why the loss has no lower bound, or an empty string."""
+        return ill_posed(self.spectrum, self.objective, self.solution, self.n_usable)
 
-        Source: Wang & Ziyin 2022, App. D, cases 1 and 2 with the residual energy counted (docs/errata.md, 3).
-        """
-        s, beta, p = self.spectrum, self.objective.beta, self.n_usable
-        if self._given_variance is not None:
-            return ""
-        if s.total_energy == 0:
-            return "the target is constant, so a learned decoder variance goes to 0 and the loss to −∞"
-        if self.rho is not None:
-            return ""
-        if self.decoder_variance == 0:
-            return (
-                f"{p} latent{'' if p == 1 else 's'} can explain the target entirely and β = {beta:g} is below "
-                f"{s.n_targets / p:.4g}, so the learned decoder variance goes to 0 and the loss to −∞: the decoder "
-                f"becomes deterministic"
-            )
-        if p and math.isclose(beta * p, s.n_targets) and self._explained_by(p):
-            top = float(s.strengths[p - 1]) / beta
-            return f"every decoder variance up to {top:.4g} gives the same loss: β times the latents equals the outputs"
-        return ""
+    @cached_property
+    def flat(self) -> str:
+        """Why a continuum of optima has the same loss, or an empty string."""
+        return flat(self.spectrum, self.objective, self.solution, self.n_usable)
 
     def curves(self, betas: np.ndarray) -> Totals:
         """Number alive, rate, distortion and loss at many values of β at once.
@@ -185,17 +180,7 @@ class Forecast:
         betas = np.asarray(betas, dtype=float)
         if betas.ndim != 1 or not (betas > 0).all():
             raise ObjectiveError("betas must be a one-dimensional array of positive numbers")
-        s = self.spectrum
-        return optimum.totals(
-            betas,
-            s.strengths,
-            s.total_energy,
-            s.n_targets,
-            decoder_variance=self._given_variance,
-            rho=self.rho,
-            n_usable=self.n_usable,
-            width_kl=self.width_kl,
-        )
+        return self.solution.totals(betas)
 
     def keep(self, n_alive: int) -> Keep:
         """What keeps `n_alive` latents alive: the largest β, decoder variance and KL weight, each by itself.
@@ -218,14 +203,15 @@ class Forecast:
                 f"cannot keep {n_alive} latents alive: the data have {self.spectrum.rank} modes, the model "
                 f"{self.n_latents} latents, and {self.n_keepable} can live where the objective has a minimum"
             )
-        beta = float(self.critical_betas[n_alive - 1])
+        beta = self.solution.keeping(n_alive)
         variance, loss = self._given_variance, self.objective.loss
         level = None if variance is None else beta * variance
+        alone = level is not None and self.exact and not self.objective.levels  # β and η² matter through τ alone
         return Keep(
             n_alive=n_alive,
             beta=beta,
-            decoder_variance=None if level is None or not self.exact else level / self.objective.beta,
-            water_level=level,
+            decoder_variance=level / self.objective.beta if level is not None and alone else None,
+            water_level=None if self.objective.levels else level,
             kl_weight=None if loss is None or level is None else loss.kl_weight_for(level),
         )
 
@@ -233,7 +219,8 @@ class Forecast:
     def n_keepable(self) -> int:
         """Latents that some β keeps alive: all that have a mode, but one fewer if they would leave nothing to a
         learned decoder variance, which then runs to 0 before the last one comes alive."""
-        if self._given_variance is None and self.rho is None and self._explained_by(self.n_usable):
+        learned = self._given_variance is None and self.objective.encoder_variance == "learned"
+        if learned and explained_by(self.spectrum, self.n_usable):
             return max(self.n_usable - 1, 0)
         return self.n_usable
 
@@ -241,6 +228,21 @@ class Forecast:
     def n_worth_having(self) -> int:
         """Latents worth having at this β: modes that would live if latents were unlimited, and exceed the noise."""
         return int(((self.critical_betas > self.objective.beta) & self.spectrum.above_noise).sum())
+
+    @property
+    def without_condition(self) -> Forecast | None:
+        """The same objective for a model that is not shown the condition; None when there is no condition.
+
+        Only its counts and sums mean something: the directions of its modes are not computed.
+        """
+        s = self.spectrum
+        if s.condition is None:
+            return None
+        alone, energy = s.condition.strengths_without, s.condition.energy
+        errors = np.full(len(alone), s.strength_errors.max(initial=0.0))
+        return replace(
+            self, spectrum=replace(s, strengths=alone, total_energy=energy, strength_errors=errors, condition=None)
+        )
 
     @cached_property
     def weights(self) -> Weights:
@@ -251,10 +253,6 @@ class Forecast:
     def _given_variance(self) -> float | None:
         variance = self.objective.decoder_variance
         return None if variance == "learned" else float(variance)
-
-    def _explained_by(self, n_modes: int) -> bool:
-        left = self.spectrum.total_energy - float(self.spectrum.strengths[:n_modes].sum())
-        return left <= optimum.RESIDUAL_ROUNDING * self.spectrum.total_energy
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""
@@ -272,9 +270,9 @@ class Keep:
     n_alive : int
     beta : float
     decoder_variance : float or None
-        None when it is learned, or the likelihood has none.
+        None when it is learned, the likelihood has none, or there are several levels.
     water_level : float or None
-        None when the decoder variance is learned.
+        None when the decoder variance is learned, or there are several levels.
     kl_weight : float or None
         In the user's own loss; None when the objective was not given as one.
     """
@@ -290,6 +288,7 @@ def forecast(
     data: Any,
     target: Any = None,
     *,
+    given: Any = None,
     objective: Objective | None = None,
     scale: float = 1.0,
     n_modes: int | None = None,
@@ -305,6 +304,8 @@ def forecast(
     data : Spectrum, Moments, array, or anything else that `spectrum` takes
     target : same kinds, optional
         What the decoder predicts; the data themselves when left out.
+    given : same kinds, optional
+        The condition of a conditional VAE, seen by encoder and decoder.
     objective : Objective, optional
         See `Objective` and `Objective.from_loss`. Or give its fields directly:
     **settings
@@ -332,15 +333,16 @@ def forecast(
     """
     objective = _objective(objective, settings)
     if isinstance(data, Spectrum):
-        late = (target, n_modes, dispersion, size_factors)
+        late = (target, given, n_modes, dispersion, size_factors)
         if scale != 1.0 or drop_nonfinite or any(option is not None for option in late):
-            raise ObjectiveError("a spectrum is taken already; give target, scale and the like to spectrum()")
+            raise ObjectiveError("a spectrum is taken already; give target, given, scale and the like to spectrum()")
         _check_match(data, objective)
         found = data
     else:
         found = spectrum_of(
             data,
             target,
+            given=given,
             n_modes=n_modes,
             bias=objective.bias,
             scale=scale,
@@ -350,12 +352,7 @@ def forecast(
             size_factors=size_factors,
         )
     n_latents = _resolved_latents(found, objective)
-    if objective.encoder_variance == "learned":
-        return Forecast(found, objective, n_latents, None, 0.0)
-    widths = np.sort(np.broadcast_to(objective.encoder_variance, n_latents).astype(float))
-    rho = np.sqrt(widths / objective.prior_variance)
-    paired = np.pad(rho, (0, max(found.rank - n_latents, 0)), mode="edge")[: found.rank]
-    return Forecast(found, objective, n_latents, paired, float(optimum.fixed_width_kl(rho).sum()))
+    return Forecast(found, objective, n_latents)
 
 
 def _objective(objective: Objective | None, settings: dict[str, Any]) -> Objective:

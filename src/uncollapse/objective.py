@@ -13,9 +13,36 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.loss import LossConvention
 from uncollapse.spectrum import Likelihood
 
-__all__ = ["Learned", "Objective"]
+__all__ = ["Learned", "Level", "Objective"]
 
 Learned = Literal["learned"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a hierarchical VAE.
+
+    Attributes
+    ----------
+    beta : float
+        Weight of this level's KL; the objective's own β multiplies it.
+    variance : float or "learned"
+        σ² of this level's encoder.
+    n_latents : int, optional
+        The objective's when left out.
+    """
+
+    beta: float = 1.0
+    variance: float | Learned = "learned"
+    n_latents: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive("a level's beta", self.beta)
+        if self.variance != "learned":
+            _check_positive("a level's variance", self.variance, 'or "learned"')
+            object.__setattr__(self, "variance", float(self.variance))
+        object.__setattr__(self, "beta", float(self.beta))
+        _check_count("a level's n_latents", self.n_latents)
 
 
 @dataclass(frozen=True)
@@ -30,14 +57,17 @@ class Objective:
         η² of the decoder N(ŷ, η² I).
     prior_variance : float
         η_enc². It moves no threshold.
-    encoder_variance : "learned", float, or tuple of floats
-        σ² of q(z|x), learned per latent, fixed at one value, or fixed at one value per latent.
+    encoder_variance : "learned", float, or tuple of floats and "learned"
+        σ² of q(z|x): learned per latent, fixed at one value, or given per latent, some fixed and some learned.
     n_latents : int, optional
         As many as the data have modes when left out.
     bias : bool
         Whether encoder and decoder have biases; without them the uncentred second moments count.
     likelihood : {"gaussian", "bernoulli", "poisson", "negative-binomial", "categorical"}
         Of the decoder.
+    levels : tuple of Level
+        Of a hierarchical VAE, from the data upwards: q(z1|x), q(z2|z1), …, decoded by p(z1|z2), … with the same η².
+        Empty for one level of latents.
     loss : LossConvention, optional
         How the user writes it, so that advice comes in the same words; see `from_loss`.
 
@@ -50,10 +80,11 @@ class Objective:
     beta: float = 1.0
     decoder_variance: float | Learned = 1.0
     prior_variance: float = 1.0
-    encoder_variance: float | tuple[float, ...] | Learned = "learned"
+    encoder_variance: float | tuple[float | Learned, ...] | Learned = "learned"
     n_latents: int | None = None
     bias: bool = True
     likelihood: Likelihood = "gaussian"
+    levels: tuple[Level, ...] = ()
     loss: LossConvention | None = None
 
     def __post_init__(self) -> None:
@@ -62,12 +93,12 @@ class Objective:
         if self.decoder_variance != "learned":
             _check_positive("decoder_variance", self.decoder_variance, 'or "learned"')
         if isinstance(self.encoder_variance, list | tuple | np.ndarray):
-            object.__setattr__(self, "encoder_variance", tuple(map(float, self.encoder_variance)))
             self._check_widths(tuple(self.encoder_variance))
         elif self.encoder_variance != "learned":
             _check_positive("encoder_variance", self.encoder_variance, 'or "learned"')
-        if self.n_latents is not None and (not isinstance(self.n_latents, Integral) or self.n_latents < 1):
-            raise ObjectiveError(f"n_latents must be a whole number from 1 on, got {self.n_latents}")
+        _check_count("n_latents", self.n_latents)
+        if self.levels:
+            self._check_levels()
         if self.likelihood not in get_args(Likelihood):
             raise ObjectiveError(
                 f"likelihood must be one of {', '.join(get_args(Likelihood))}, got {self.likelihood!r}"
@@ -87,13 +118,39 @@ class Objective:
         if self.n_latents is not None:
             object.__setattr__(self, "n_latents", int(self.n_latents))
 
-    def _check_widths(self, variances: tuple[float, ...]) -> None:
+    def _check_widths(self, variances: tuple[float | Learned, ...]) -> None:
         for variance in variances:
-            _check_positive("encoder_variance", variance)
+            if variance != "learned":
+                _check_positive("encoder_variance", variance, 'or "learned"')
+        widths: Any = tuple(v if v == "learned" else float(v) for v in variances)
         if self.n_latents is None:
-            object.__setattr__(self, "n_latents", len(variances))
-        elif self.n_latents != len(variances):
-            raise ObjectiveError(f"encoder_variance has {len(variances)} values for {self.n_latents} latents")
+            object.__setattr__(self, "n_latents", len(widths))
+        elif self.n_latents != len(widths):
+            raise ObjectiveError(f"encoder_variance has {len(widths)} values for {self.n_latents} latents")
+        if set(widths) == {"learned"}:
+            widths = "learned"
+        elif "learned" in widths and self.decoder_variance == "learned":
+            raise ObjectiveError(
+                "no closed form is known for a learned decoder variance beside encoder variances partly fixed and "
+                "partly learned; fix the decoder variance"
+            )
+        object.__setattr__(self, "encoder_variance", widths)
+
+    def _check_levels(self) -> None:
+        object.__setattr__(self, "levels", tuple(self.levels))
+        if not all(isinstance(level, Level) for level in self.levels):
+            raise ObjectiveError(f"levels must be Level objects, got {self.levels!r}")
+        if self.encoder_variance != "learned":
+            raise ObjectiveError("with levels, give each level's encoder variance there, not as encoder_variance")
+        if self.decoder_variance == "learned":
+            raise ObjectiveError("no closed form is known for levels with a learned decoder variance; fix it")
+        if self.likelihood != "gaussian":
+            raise ObjectiveError(f"levels need a Gaussian decoder, got {self.likelihood}")
+        first = self.levels[0].n_latents
+        if self.n_latents is None and first is not None:
+            object.__setattr__(self, "n_latents", first)
+        if first is not None and self.n_latents != first:
+            raise ObjectiveError(f"level 1 has {first} latents and the objective {self.n_latents}; give one of the two")
 
     @classmethod
     def from_loss(
@@ -102,9 +159,10 @@ class Objective:
         *,
         kl_weight: float = 1.0,
         prior_variance: float = 1.0,
-        encoder_variance: float | tuple[float, ...] | Learned = "learned",
+        encoder_variance: float | tuple[float | Learned, ...] | Learned = "learned",
         n_latents: int | None = None,
         bias: bool = True,
+        levels: tuple[Level, ...] = (),
         **written: Any,
     ) -> Objective:
         """The objective behind a loss as it stands in code.
@@ -113,7 +171,7 @@ class Objective:
         ----------
         recon : {"mse", "bce"}
         kl_weight : float
-        prior_variance, encoder_variance, n_latents, bias
+        prior_variance, encoder_variance, n_latents, bias, levels
             As in `Objective`.
         **written
             The rest of `LossConvention`: ``reduction``, ``half``, ``kl_reduction``, ``kl_half``, ``batch``,
@@ -140,6 +198,7 @@ class Objective:
             n_latents=n_latents,
             bias=bias,
             likelihood="bernoulli" if recon == "bce" else "gaussian",
+            levels=levels,
             loss=loss,
         )
 
@@ -149,6 +208,11 @@ class Objective:
         if self.decoder_variance == "learned":
             raise ObjectiveError("with a learned decoder variance the water level depends on the data; see forecast()")
         return self.beta * self.decoder_variance
+
+
+def _check_count(name: str, value: Any) -> None:
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < 1):
+        raise ObjectiveError(f"{name} must be a whole number from 1 on, got {value}")
 
 
 def _check_positive(name: str, value: Any, alternative: str = "") -> None:

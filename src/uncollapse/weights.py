@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
+from uncollapse.solution import PartlyLearned
 
 if TYPE_CHECKING:
     from uncollapse.forecast import Forecast
+    from uncollapse.levels import LevelForecast
 
 __all__ = ["Weights", "optimal_weights"]
 
@@ -33,6 +35,12 @@ class Weights:
     decoder_bias : ndarray of shape (d2,)
         E[y].
     decoder_variance : float
+    upper : tuple of Weights
+        For a hierarchy, levels 2, 3, …: decoder and encoder between the latents of the level below and its own.
+    decoder_condition : ndarray of shape (d2, d_x) or None
+        What the decoder of a conditional model adds of the condition: B, the regression on it.
+    encoder_condition : ndarray of shape (d_x, d1) or None
+        What its encoder adds, so that the posterior mean depends on y − Bx alone: −BᵀW.
     """
 
     decoder: np.ndarray
@@ -41,6 +49,9 @@ class Weights:
     encoder_bias: np.ndarray
     decoder_bias: np.ndarray
     decoder_variance: float
+    upper: tuple[Weights, ...] = ()
+    decoder_condition: np.ndarray | None = None
+    encoder_condition: np.ndarray | None = None
 
 
 def optimal_weights(f: Forecast) -> Weights:
@@ -48,20 +59,52 @@ def optimal_weights(f: Forecast) -> Weights:
     s, o = f.spectrum, f.objective
     if not f.exact:
         raise ObjectiveError(f"no closed-form weights are known for a {s.likelihood} decoder; ask for a Gaussian one")
-    if f.ill_posed:
-        raise ObjectiveError(f"no optimal weights exist: {f.ill_posed}")
-    n, d1 = f.n_usable, f.n_latents
-    # with fixed widths latent j keeps its own σ, and the narrowest takes the strongest mode (docs/errata.md, 2)
-    std = np.full(d1, math.sqrt(o.prior_variance))
-    latent = np.arange(d1)
-    if o.encoder_variance != "learned":
-        std = np.sqrt(np.broadcast_to(o.encoder_variance, d1).astype(float))
-        latent = np.argsort(std, kind="stable")
-    latent = latent[:n]
-    std[latent] = f.modes.encoder_std[:n]
+    if f.ill_posed or (f.flat and not f.levels):
+        raise ObjectiveError(f"no optimal weights exist: {f.ill_posed or f.flat}")
+    n, d1, modes = f.n_usable, f.n_latents, f.modes
+    std = _idle_std(f)
+    latent = _latents_of_modes(f)
+    std[latent] = modes.encoder_std[:n]
     decoder, encoder = np.zeros((s.n_targets, d1)), np.zeros((s.n_features, d1))
-    decoder[:, latent] = s.basis.decoder[:, :n] * f.modes.decoder_gain[:n]
-    encoder[:, latent] = s.basis.encoder[:, :n] * f.modes.encoder_gain[:n]
-    encoder_bias = -(s.mean_input @ encoder) if o.bias else np.zeros(d1)
-    decoder_bias = s.mean_target if o.bias else np.zeros(s.n_targets)
-    return Weights(decoder, encoder, std, encoder_bias, decoder_bias, f.decoder_variance)
+    decoder[:, latent] = s.basis.decoder[:, :n] * modes.decoder_gain[:n]
+    encoder[:, latent] = s.basis.encoder[:, :n] * modes.encoder_gain[:n]
+    centre_input, centre = s.mean_input, s.mean_target
+    through: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    if s.condition:
+        centre_input = centre = s.mean_target - s.condition.regression @ s.condition.mean
+        through = (s.condition.regression, -s.condition.regression.T @ encoder)
+    encoder_bias = -(centre_input @ encoder) if o.bias else np.zeros(d1)
+    decoder_bias = centre if o.bias else np.zeros(s.n_targets)
+    upper = tuple(_between(below, level) for below, level in zip(f.levels, f.levels[1:], strict=False))
+    return Weights(decoder, encoder, std, encoder_bias, decoder_bias, f.decoder_variance, upper, *through)
+
+
+def _idle_std(f: Forecast) -> np.ndarray:
+    """Width of each latent while no mode is given to it: its fixed one, else the prior's."""
+    if f.levels:
+        return np.sqrt(f.levels[0].encoder_variance)
+    prior = f.objective.prior_variance
+    given = np.broadcast_to(np.array(f.objective.encoder_variance, dtype=object), f.n_latents)
+    return np.sqrt([prior if width == "learned" else float(width) for width in given])
+
+
+def _latents_of_modes(f: Forecast) -> np.ndarray:
+    """Index of the latent that carries each usable mode: each keeps its own width, the narrowest comes first."""
+    if f.levels or f.objective.encoder_variance == "learned":
+        return np.arange(f.n_usable)
+    given = np.broadcast_to(np.array(f.objective.encoder_variance, dtype=object), f.n_latents)
+    learned = iter(np.flatnonzero([width == "learned" for width in given]))
+    fixed = iter(sorted(np.flatnonzero([width != "learned" for width in given]), key=lambda j: float(given[j])))
+    takes_learned = np.isnan(f.solution.rho[: f.n_usable]) if isinstance(f.solution, PartlyLearned) else []
+    return np.array(
+        [next(learned if is_learned else fixed) for is_learned in takes_learned] or list(fixed)[: f.n_usable]
+    )
+
+
+def _between(below: LevelForecast, level: LevelForecast) -> Weights:
+    """Weights from the latents of one level to those of the next: each feeds the one of its own chain."""
+    n, m = below.n_latents, level.n_latents
+    decoder, encoder = np.zeros((n, m)), np.zeros((n, m))
+    shared = np.arange(min(n, m))
+    decoder[shared, shared], encoder[shared, shared] = level.decoder_gain[shared], level.encoder_gain[shared]
+    return Weights(decoder, encoder, np.sqrt(level.encoder_variance), np.zeros(m), np.zeros(n), math.nan)

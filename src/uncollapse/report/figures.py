@@ -39,7 +39,7 @@ def spectrum_figure(forecast: Forecast) -> go.Figure:
     figure = go.Figure(_layout("mode", "strength ζ²" if f.exact else "strength, in units of β"))
     figure.add_bar(
         x=index.tolist(),
-        y=f.levels[shown].tolist(),
+        y=f.critical_levels[shown].tolist(),
         marker_color=[ALIVE if alive else COLLAPSED for alive in f.modes.alive[shown]],
         name="modes",
         hovertemplate="mode %{x}: %{y:.4g}<extra></extra>",

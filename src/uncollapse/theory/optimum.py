@@ -18,11 +18,21 @@ Sources: Wang & Ziyin 2022, Theorem 2, Proposition 2, Corollary 2 and Appendix D
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-__all__ = ["ModeOptimum", "Totals", "at_modes", "critical_betas", "decoder_variances", "fixed_width_kl", "totals"]
+__all__ = [
+    "ModeOptimum",
+    "Totals",
+    "at_modes",
+    "critical_betas",
+    "decoder_variances",
+    "fixed_width_kl",
+    "joined",
+    "summed",
+    "totals",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,15 +208,44 @@ def totals(
             products, squares = _prefix(np.sqrt(strengths) * rho)[p], _prefix(rho**2)[p]
             rate = 0.5 * (products / np.sqrt(tau) - squares) + width_kl
             distortion = left + np.sqrt(tau) * products
-        loss = np.where(s > 0, distortion / (2 * s) + betas * rate, -np.inf)
+    return summed(betas, p, s, rate, distortion, n_targets)
+
+
+def summed(
+    betas: np.ndarray,
+    n_alive: np.ndarray,
+    s: np.ndarray,
+    rate: np.ndarray,
+    distortion: np.ndarray,
+    n_targets: int,
+    *,
+    weighted_rate: np.ndarray | None = None,
+    water_level: np.ndarray | None = None,
+) -> Totals:
+    """Loss and ELBO from rate and distortion: E‖y − ŷ‖²/(2s) + β KL; the `weighted_rate` counts levels' own weights.
+
+    Source: docs/theory.md section 1; Wang & Ziyin 2022, eq. 4.
+    """
+    tau = betas * s if water_level is None else water_level
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        loss = np.where(
+            s > 0, distortion / (2 * s) + betas * (rate if weighted_rate is None else weighted_rate), -np.inf
+        )
         elbo = np.where(s > 0, -loss - n_targets / 2 * np.log(2 * np.pi * s), np.inf)
-    return Totals(p, s, tau, rate, distortion, loss, elbo)
+    return Totals(n_alive, s, tau, rate, distortion, loss, elbo)
+
+
+def joined(parts: list[Totals]) -> Totals:
+    """Totals of a sweep that was computed in pieces."""
+    return Totals(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Totals)))
 
 
 def at_modes(
-    tau: float, strengths: np.ndarray, *, rho: np.ndarray | None, n_usable: int, n_alive: int, prior_std: float
+    tau: float, strengths: np.ndarray, *, rho: np.ndarray | None, n_usable: int, alive: np.ndarray, prior_std: float
 ) -> ModeOptimum:
-    """What each mode does at water level `tau`, when the first `n_alive` live and `n_usable` have a latent.
+    """What each mode does at water level `tau`, when the first `n_usable` have a latent and those `alive` live.
+
+    A NaN in `rho` stands for a latent whose width is learned; None for learned widths throughout.
 
     Notes
     -----
@@ -214,25 +253,22 @@ def at_modes(
 
     Examples
     --------
-    >>> at_modes(1.0, np.array([4.0, 0.5]), rho=None, n_usable=2, n_alive=1, prior_std=1.0).encoder_std
+    >>> alive = np.array([True, False])
+    >>> at_modes(1.0, np.array([4.0, 0.5]), rho=None, n_usable=2, alive=alive, prior_std=1.0).encoder_std
     array([0.5, 1. ])
     """
-    index = np.arange(len(strengths))
-    alive, zeta = index < n_alive, np.sqrt(strengths)
-    carried = index < n_usable
-    idle_kl: np.ndarray | float
-    idle_std: np.ndarray | float
+    zeta, root = np.sqrt(strengths), np.sqrt(tau)
+    carried = np.arange(len(strengths)) < n_usable
+    is_learned = np.full(len(strengths), True) if rho is None else np.isnan(rho)
+    width = np.ones(len(strengths)) if rho is None else np.where(is_learned, 1.0, rho)
     with np.errstate(divide="ignore", over="ignore"):
-        if rho is None:
-            height = np.maximum(strengths - tau, 0.0)
-            kl, reached = 0.5 * np.log(strengths / tau), np.full(len(strengths), tau)
-            std, decoder2, encoder2 = np.sqrt(tau) / zeta, height, height / strengths
-            idle_kl, idle_std = 0.0, 1.0
-        else:
-            height, root = np.maximum(zeta - np.sqrt(tau) * rho, 0.0), np.sqrt(tau)
-            idle_kl, idle_std = fixed_width_kl(rho), rho
-            kl, reached = 0.5 * rho * height / root + idle_kl, root * rho * zeta
-            std, decoder2, encoder2 = rho, root * height / rho, rho * height / root
+        above, height = np.maximum(strengths - tau, 0.0), np.maximum(zeta - root * width, 0.0)
+        idle_kl, idle_std = fixed_width_kl(width), width
+        kl = np.where(is_learned, 0.5 * np.log(strengths / tau), 0.5 * width * height / root + idle_kl)
+        reached = np.where(is_learned, tau, root * width * zeta)
+        std = np.where(is_learned, root / zeta, width)
+        decoder2 = np.where(is_learned, above, root * height / width)
+        encoder2 = np.where(is_learned, above / strengths, width * height / root)
     return ModeOptimum(
         alive=alive,
         kl=np.where(alive, kl, np.where(carried, idle_kl, 0.0)),
