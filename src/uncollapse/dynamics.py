@@ -64,7 +64,7 @@ class EscapeTimes:
                 f"mode {k + 1} needs about {_round(self.steps[k])} steps at this learning rate: "
                 f"what looks dead before that is only slow"
             )
-        if k >= f.n_usable and f.levels[k] > f.water_level:
+        if k >= f.n_usable and f.critical_levels[k] > f.water_level:
             return f"mode {k + 1} is above water but has no latent left: stronger modes take them all"
         return (
             f"mode {k + 1} lies under water ({f.levels[k]:.3g} against {f.water_level:.3g}): "
@@ -264,9 +264,8 @@ def _mode(f: Forecast, k: int, inputs: Inputs, width_parameter: WidthParameter) 
 
 def _widths(f: Forecast) -> np.ndarray:
     """σ² of each mode at the start, near the origin: the prior's when learned; shape (m,)."""
-    return f.objective.prior_variance * (
-        np.ones(f.spectrum.rank) if one_level(f.solution).rho is None else one_level(f.solution).rho ** 2
-    )
+    rho = one_level(f.solution).rho
+    return f.objective.prior_variance * (np.ones(f.spectrum.rank) if rho is None else rho**2)
 
 
 def _random_start(
@@ -329,11 +328,8 @@ def _loss(f: Forecast, u: np.ndarray, v: np.ndarray, widths: np.ndarray) -> np.n
             variance=f.decoder_variance,
             prior_variance=o.prior_variance,
         )
-    idle = (
-        0.0
-        if one_level(f.solution).rho is None
-        else one_level(f.solution).width_kl - float(fixed_width_kl(one_level(f.solution).rho[:p]).sum())
-    )
+    one = one_level(f.solution)
+    idle = 0.0 if one.rho is None else one.width_kl - float(fixed_width_kl(one.rho[:p]).sum())
     return total + o.beta * idle
 
 
