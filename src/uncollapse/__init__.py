@@ -5,6 +5,7 @@ A mode of the data with strength ζ² lives iff it stands above the water level 
 
 from typing import TYPE_CHECKING, Any
 
+from uncollapse.certify import Certificate, certify
 from uncollapse.decompose import spectrum
 from uncollapse.errors import (
     DataError,
@@ -15,19 +16,26 @@ from uncollapse.errors import (
     UncollapseWarning,
 )
 from uncollapse.forecast import Forecast, Keep, forecast
+from uncollapse.levels import LevelForecast
 from uncollapse.loss import LossConvention
 from uncollapse.moments import Moments, moments
-from uncollapse.objective import Objective
-from uncollapse.spectrum import Spectrum
+from uncollapse.objective import Level, Objective
+from uncollapse.spectrum import Condition, Spectrum
 from uncollapse.weights import Weights
 
 if TYPE_CHECKING:
+    from uncollapse.conditional_estimator import LinearCVAE
     from uncollapse.estimators import LinearVAE
 
 __all__ = [
+    "Certificate",
+    "Condition",
     "DataError",
     "Forecast",
     "Keep",
+    "Level",
+    "LevelForecast",
+    "LinearCVAE",
     "LinearVAE",
     "LossConvention",
     "Moments",
@@ -39,6 +47,7 @@ __all__ = [
     "UncollapseError",
     "UncollapseWarning",
     "Weights",
+    "certify",
     "forecast",
     "moments",
     "spectrum",
@@ -52,4 +61,8 @@ def __getattr__(name: str) -> Any:
         from uncollapse.estimators import LinearVAE
 
         return LinearVAE
+    if name == "LinearCVAE":
+        from uncollapse.conditional_estimator import LinearCVAE
+
+        return LinearCVAE
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

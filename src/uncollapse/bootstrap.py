@@ -65,6 +65,7 @@ def bootstrap(
     forecast: Forecast,
     target: Any = None,
     *,
+    given: Any = None,
     paired: bool = False,
     n_samples: int = 200,
     level: float = 0.9,
@@ -75,7 +76,7 @@ def bootstrap(
 
     Parameters
     ----------
-    data, target, paired, drop_nonfinite
+    data, target, given, paired, drop_nonfinite
         The same as the forecast was made from; read once more.
     forecast : Forecast
     n_samples : int
@@ -95,7 +96,8 @@ def bootstrap(
     Notes
     -----
     Efron & Tibshirani, An Introduction to the Bootstrap (1993), ch. 13. Percentiles of sample strengths share the
-    upward push that sampling noise gives to strengths near the noise edge; the de-biased strengths do not.
+    upward push that sampling noise gives to strengths near the noise edge; the de-biased strengths do not. With a
+    condition its regression is held at the full sample's, whose change matters to second order only: it is a minimum.
 
     Examples
     --------
@@ -111,7 +113,8 @@ def bootstrap(
     if k == 0:
         return Intervals(level, np.zeros((0, 2)), (0, 0), n_samples)
     rng = np.random.default_rng(seed)
-    shards = _shards(_scores(data, target, paired, found, k, drop_nonfinite), found, k, rng)
+    parts = _finite_parts(data, target, given, paired, drop_nonfinite)
+    shards = _shards(_scores(parts, found, k), found, k, rng)
     draws = rng.multinomial(len(shards.counts), np.full(len(shards.counts), 1 / len(shards.counts)), n_samples)
     critical, alive = [], []
     for strengths, energy in _replicates(shards, draws, found, k):
@@ -134,22 +137,36 @@ class _Shards:
 
 
 def _scores(
-    data: Any, target: Any, paired: bool, found: Spectrum, k: int, drop_nonfinite: bool
+    parts: Iterator[tuple[np.ndarray, ...]], found: Spectrum, k: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of the rows' scores on the leading modes, (b, q), and of their energies ‖y − ȳ‖², (b,)."""
     decoder, encoder = found.basis.decoder[:, :k], found.basis.encoder[:, :k]
     shift_y, shift_x = found.mean_target * found.centred, found.mean_input * found.centred
+    n_inputs = found.condition.n_columns if found.condition else found.n_features
+    for block in parts:
+        if (block[0].shape[1], block[-1].shape[1]) != (n_inputs, found.n_targets):
+            raise DataError(f"the data have {block[0].shape[1]} columns and the forecast {n_inputs}")
+        y = block[-1] * found.target_scale - shift_y
+        if found.condition:
+            x = block[0] * found.target_scale[0] - found.condition.mean * found.centred
+            y = y - x @ found.condition.regression.T
+        scores = y @ decoder
+        if not found.target_is_input:
+            scores = np.hstack([(block[0] * found.input_scale - shift_x) @ encoder, scores])
+        yield scores, np.einsum("ij,ij->i", y, y)
+
+
+def _finite_parts(
+    data: Any, target: Any, given: Any, paired: bool, drop_nonfinite: bool
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Blocks of rows as (x,), (x, y) or (condition, data)."""
+    if given is not None and given is not True:
+        data, target = given, data
     for parts in _blocks(as_rows(data, paired=paired), target):
         if drop_nonfinite:
             finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
             parts = tuple(part[finite] for part in parts)
-        if parts[0].shape[1] != found.n_features or parts[-1].shape[1] != found.n_targets:
-            raise DataError(f"the data have {parts[0].shape[1]} columns and the forecast {found.n_features}")
-        y = parts[-1] * found.target_scale - shift_y
-        scores = y @ decoder
-        if not found.target_is_input:
-            scores = np.hstack([(parts[0] * found.input_scale - shift_x) @ encoder, scores])
-        yield scores, np.einsum("ij,ij->i", y, y)
+        yield parts
 
 
 def _blocks(rows: Rows, target: Any) -> Iterator[tuple[np.ndarray, ...]]:

@@ -83,6 +83,10 @@ def forecast(
     target: Annotated[
         str | None, typer.Option(help="What the decoder predicts, if not the data.", rich_help_panel=DATA)
     ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option(help="Condition of a conditional VAE, seen by encoder and decoder.", rich_help_panel=DATA),
+    ] = None,
     scale: Annotated[
         float, typer.Option(help="Multiply the data by this, as your loader does.", rich_help_panel=DATA)
     ] = 1.0,
@@ -100,11 +104,31 @@ def forecast(
     encoder_variance: Annotated[
         str,
         typer.Option(
-            metavar="learned|FLOAT", help="σ² of q(z|x); also a list, one per latent: 0.1,0.5.", rich_help_panel=LOSS
+            metavar="learned|FLOAT",
+            help="σ² of q(z|x); also a list, one per latent: 0.1,0.5,learned.",
+            rich_help_panel=LOSS,
         ),
     ] = "learned",
     latents: Annotated[
         int | None, typer.Option(help="Number of latents. (default: one per mode)", rich_help_panel=LOSS)
+    ] = None,
+    level_betas: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Hierarchical VAE: KL weight of each level from the data up: 1,2.",
+            rich_help_panel=LOSS,
+        ),
+    ] = None,
+    level_variances: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Encoder variance of each level: 0.25,learned. (default learned)", rich_help_panel=LOSS
+        ),
+    ] = None,
+    level_latents: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Latents of each level: 16,8. (default --latents)", rich_help_panel=LOSS),
     ] = None,
     no_bias: Annotated[
         bool, typer.Option("--no-bias", help="Encoder and decoder have no biases.", rich_help_panel=LOSS)
@@ -157,7 +181,7 @@ def forecast(
     from uncollapse.report.output import check_writable, write_text
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
-    check_writable(html_to, json_file, inputs=[source, target or ""])
+    check_writable(html_to, json_file, inputs=[source, target or "", given or ""])
     written = {
         "recon": recon,
         "reduction": reduction,
@@ -169,6 +193,7 @@ def forecast(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         rows, goal = _opened(source), _opened(target) if target is not None else None
+        condition = _opened(given) if given is not None else None
         objective = _objective(
             written,
             n_features=(goal or rows).n_columns,
@@ -178,17 +203,26 @@ def forecast(
             encoder_variance=_number(encoder_variance, "--encoder-variance"),
             n_latents=latents,
             bias=not no_bias,
+            levels=_levels(level_betas, level_variances, level_latents),
         )
         with _watching(rows, "reading") as watched:
             result = forecast_(
-                watched, goal, objective=objective, scale=scale, n_modes=modes, drop_nonfinite=drop_nonfinite
+                watched,
+                goal,
+                given=condition,
+                objective=objective,
+                scale=scale,
+                n_modes=modes,
+                drop_nonfinite=drop_nonfinite,
             )
         intervals = None
         if bootstrap:
             from uncollapse.bootstrap import bootstrap as bootstrap_
 
             with _watching(rows, "resampling") as watched:
-                intervals = bootstrap_(watched, result, goal, n_samples=bootstrap, drop_nonfinite=drop_nonfinite)
+                intervals = bootstrap_(
+                    watched, result, goal, given=condition, n_samples=bootstrap, drop_nonfinite=drop_nonfinite
+                )
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
     source = source.encode("utf-8", "replace").decode()  # a file name need not be text
     facts = {"source": source, **result.to_dict(), "intervals": intervals and intervals.to_dict(), "warnings": notes}
@@ -255,12 +289,37 @@ def _objective(
     return Objective.from_loss(given.pop("recon", "mse"), n_features=n_features, n_latents=n_latents, **given, **shared)
 
 
+def _levels(betas: str | None, variances: str | None, latents: str | None) -> Any:
+    """Levels from three comma-separated lists; what is left out takes its default."""
+    from uncollapse.objective import Level
+
+    lists = {"--level-betas": betas, "--level-variances": variances, "--level-latents": latents}
+    columns = {
+        option: [_number(part, option) for part in text.split(",")]
+        for option, text in lists.items()
+        if text is not None
+    }
+    lengths = {option: len(column) for option, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{option} has {length}" for option, length in lengths.items())
+        raise ObjectiveError(f"every level needs one value in each list: {told}")
+    n_levels = next(iter(lengths.values()), 0)
+    column = {option: columns.get(option, [default] * n_levels) for option, default in LEVEL_DEFAULTS.items()}
+    rows = zip(*column.values(), strict=True)
+    return tuple(Level(beta, variance, _whole(n)) for beta, variance, n in rows)
+
+
+LEVEL_DEFAULTS: dict[str, Any] = {"--level-betas": 1.0, "--level-variances": "learned", "--level-latents": None}
+
+
+def _whole(value: float | None) -> Any:
+    return int(value) if value is not None and value == int(value) else value
+
+
 def _number(text: str, option: str) -> Any:
-    """`learned`, a number, or a list of numbers."""
-    if text == "learned":
-        return text
+    """`learned`, a number, or a list of either."""
     try:
-        values = [float(part) for part in text.split(",")]
+        values = [part if part == "learned" else float(part) for part in text.split(",")]
     except ValueError:
         raise ObjectiveError(f"{option}: expected a number or 'learned', got {text!r}") from None
     return values[0] if len(values) == 1 else tuple(values)

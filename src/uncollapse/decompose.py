@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from uncollapse.conditional import conditional_spectrum
 from uncollapse.data.rows import Rows, as_rows, is_dask
 from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.moments import Moments, moments, overflow_error
@@ -43,6 +44,7 @@ def spectrum(
     data: Any,
     target: Any = None,
     *,
+    given: Any = None,
     paired: bool = False,
     n_modes: int | None = None,
     bias: bool = True,
@@ -59,6 +61,9 @@ def spectrum(
         Anything that `moments` takes, or its result.
     target : same kinds, optional
         What the decoder predicts; the data themselves when left out.
+    given : same kinds, or True, optional
+        The condition of a conditional VAE, which encoder and decoder both see: the modes are those of what its
+        regression leaves of the data. True when `data` are pairs or moments of condition and data, in this order.
     paired : bool
         `data` is an iterable of pairs ``(x, y)``.
     n_modes : int, optional
@@ -81,6 +86,12 @@ def spectrum(
     DataError
         See `moments`; and values outside [0, 1] for "bernoulli".
 
+    Warns
+    -----
+    UncollapseWarning
+        Constant columns, fewer rows than features, no mode at all; a condition that is redundant, or has as many
+        independent columns as there are rows, so that it explains any data exactly.
+
     Examples
     --------
     >>> import numpy as np
@@ -92,6 +103,8 @@ def spectrum(
     """
     _check_options(n_modes, scale, likelihood, bias, ddof)
     options = Options(bias, ddof, scale, likelihood, drop_nonfinite)
+    if given is not None:
+        return _warned(_given(data, target, given, paired, options), n_modes)
     if isinstance(data, Moments):
         if target is not None or paired or drop_nonfinite:
             raise DataError("moments are summed already; give target, paired and drop_nonfinite to moments()")
@@ -99,13 +112,41 @@ def spectrum(
     rows = _with_width(as_rows(data, paired=paired), target)
     if target is None and not rows.paired and _is_wide(rows, n_modes):
         return _warned(wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes)))
-    if rows.n_columns is not None and rows.n_columns >= MANY_FEATURES:
-        raise DataError(
-            f"{rows.name}: {rows.n_columns} input features, with a target or read only once, need a matrix of that "
-            f"size squared; reduce them below {MANY_FEATURES}, or give a file or an array"
-        )
+    _check_width(rows)
     summed = moments(data if is_dask(data) else rows, target, drop_nonfinite=drop_nonfinite)
     return _warned(_from_moments(summed, options), n_modes)
+
+
+def _given(data: Any, target: Any, given: Any, paired: bool, options: Options) -> Spectrum:
+    """The conditional spectrum, from a condition and data, or from joint sums or pairs of them."""
+    if target is not None:
+        raise DataError("give a target or a condition, not both: a conditional VAE decodes the data themselves")
+    if options.likelihood != "gaussian":
+        raise DataError(f"no threshold is known for a condition with a {options.likelihood} decoder; use gaussian")
+    is_joint = paired or isinstance(data, Moments)
+    if is_joint != (given is True):
+        raise DataError("given=True goes with pairs or moments of condition and data; else give the condition itself")
+    if isinstance(data, Moments):
+        if not data.has_target:
+            raise DataError("these moments hold no condition; take them with moments(condition, data)")
+        return conditional_spectrum(data, options)
+    if not is_joint and is_dask(data) != is_dask(given):
+        raise DataError("a Dask array needs a Dask condition too; wrap it with dask.array.from_array")
+    if not is_dask(data):
+        data = as_rows(data, paired=paired)
+        given = None if is_joint else as_rows(given, "the condition")
+        for rows in (data, given):
+            _check_width(rows)
+    first, second = (data, None) if is_joint else (given, data)
+    return conditional_spectrum(moments(first, second, drop_nonfinite=options.drop_nonfinite), options)
+
+
+def _check_width(rows: Rows | None) -> None:
+    if rows is not None and rows.n_columns is not None and rows.n_columns >= MANY_FEATURES:
+        raise DataError(
+            f"{rows.name}: {rows.n_columns} features, with a target or condition or read only once, need a matrix of "
+            f"that size squared; reduce them below {MANY_FEATURES}, or give a file or an array"
+        )
 
 
 def _with_width(rows: Rows, target: Any) -> Rows:
@@ -205,6 +246,8 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
             f"{s.n_constant} of {s.n_targets} {columns} are constant: they hold no mode, but they count as dimensions "
             f"and pull a learned decoder variance down; drop them unless your model decodes them"
         )
+    if s.condition and s.condition.energy > 0:
+        return s  # its own checks have spoken
     if s.total_energy == 0 or s.rank == 0:
         _warn("no mode has any strength: the target is constant, or unrelated to the input; every latent collapses")
     elif not s.target_is_input and s.n_samples <= s.input_rank + 1:

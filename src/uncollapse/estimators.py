@@ -112,7 +112,7 @@ class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Log-likelihood of each row under the decoder and prior, nats, shape (n_samples,)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        n = self.forecast_.n_alive
+        n = self.forecast_.n_usable
         gains = self.forecast_.modes.decoder_gain[:n] ** 2 * self.prior_variance
         return log_density(X - self.mean_, self.components_[:n].T, gains, self.noise_variance_)
 

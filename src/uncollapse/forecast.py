@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -229,6 +229,21 @@ class Forecast:
         """Latents worth having at this β: modes that would live if latents were unlimited, and exceed the noise."""
         return int(((self.critical_betas > self.objective.beta) & self.spectrum.above_noise).sum())
 
+    @property
+    def without_condition(self) -> Forecast | None:
+        """The same objective for a model that is not shown the condition; None when there is no condition.
+
+        Only its counts and sums mean something: the directions of its modes are not computed.
+        """
+        s = self.spectrum
+        if s.condition is None:
+            return None
+        alone, energy = s.condition.strengths_without, s.condition.energy
+        errors = np.full(len(alone), s.strength_errors.max(initial=0.0))
+        return replace(
+            self, spectrum=replace(s, strengths=alone, total_energy=energy, strength_errors=errors, condition=None)
+        )
+
     @cached_property
     def weights(self) -> Weights:
         """The optimal parameters themselves: U, W, Σ, biases and decoder variance."""
@@ -273,6 +288,7 @@ def forecast(
     data: Any,
     target: Any = None,
     *,
+    given: Any = None,
     objective: Objective | None = None,
     scale: float = 1.0,
     n_modes: int | None = None,
@@ -286,6 +302,8 @@ def forecast(
     data : Spectrum, Moments, array, or anything else that `spectrum` takes
     target : same kinds, optional
         What the decoder predicts; the data themselves when left out.
+    given : same kinds, optional
+        The condition of a conditional VAE, seen by encoder and decoder.
     objective : Objective, optional
         See `Objective` and `Objective.from_loss`. Or give its fields directly:
     **settings
@@ -313,14 +331,15 @@ def forecast(
     """
     objective = _objective(objective, settings)
     if isinstance(data, Spectrum):
-        if target is not None or scale != 1.0 or n_modes is not None or drop_nonfinite:
-            raise ObjectiveError("a spectrum is taken already; give target, scale and the like to spectrum()")
+        if target is not None or given is not None or scale != 1.0 or n_modes is not None or drop_nonfinite:
+            raise ObjectiveError("a spectrum is taken already; give target, given, scale and the like to spectrum()")
         _check_match(data, objective)
         found = data
     else:
         found = spectrum_of(
             data,
             target,
+            given=given,
             n_modes=n_modes,
             bias=objective.bias,
             scale=scale,

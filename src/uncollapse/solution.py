@@ -174,8 +174,9 @@ class Hierarchy:
 
     @cached_property
     def water(self) -> np.ndarray:
-        """Water level of each chain on level 1 at β = 1, shape (n_chains,)."""
-        return hierarchy.water_levels(self.chain, self.n_chains)
+        """Water level of each chain on level 1 at β = 1, shape (n_chains,); the first one's where it has no latent."""
+        levels = hierarchy.water_levels(self.chain, self.n_chains)
+        return np.where(np.isfinite(levels), levels, levels[0])
 
     @property
     def n_chains(self) -> int:

@@ -12,9 +12,37 @@ import numpy as np
 from uncollapse.theory.modes import Basis
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 
-__all__ = ["Likelihood", "Noise", "Options", "Spectrum"]
+__all__ = ["Condition", "Likelihood", "Noise", "Options", "Spectrum"]
 
 Likelihood = Literal["gaussian", "bernoulli"]
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What a condition x, seen by encoder and decoder, takes from the target before any latent has to code it.
+
+    Attributes
+    ----------
+    n_columns, rank : int
+        Columns of x, and the directions in which it varies.
+    energy : float
+        E‖y‖² without the condition.
+    explained : ndarray of shape (m,)
+        Share of the target's energy along each mode that x explains, in [0, 1].
+    strengths_without : ndarray
+        Mode strengths of the target alone, without the condition.
+    regression : ndarray of shape (d2, n_columns)
+        B, the regression of y on x, that the decoder's map of x takes over.
+    mean : ndarray of shape (n_columns,)
+    """
+
+    n_columns: int
+    rank: int
+    energy: float
+    explained: np.ndarray
+    strengths_without: np.ndarray
+    regression: np.ndarray = field(repr=False)
+    mean: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +77,8 @@ class Spectrum:
         What each column was multiplied by before its moments were used.
     mean_input, mean_target : ndarrays of shape (n_features,), (n_targets,)
         Means after that.
+    condition : Condition or None
+        For a conditional model, whose modes are those of the residual y − Bx.
 
     Examples
     --------
@@ -78,6 +108,7 @@ class Spectrum:
     mean_input: np.ndarray = field(repr=False)
     mean_target: np.ndarray = field(repr=False)
     find_basis: Callable[[], Basis] = field(repr=False)
+    condition: Condition | None = None
 
     @property
     def rank(self) -> int:
@@ -94,9 +125,10 @@ class Spectrum:
         """Noise level of the sample.
 
         x alone: the mean energy of the modes that noise could explain (see theory.noise.noise_variance). With a
-        target: the residual energy, over the degrees of freedom that the regression leaves.
+        target: the residual energy, over the degrees of freedom that the regression leaves. With a condition: as x
+        alone, for so many rows as the regression on the condition leaves free.
         """
-        n, m = self.n_samples, self.rank
+        n, m = self._n_free, self.rank
         if m == 0:
             return Noise(0.0, 0.0, 0.0)
         if not self.target_is_input:
@@ -119,7 +151,12 @@ class Spectrum:
         """Strengths with the upward push of sampling noise taken out; those under the edge get the noise level."""
         signal = true_signal(self.strengths, self.noise.a, self.noise.b)
         floor = self.noise.variance if self.target_is_input else 0.0
-        return signal + floor
+        return (signal + floor) * (self.n_samples / self._n_free)
+
+    @property
+    def _n_free(self) -> int:
+        """Rows, less what a regression on a condition uses up."""
+        return self.n_samples - (self.condition.rank if self.condition else 0)
 
     def leading(self, n_modes: int) -> Spectrum:
         """The same spectrum with only the strongest `n_modes` listed."""
@@ -128,6 +165,7 @@ class Spectrum:
             self,
             strengths=self.strengths[:n_modes],
             strength_errors=self.strength_errors[:n_modes],
+            condition=self.condition and replace(self.condition, explained=self.condition.explained[:n_modes]),
             complete=self.complete and n_modes >= self.rank,
             find_basis=lambda: Basis(basis().decoder[:, :n_modes], basis().encoder[:, :n_modes]),
         )

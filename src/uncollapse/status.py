@@ -47,8 +47,8 @@ def flat(spectrum: Spectrum, objective: Objective, solution: Solution, n_usable:
             return ""
         return (
             f"levels {pair[0] + 1} and {pair[1] + 1} weigh the same and both learn their variance, so level "
-            f"{pair[1] + 1} may be used or not at exactly the same loss; the numbers are those of the optimum that does "
-            f"not use it"
+            f"{pair[1] + 1} may be used or not at exactly the same loss; the numbers are those of the optimum that "
+            f"leaves it unused"
         )
     learned = o.decoder_variance == "learned" and o.encoder_variance == "learned"
     if learned and n_usable and math.isclose(o.beta * n_usable, s.n_targets) and explained_by(s, n_usable):

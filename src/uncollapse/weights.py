@@ -37,6 +37,10 @@ class Weights:
     decoder_variance : float
     upper : tuple of Weights
         For a hierarchy, levels 2, 3, …: decoder and encoder between the latents of the level below and its own.
+    decoder_condition : ndarray of shape (d2, d_x) or None
+        What the decoder of a conditional model adds of the condition: B, the regression on it.
+    encoder_condition : ndarray of shape (d_x, d1) or None
+        What its encoder adds, so that the posterior mean depends on y − Bx alone: −BᵀW.
     """
 
     decoder: np.ndarray
@@ -46,6 +50,8 @@ class Weights:
     decoder_bias: np.ndarray
     decoder_variance: float
     upper: tuple[Weights, ...] = ()
+    decoder_condition: np.ndarray | None = None
+    encoder_condition: np.ndarray | None = None
 
 
 def optimal_weights(f: Forecast) -> Weights:
@@ -62,10 +68,15 @@ def optimal_weights(f: Forecast) -> Weights:
     decoder, encoder = np.zeros((s.n_targets, d1)), np.zeros((s.n_features, d1))
     decoder[:, latent] = s.basis.decoder[:, :n] * modes.decoder_gain[:n]
     encoder[:, latent] = s.basis.encoder[:, :n] * modes.encoder_gain[:n]
-    encoder_bias = -(s.mean_input @ encoder) if o.bias else np.zeros(d1)
-    decoder_bias = s.mean_target if o.bias else np.zeros(s.n_targets)
+    centre_input, centre = s.mean_input, s.mean_target
+    through: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    if s.condition:
+        centre_input = centre = s.mean_target - s.condition.regression @ s.condition.mean
+        through = (s.condition.regression, -s.condition.regression.T @ encoder)
+    encoder_bias = -(centre_input @ encoder) if o.bias else np.zeros(d1)
+    decoder_bias = centre if o.bias else np.zeros(s.n_targets)
     upper = tuple(_between(below, level) for below, level in zip(f.levels, f.levels[1:], strict=False))
-    return Weights(decoder, encoder, std, encoder_bias, decoder_bias, f.decoder_variance, upper)
+    return Weights(decoder, encoder, std, encoder_bias, decoder_bias, f.decoder_variance, upper, *through)
 
 
 def _idle_std(f: Forecast) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uncollapse.forecast import Forecast
+    from uncollapse.levels import LevelForecast
 
 __all__ = ["facts"]
 
@@ -35,6 +36,7 @@ def facts(f: Forecast) -> dict[str, Any]:
         "water_level": f.water_level,
         "status": f.status,
         "ill_posed": f.ill_posed or None,
+        "flat": f.flat or None,
         "n_alive": f.n_alive,
         "n_worth_having": f.n_worth_having,
         "critical_beta": f.critical_beta,
@@ -47,6 +49,10 @@ def facts(f: Forecast) -> dict[str, Any]:
         "modes_complete": s.complete,
         "modes": _mode_rows(f),
     }
+    if f.spectrum.condition:
+        facts["condition"] = _condition(f)
+    if f.objective.levels:
+        facts["levels"] = [_level(level) for level in f.levels]
     plain: dict[str, Any] = _finite(facts)
     return plain
 
@@ -66,8 +72,37 @@ def _mode_rows(f: Forecast) -> list[dict[str, Any]]:
         "encoder_gain": m.encoder_gain,
         "above_noise": s.above_noise,
     }
+    if s.condition:
+        columns["explained_by_condition"] = s.condition.explained
     values = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [{"index": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(values, start=1)]
+
+
+def _condition(f: Forecast) -> dict[str, Any]:
+    condition, alone = f.spectrum.condition, f.without_condition
+    assert condition is not None
+    assert alone is not None
+    return {
+        "n_columns": condition.n_columns,
+        "rank": condition.rank,
+        "energy_without": condition.energy,
+        "explained": 1 - f.spectrum.total_energy / condition.energy if condition.energy else 0.0,
+        "n_alive_without": alone.n_alive,
+        "critical_beta_without": alone.critical_beta,
+    }
+
+
+def _level(level: LevelForecast) -> dict[str, Any]:
+    rows = zip(level.alive, level.carries_data, level.variance_of_latent, level.encoder_variance, level.kl, strict=True)
+    names = ("alive", "carries_data", "variance_of_latent", "encoder_variance", "kl")
+    return {
+        "level": level.level,
+        "beta": level.beta,
+        "variance": level.variance,
+        "n_latents": level.n_latents,
+        "n_alive": level.n_alive,
+        "modes": [dict(zip(names, (value.item() for value in row), strict=True)) for row in rows],
+    }
 
 
 def _finite(value: Any) -> Any:

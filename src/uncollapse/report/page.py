@@ -11,6 +11,7 @@ from uncollapse import __version__
 from uncollapse.bootstrap import Intervals
 from uncollapse.forecast import Forecast
 from uncollapse.report import figures, words
+from uncollapse.report.levels import level_rows
 
 __all__ = ["page"]
 
@@ -34,7 +35,7 @@ def page(forecast: Forecast, intervals: Intervals | None, source: str, notes: li
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files(__package__).joinpath("page.html.j2").read_text("utf-8"))
-    facts = forecast.to_dict()
+    facts = {"condition": None, **forecast.to_dict()}
     return template.render(
         source=source,
         verdict=words.verdict(forecast, intervals),
@@ -43,6 +44,7 @@ def page(forecast: Forecast, intervals: Intervals | None, source: str, notes: li
         notes=notes,
         facts=facts,
         modes=facts["modes"][:TABLE_ROWS],
+        levels=level_rows(forecast),
         intervals=[] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
         level=None if intervals is None else f"{intervals.level:.0%}",
         settings=_settings(forecast, source),
@@ -58,6 +60,9 @@ def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
     rows = [("data", f"{source}: {shape}" + ("" if s.target_is_input else f" → {s.n_targets:,} targets"))]
     rows += [("total energy", f"{s.total_energy:.6g}")]
     rows += [] if s.target_is_input else [("residual energy", f"{s.residual_energy:.6g}")]
+    if s.condition:
+        rows += [("condition", f"{s.condition.n_columns:,} columns, {s.condition.rank:,} independent")]
+        rows += [("total energy without it", f"{s.condition.energy:.6g}")]
     rows += [("decoder", s.likelihood), ("β", f"{o.beta:.6g}")]
     if f.exact:
         learned = " (learned)" if o.decoder_variance == "learned" else ""

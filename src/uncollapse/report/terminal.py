@@ -14,6 +14,7 @@ from rich.text import Text
 from uncollapse.bootstrap import Intervals
 from uncollapse.forecast import Forecast
 from uncollapse.report import words
+from uncollapse.report.levels import level_rows
 
 __all__ = ["render"]
 
@@ -28,12 +29,23 @@ def render(forecast: Forecast, intervals: Intervals | None, name: str, console: 
     console.print(Text(words.verdict(forecast, intervals), style=f"bold {color}"))
     for line in words.advice(forecast):
         console.print(Text("→ " + line))
+    if forecast.levels:
+        console.print(_levels(forecast))
     if s.rank:
         console.print(Padding(_drawing(forecast), (1, 0, 0, 0)))
         console.print(_table(forecast, intervals))
     console.print(Text(_facts(forecast, name), style="dim"))
     for line in words.caveats(forecast):
         console.print(Text(line, style="dim"))
+
+
+def _levels(f: Forecast) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    for heading in ("level", "β", "variance", "latents", "alive", "KL, nats"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in level_rows(f):
+        table.add_row(*row)
+    return table
 
 
 def _facts(f: Forecast, name: str) -> str:
@@ -55,7 +67,7 @@ def _table(f: Forecast, intervals: Intervals | None) -> Table:
     near = None if intervals is None else intervals.critical_betas
     headings = ["mode", "strength", "critical β"]
     headings += [f"{intervals.level:.0%} interval"] if intervals is not None else []
-    for heading in [*headings, "KL, nats", "σ", ""]:
+    for heading in [*headings, "KL, nats", "σ" if s.condition is None else "explained", ""]:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for i in shown:
         if i is None:
@@ -64,8 +76,10 @@ def _table(f: Forecast, intervals: Intervals | None) -> Table:
         cells = [str(i + 1), f"{s.strengths[i]:.4g}", f"{f.critical_betas[i]:.4g}"]
         if near is not None:
             cells.append(f"{near[i][0]:.3g} – {near[i][1]:.3g}" if i < len(near) else "")
-        std = "" if math.isnan(m.encoder_std[i]) else f"{m.encoder_std[i]:.3g}"
-        cells += [f"{m.kl[i]:.3g}", std, _state(f, i)]
+        last = "" if math.isnan(m.encoder_std[i]) else f"{m.encoder_std[i]:.3g}"
+        if s.condition:
+            last = f"{s.condition.explained[i]:.0%}"
+        cells += [f"{m.kl[i]:.3g}", last, _state(f, i)]
         table.add_row(*cells, style=None if m.alive[i] else "dim")
     return table
 

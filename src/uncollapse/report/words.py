@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from uncollapse.bootstrap import Intervals
 from uncollapse.forecast import Forecast, Keep
+from uncollapse.report.levels import about_condition, about_levels, levels_verdict
 
 __all__ = ["advice", "caveats", "verdict"]
 
@@ -26,6 +27,12 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
     f = forecast
     if f.status == "ill-posed":
         return f"This objective is ill-posed: {f.ill_posed}."
+    if f.levels and f.spectrum.rank:
+        return levels_verdict(f)
+    if f.flat:
+        return f"The optimum is not unique: {f.flat}."
+    if f.spectrum.rank == 0 and f.spectrum.condition:
+        return "Complete collapse, whatever the loss: the condition explains the data, so nothing is left to code."
     if f.spectrum.rank == 0:
         return "Complete collapse, whatever the loss: the data hold no mode for a latent to carry."
     level = f"the water level {water(f)}"
@@ -66,7 +73,7 @@ def _are(n: int) -> str:
 
 def advice(forecast: Forecast) -> list[str]:
     """What to change, most useful first; each a sentence."""
-    return list(_advice(forecast))
+    return [*filter(None, [about_condition(forecast)]), *about_levels(forecast), *_advice(forecast)]
 
 
 def caveats(forecast: Forecast) -> list[str]:
@@ -77,6 +84,8 @@ def caveats(forecast: Forecast) -> list[str]:
             "For this likelihood the β of complete collapse is exact; the number alive is an estimate, and no closed "
             "form of the loss is known while latents live."
         )
+    if forecast.objective.levels:
+        notes.append("β in the advice is the overall weight, which multiplies that of every level.")
     notes.append(
         "Exact for linear encoders and decoders at their global optimum. For deep networks the start of complete "
         "collapse carries over; the number alive need not: networks pack several modes into one latent, or get stuck."
@@ -103,10 +112,15 @@ def water(forecast: Forecast) -> str:
 
 def _advice(f: Forecast) -> Iterator[str]:
     n, usable = f.n_alive, f.n_keepable
+    if f.n_usable == 0 and f.spectrum.condition:
+        yield "Drop columns from the condition if latents are to carry anything."
+        return
     if f.n_usable == 0:
         yield "Look at the data first: the target is constant, or no linear function of the input predicts it."
         return
-    if f.status == "ill-posed":
+    if f.ill_posed and f.objective.levels:
+        return  # the reason says what to change
+    if f.ill_posed or (f.flat and not f.levels):
         yield (
             "Fix the decoder variance at the noise you accept, use fewer latents than modes, or raise β above "
             f"{f.spectrum.n_targets / f.n_usable:.4g}."

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Basis", "autoencoder_basis", "autoencoder_strengths", "regression_basis", "regression_strengths"]
+__all__ = [
+    "Basis",
+    "autoencoder_basis",
+    "autoencoder_strengths",
+    "regression_basis",
+    "regression_strengths",
+    "signed",
+    "whitening",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +54,7 @@ def autoencoder_strengths(covariance: np.ndarray, tolerance: float) -> np.ndarra
 def autoencoder_basis(covariance: np.ndarray, n_modes: int) -> Basis:
     """The leading `n_modes` eigenvectors as decoder directions, and the same over ζ as encoder directions."""
     values, vectors = np.linalg.eigh(covariance)
-    leading = _signed(vectors[:, ::-1][:, :n_modes])
+    leading = signed(vectors[:, ::-1][:, :n_modes])
     return Basis(leading, leading / np.sqrt(values[::-1][:n_modes]))
 
 
@@ -58,20 +66,20 @@ def regression_strengths(a: np.ndarray, yx: np.ndarray, tolerance: float) -> tup
     >>> regression_strengths(np.diag([4.0, 1.0]), np.array([[2.0, 0.5]]), 1e-12)  # 2²/4 + 0.5²/1
     (array([1.25]), 2)
     """
-    whitening = _whitening(a, tolerance)
-    strengths = np.linalg.svd(yx @ whitening, compute_uv=False) ** 2
-    return _positive(strengths, tolerance), whitening.shape[1]
+    m = whitening(a, tolerance)
+    strengths = np.linalg.svd(yx @ m, compute_uv=False) ** 2
+    return _positive(strengths, tolerance), m.shape[1]
 
 
 def regression_basis(a: np.ndarray, yx: np.ndarray, tolerance: float, n_modes: int) -> Basis:
     """Left singular vectors of Z, and the linear functions of x that its right ones stand for, strongest first."""
-    whitening = _whitening(a, tolerance)
-    f, _, gt = np.linalg.svd(yx @ whitening, full_matrices=False)
+    m = whitening(a, tolerance)
+    f, _, gt = np.linalg.svd(yx @ m, full_matrices=False)
     signs = np.sign(f[np.abs(f).argmax(axis=0), np.arange(f.shape[1])])
-    return Basis((f * signs)[:, :n_modes], (whitening @ (gt.T * signs))[:, :n_modes])
+    return Basis((f * signs)[:, :n_modes], (m @ (gt.T * signs))[:, :n_modes])
 
 
-def _whitening(a: np.ndarray, tolerance: float) -> np.ndarray:
+def whitening(a: np.ndarray, tolerance: float) -> np.ndarray:
     """A matrix M of shape (D0, d0) with Mᵀ A M = I, whose columns span the non-null directions of A.
 
     The columns of x are brought to unit variance first, so that what counts as null does not depend on their units.
@@ -90,7 +98,7 @@ def _positive(strengths: np.ndarray, tolerance: float) -> np.ndarray:
     return strengths[strengths > tolerance * strengths[0]]
 
 
-def _signed(vectors: np.ndarray) -> np.ndarray:
+def signed(vectors: np.ndarray) -> np.ndarray:
     """Columns with their largest entry positive, so that the same data always give the same signs."""
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])

@@ -1,0 +1,143 @@
+"""The linear conditional VAE at its global optimum, as a scikit-learn regressor."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from uncollapse.decompose import spectrum
+from uncollapse.forecast import forecast
+from uncollapse.moments import moments
+from uncollapse.objective import Learned, Objective
+from uncollapse.theory.ppca import log_density
+
+__all__ = ["LinearCVAE"]
+
+
+class LinearCVAE(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Linear conditional VAE of y given X, fitted by its closed-form global optimum.
+
+    `predict` is the decoder with the latents at their prior mean, which is the regression of y on X; the latents code
+    what that leaves.
+
+    Parameters
+    ----------
+    n_components : int, optional
+        Number of latents; as many as the residual has modes when left out.
+    beta : float
+        Weight of the KL term.
+    decoder_variance : float or "learned"
+        η² of the decoder.
+    prior_variance : float
+        Of each latent.
+    encoder_variance : "learned", float or sequence
+        σ² of q(z|x, y).
+    ddof : int
+        Covariances are divided by ``n - ddof``.
+
+    Attributes
+    ----------
+    forecast_ : Forecast
+        Which latents live given the condition, and what would change it.
+    coef_ : ndarray of shape (n_targets, n_features)
+        B, the decoder's map of the condition.
+    intercept_ : ndarray of shape (n_targets,)
+    n_components_ : int
+    components_ : ndarray of shape (n_components_, n_targets)
+        Unit directions of the residual's modes, strongest first.
+    noise_variance_ : float
+        Decoder variance, given or at its optimum.
+    decoder_, encoder_ : ndarrays of shape (n_targets, n_components_)
+        U and W; the posterior mean is Wᵀ(y − predict(x)).
+    encoder_std_ : ndarray of shape (n_components_,)
+
+    See Also
+    --------
+    uncollapse.forecast : The same optimum, with ``given=X``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from uncollapse import LinearCVAE
+    >>> X, y = load_linnerud(return_X_y=True)
+    >>> LinearCVAE(n_components=2).fit(X, y).forecast_.n_alive
+    2
+    """
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        beta: float = 1.0,
+        decoder_variance: float | Learned = 1.0,
+        prior_variance: float = 1.0,
+        encoder_variance: Any = "learned",
+        ddof: int = 1,
+    ) -> None:
+        self.n_components = n_components
+        self.beta = beta
+        self.decoder_variance = decoder_variance
+        self.prior_variance = prior_variance
+        self.encoder_variance = encoder_variance
+        self.ddof = ddof
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Find the optimum for targets `y` of shape (n_samples, n_targets) given the rows of `X`."""
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=2
+        )
+        self._is_flat = y.ndim == 1
+        objective = Objective(
+            beta=self.beta,
+            decoder_variance=self.decoder_variance,
+            prior_variance=self.prior_variance,
+            encoder_variance=self.encoder_variance,
+            n_latents=self.n_components,
+        )
+        joint = moments(X, y.reshape(len(y), -1))
+        result = forecast(spectrum(joint, given=True, ddof=self.ddof), objective=objective)
+        weights = result.weights
+        self.forecast_ = result
+        self.n_components_ = result.n_latents
+        self.components_ = result.spectrum.basis.decoder[:, : result.n_usable].T
+        self.noise_variance_ = result.decoder_variance
+        self.decoder_, self.encoder_ = weights.decoder, weights.encoder
+        self.encoder_std_ = weights.encoder_std
+        self.coef_ = np.asarray(weights.decoder_condition)
+        self.intercept_ = weights.decoder_bias
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """E[y | x] of the model, shape (n_samples, n_targets), or (n_samples,) as `y` was given."""
+        mean = self._mean(X)
+        return mean[:, 0] if self._is_flat else mean
+
+    def encode(self, X: Any, y: Any) -> np.ndarray:
+        """Posterior means of the latents, shape (n_samples, n_components_); 0 for collapsed ones."""
+        return self._left(X, y) @ self.encoder_
+
+    def log_likelihood(self, X: Any, y: Any) -> np.ndarray:
+        """log p(y | x) of each row under decoder and prior, nats, shape (n_samples,)."""
+        left, n = self._left(X, y), self.forecast_.n_usable
+        gains = self.forecast_.modes.decoder_gain[:n] ** 2 * self.prior_variance
+        return log_density(left, self.components_[:n].T, gains, self.noise_variance_)
+
+    def sample(self, X: Any, random_state: Any = None) -> np.ndarray:
+        """One draw of y for each row of `X`, decoder noise included, shape (n_samples, n_targets)."""
+        rng, mean = check_random_state(random_state), self._mean(X)
+        z = rng.normal(scale=np.sqrt(self.prior_variance), size=(len(mean), self.n_components_))
+        return mean + z @ self.decoder_.T + rng.normal(scale=np.sqrt(self.noise_variance_), size=mean.shape)
+
+    def _mean(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        mean: np.ndarray = X @ np.transpose(self.coef_) + self.intercept_
+        return mean
+
+    def _left(self, X: Any, y: Any) -> np.ndarray:
+        left: np.ndarray = np.asarray(y, dtype=float).reshape(len(y), -1) - self._mean(X)
+        return left
