@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from problems import full_loss, problems
 from hypothesis import given as for_all
 from hypothesis import settings
 from scipy import stats
 
+from problems import full_loss, problems
 from uncollapse import DataError, Objective, ObjectiveError, forecast
 from uncollapse.objective import Level
 from uncollapse.training import Network, Schedule, Setup, Training, forecast_loss, train
