@@ -67,10 +67,13 @@ def test_each_member_is_as_if_trained_alone(name, conditional, rng):
 def test_members_may_differ_in_learning_rate_epochs_and_patience(rng):
     x = rng.standard_normal((90, 4))
     setups = [
-        Setup(Objective(n_latents=2), Network(hidden=(6,)), Training(epochs=e, learning_rate=rate, batch_size=30, seed=i,
-              patience=p, min_delta=0.5))
+        Setup(
+            Objective(n_latents=2),
+            Network(hidden=(6,)),
+            Training(epochs=e, learning_rate=rate, batch_size=30, seed=i, patience=p, min_delta=0.5),
+        )
         for i, (e, rate, p) in enumerate([(5, 1e-2, None), (2, 1e-3, None), (8, 1e-2, 2), (5, 3e-3, None)])
-    ]  # fmt: skip
+    ]
     assert len(ensembles.stackable(setups, (4, 4, 0))) == 1
     finished = []
     together = train_all(setups, x, stack=4, on_finish=lambda index, result: finished.append(index))

@@ -26,8 +26,11 @@ MODELS = {
     "learned decoder": (Objective(n_latents=2, decoder_variance="learned"), Network(hidden=(8,))),
     "no bias": (Objective(n_latents=2, bias=False), Network(hidden=(8,))),
     "images": (Objective(n_latents=2), Network(image=(2, 7, 6), channels=(3, 4), hidden=(8,))),
-    "two levels": (Objective(levels=(Level(1, 0.3, 3), Level(2, "learned", 2))), Network(hidden=(8,), level_hidden=(5,))),
-}  # fmt: skip
+    "two levels": (
+        Objective(levels=(Level(1, 0.3, 3), Level(2, "learned", 2))),
+        Network(hidden=(8,), level_hidden=(5,)),
+    ),
+}
 
 
 def data_for(network: Network, rng: np.random.Generator, n: int = 150) -> np.ndarray:

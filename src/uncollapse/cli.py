@@ -12,6 +12,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from uncollapse import __version__
+from uncollapse.commands.sweep import sweep
+from uncollapse.commands.train import train
 from uncollapse.errors import ObjectiveError, UncollapseError, UncollapseWarning
 
 __all__ = ["app", "main"]
@@ -368,6 +370,9 @@ def _number(text: str, option: str) -> Any:
         raise ObjectiveError(f"{option}: expected a number or 'learned', got {text!r}") from None
     return values[0] if len(values) == 1 else tuple(values)
 
+
+app.command()(train)
+app.command()(sweep)
 
 if __name__ == "__main__":
     main()
