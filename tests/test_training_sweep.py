@@ -52,7 +52,7 @@ def test_a_sweep_has_a_row_for_every_cell(x, tmp_path):
 
 
 def test_the_forecasts_line_is_the_linear_optimum(x, tmp_path):
-    fast = Training(estimator="analytic", learning_rate=0.03, epochs=10)
+    fast = Training(estimator="analytic", learning_rate=0.03, epochs=30)
     cells = grid(Setup(Objective(n_latents=2), training=fast), beta=(0.5, 3.0), decoder_variance=(1.0, "learned"))
     columns = sweep(x, cells, tmp_path / "out")
     np.testing.assert_allclose(columns["loss"], columns["forecast_loss"], rtol=5e-3, atol=5e-3)
