@@ -24,9 +24,14 @@ __all__ = ["best_size", "stackable", "train_all"]
 
 SIZES = (1, 8, 32, 128)
 """Stack sizes that are tried, besides all members at once up to the largest of these. 100 members of 5-8-5 are fastest
-all at once; 20 of 784-256-16 gain nothing on two cores, whose caches one member fills."""
+all at once, 19 times as fast as one by one (benchmarks/bench_training.py)."""
 
-TRIAL_STEPS, TRIAL_SECONDS = 8, 0.5
+LONG_STEP_SECONDS = 3e-3
+"""Above this a step of one member on the CPU is arithmetic, which stacking does not make less of: the fixed cost of a
+step is 0.6 ms. 784-256-16 with batches of 128 takes 4.4 ms on one core, and trying larger stacks took longer than the
+epochs that it would have to save them in."""
+
+TRIAL_STEPS, TRIAL_SECONDS = 6, 0.5
 GAIN = 0.97
 """A larger stack is taken when it needs less than this share of the time of a smaller one."""
 
@@ -139,6 +144,8 @@ def best_size(setups: list[Setup], a: Architecture, rows: Table) -> int:
         return 1
     for size in [*(size for size in SIZES if size < largest), largest]:
         seconds = _seconds_per_member_step(setups[:size], a, rows)
+        if size == 1 and seconds > LONG_STEP_SECONDS and not rows.x.is_cuda:
+            return 1
         if seconds < GAIN * best_seconds:
             best, best_seconds = size, seconds
     return best
