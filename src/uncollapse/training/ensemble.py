@@ -15,6 +15,7 @@ from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Setup, Training
 from uncollapse.training.data import Table, table
 from uncollapse.training.fit import prepared, warm_starts
+from uncollapse.training.likelihoods import check_fits
 from uncollapse.training.loop import Run
 from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import Trained
@@ -81,8 +82,9 @@ def train_all(
         return []
     if stack is not None and stack < 1:
         raise ObjectiveError(f"stack must be a whole number from 1 on, got {stack}")
-    likelihoods = {setup.objective.likelihood for setup in setups}
-    rows = table(data, target, given, likelihood=likelihoods.pop() if len(likelihoods) == 1 else "gaussian")
+    rows = table(data, target, given)
+    for likelihood in {setup.objective.likelihood for setup in setups}:
+        check_fits(likelihood, rows.y, rows.name)
     results: dict[int, Trained] = {}
 
     def stop(index: int, result: Trained) -> None:
@@ -92,7 +94,7 @@ def train_all(
 
     for group in stackable(setups, rows.widths):
         members = [setups[i] for i in group]
-        placed, a = prepared(members[0], table_for(rows, members[0]), device)
+        placed, a = prepared(members[0], rows, device)
         starts = warm_starts(members, placed)
         size = stack or best_size(members, a, placed)
         for at in range(0, len(group), size):
@@ -101,14 +103,6 @@ def train_all(
             with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as see:
                 run.go(see)
     return [results[i] for i in range(len(setups))]
-
-
-def table_for(rows: Table, setup: Setup) -> Table:
-    """The same rows, refused if the setup's likelihood does not fit them."""
-    from uncollapse.training.likelihoods import check_fits
-
-    check_fits(setup.objective.likelihood, rows.y, rows.name)
-    return rows
 
 
 def stackable(setups: Sequence[Setup], widths: tuple[int, int, int]) -> list[list[int]]:
