@@ -123,7 +123,12 @@ def test_other_architectures_train_in_stacks_of_their_own(rng):
 def test_the_size_of_stacks_follows_the_measured_speed(rng, monkeypatch):
     x = table(rng.standard_normal((60, 4)))
     setups = [Setup(Objective(n_latents=2), training=Training(seed=i)) for i in range(40)]
-    for seconds, expected in (({1: 1.0, 8: 0.5, 32: 0.6, 40: 0.7}, 8), ({1: 1.0, 8: 0.99, 32: 0.99, 40: 0.98}, 1)):
+    ms = 1e-3
+    for seconds, expected in (
+        ({1: 1 * ms, 8: 0.5 * ms, 32: 0.6 * ms, 40: 0.7 * ms}, 8),
+        ({1: 1 * ms, 8: 0.99 * ms, 32: 0.99 * ms, 40: 0.98 * ms}, 1),
+        ({1: 5 * ms}, 1),  # nothing to gain, so nothing is tried
+    ):
         monkeypatch.setattr(ensembles, "_seconds_per_member_step", lambda s, a, r, t=seconds: t[len(s)])
         assert ensembles.best_size(setups, None, x) == expected
     monkeypatch.undo()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from uncollapse import Objective, OutputError
+from uncollapse import DataError, Objective, OutputError
 from uncollapse.cli import main
 from uncollapse.training import Network, Setup, Training, grid, load, sweep, train
 from uncollapse.training.cells import cell_id
@@ -52,7 +52,7 @@ def test_a_sweep_has_a_row_for_every_cell(x, tmp_path):
 
 
 def test_the_forecasts_line_is_the_linear_optimum(x, tmp_path):
-    fast = Training(estimator="analytic", learning_rate=0.03, epochs=10)
+    fast = Training(estimator="analytic", learning_rate=0.03, epochs=30)
     cells = grid(Setup(Objective(n_latents=2), training=fast), beta=(0.5, 3.0), decoder_variance=(1.0, "learned"))
     columns = sweep(x, cells, tmp_path / "out")
     np.testing.assert_allclose(columns["loss"], columns["forecast_loss"], rtol=5e-3, atol=5e-3)
@@ -89,6 +89,8 @@ def test_the_folder_of_another_sweep_is_refused(x, tmp_path):
     assert cell_files(out) == before
     sweep(x, grid(BASE, beta=(0.5, 1.0)), out)
     assert cell_files(out) == before
+    with pytest.raises(DataError, match="no poisson likelihood fits"):
+        sweep(x, [BASE, replace(BASE, objective=Objective(likelihood="poisson"))], out)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         sweep(x, [BASE], tmp_path / "file")

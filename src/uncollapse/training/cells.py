@@ -14,7 +14,8 @@ from typing import Any
 from uncollapse.errors import UncollapseError
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table
-from uncollapse.training.ensemble import train_all
+from uncollapse.training.ensemble import best_size, train_all
+from uncollapse.training.fit import prepared
 from uncollapse.training.result import Evaluation, Trained
 from uncollapse.training.state import save
 
@@ -84,11 +85,8 @@ def run_cells(
 
 def _alone(unit: Sequence[Cell], rows: Table, keep_models: bool) -> Iterator[Outcome]:
     """In this process, a stack at a time, so that no more than a stack is lost if it is killed."""
-    from uncollapse.training.ensemble import best_size, table_for
-    from uncollapse.training.fit import prepared
-
     setups = [setup for _, setup in unit]
-    placed, a = prepared(setups[0], table_for(rows, setups[0]), None)
+    placed, a = prepared(setups[0], rows, None)
     size = best_size(setups, a, placed)
     for start in range(0, len(unit), size):
         yield from _unit(unit[start : start + size], rows, keep_models, stack=size)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from uncollapse.decompose import spectrum
-from uncollapse.errors import OutputError, UncollapseError, UncollapseWarning
+from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
 from uncollapse.forecast import Forecast, forecast
 from uncollapse.report.output import write_bytes, write_text
 from uncollapse.training.cells import cell_id, record, run_cells
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table
 from uncollapse.training.ensemble import stackable
+from uncollapse.training.likelihoods import check_fits
 from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import forecast_loss
 from uncollapse.training.table import check_parquet, write_parquet
@@ -113,7 +114,11 @@ def sweep(
         cannot be written.
     """
     check_parquet()
+    if not setups:
+        raise ObjectiveError("a sweep needs one setup or more")
     rows = table(data, target, given)
+    for likelihood in {setup.objective.likelihood for setup in setups}:
+        check_fits(likelihood, rows.y, rows.name)
     cells = {cell_id(setup): setup for setup in setups}
     folder = Path(out)
     with _own(folder):
