@@ -10,6 +10,8 @@ import typer
 
 from uncollapse import __version__
 from uncollapse.commands.forecast import forecast
+from uncollapse.commands.sweep import sweep
+from uncollapse.commands.train import train
 from uncollapse.errors import UncollapseError
 
 __all__ = ["app", "main"]
@@ -66,6 +68,8 @@ def _root(
 
 
 app.command()(forecast)
+app.command()(train)
+app.command()(sweep)
 
 if __name__ == "__main__":
     main()

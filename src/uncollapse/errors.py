@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DataError", "ObjectiveError", "OutputError", "SourceError", "UncollapseError", "UncollapseWarning"]
+__all__ = [
+    "DataError",
+    "ObjectiveError",
+    "OutputError",
+    "SourceError",
+    "TrainingError",
+    "UncollapseError",
+    "UncollapseWarning",
+]
 
 
 class UncollapseError(ValueError):
@@ -23,6 +31,10 @@ class ObjectiveError(UncollapseError):
 
 class OutputError(UncollapseError):
     """A result cannot be written where it was asked for."""
+
+
+class TrainingError(UncollapseError):
+    """A training cannot go on: its loss is not finite, or its checkpoint belongs to another one."""
 
 
 class UncollapseWarning(UserWarning):

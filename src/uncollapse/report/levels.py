@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from uncollapse.forecast import Forecast
 from uncollapse.levels import LevelForecast
 
-__all__ = ["about_condition", "about_levels", "level_rows", "levels_verdict"]
+__all__ = ["LEVEL_HEADINGS", "about_condition", "about_levels", "level_rows", "levels_verdict"]
+
+LEVEL_HEADINGS = ("level", "β", "variance", "latents", "alive", "KL, nats")
 
 
 def levels_verdict(f: Forecast) -> str:
@@ -60,7 +62,7 @@ def _why_dead(f: Forecast, below: LevelForecast, level: LevelForecast) -> str:
 
 
 def level_rows(f: Forecast) -> list[list[str]]:
-    """A table of the levels: level, β, variance, latents, alive, KL."""
+    """A line for each level, under `LEVEL_HEADINGS`."""
     return [
         [
             str(level.level),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uncollapse.errors import OutputError
 
-__all__ = ["check_writable", "write_text"]
+__all__ = ["check_writable", "write_bytes", "write_text"]
 
 
 def check_writable(*paths: Path | None, inputs: Iterable[str] = ()) -> None:
@@ -32,14 +32,17 @@ def check_writable(*paths: Path | None, inputs: Iterable[str] = ()) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to a file beside `path`, then rename it into place."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a file beside `path`, then rename it into place; on failure what was there stays."""
     check_writable(path)
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             aside = Path(file.name)
             try:
-                file.write(text)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             except BaseException:

@@ -1,0 +1,259 @@
+"""What is trained and how: network, optimisation, and both with an objective as one setup."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
+
+from uncollapse.errors import ObjectiveError
+from uncollapse.objective import Level, Objective
+from uncollapse.training.schedules import Schedule
+
+__all__ = ["Activation", "Network", "Setup", "Training", "differences"]
+
+Activation = Literal["relu", "tanh", "silu"]
+DECODER_VARIANCE_RULES = ("parameter", "optimal")
+TRAINED_LIKELIHOODS = ("gaussian", "bernoulli", "poisson", "negative-binomial")
+
+
+@dataclass(frozen=True)
+class Network:
+    """Encoder and decoder. Without hidden layers both are linear.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Widths of the encoder's hidden layers, from the data to the latents.
+    decoder_hidden : tuple of int, optional
+        Of the decoder, from the latents to the data; the encoder's reversed when left out.
+    activation : {"relu", "tanh", "silu"}
+    encoder_variance : {"data", "global"}, optional
+        A learned σ² of q(z|x): a function of x, or one number per latent. Global for a linear encoder when left out.
+    image : tuple (channels, height, width), optional
+        Shape of a sample, for convolutions.
+    channels : tuple of int
+        Of convolutions 4 × 4 with stride 2 before the hidden layers (mirrored after the decoder's).
+    level_hidden : tuple of int
+        Hidden layers of the networks between the levels of a hierarchy, both directions.
+    log_input : bool, optional
+        The encoder sees log(1 + x); for count likelihoods when left out, as large counts would otherwise put the
+        log-variances of a fresh network beyond any number.
+
+    Examples
+    --------
+    >>> Network(hidden=(512, 256)).decoder_widths
+    (256, 512)
+    """
+
+    hidden: tuple[int, ...] = ()
+    decoder_hidden: tuple[int, ...] | None = None
+    activation: Activation = "relu"
+    encoder_variance: Literal["data", "global"] | None = None
+    image: tuple[int, int, int] | None = None
+    channels: tuple[int, ...] = ()
+    level_hidden: tuple[int, ...] = ()
+    log_input: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.activation not in get_args(Activation):
+            known = ", ".join(get_args(Activation))
+            raise ObjectiveError(f"unknown activation {self.activation!r}; known are {known}")
+        for name in ("hidden", "decoder_hidden", "channels", "level_hidden", "image"):
+            if (widths := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _widths(name, widths))
+        if self.encoder_variance not in (None, "data", "global"):
+            raise ObjectiveError(f'encoder_variance of a network is "data" or "global", got {self.encoder_variance!r}')
+        if bool(self.channels) != (self.image is not None):
+            raise ObjectiveError("a convolutional network needs both channels and image=(channels, height, width)")
+        if self.image is not None and len(self.image) != 3:
+            raise ObjectiveError(f"image is (channels, height, width), got {self.image}")
+        if self.image is not None and min(self.image[1:]) < 2 ** len(self.channels):
+            raise ObjectiveError(
+                f"{len(self.channels)} convolutions of stride 2 leave nothing of an image {self.image}"
+            )
+
+    @property
+    def linear(self) -> bool:
+        """Whether encoder means and decoder, at every level, are linear."""
+        return not (self.hidden or self.decoder_widths or self.channels or self.level_hidden)
+
+    @property
+    def decoder_widths(self) -> tuple[int, ...]:
+        """Hidden widths of the decoder."""
+        return self.hidden[::-1] if self.decoder_hidden is None else self.decoder_hidden
+
+    @property
+    def spread(self) -> str:
+        """`data` or `global`: what a learned σ² depends on."""
+        return self.encoder_variance or ("data" if self.hidden or self.channels else "global")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the loss is minimised.
+
+    Attributes
+    ----------
+    epochs : int
+    batch_size : int, optional
+        All samples when None.
+    learning_rate : float
+    optimiser : {"adam", "sgd"}
+    momentum : float
+        Of ``sgd``.
+    seed : int
+        Of the initial weights, the batches and the noise.
+    estimator : {"sampled", "analytic"}
+        ``analytic``: the exact expectation, for linear networks, from the second moments of the data alone.
+    steps_per_epoch : int
+        Of the analytic estimator, which has no batches.
+    schedule : Schedule
+        Of the KL weight.
+    free_bits : float
+        Nats: below so much mean KL a latent's KL is not pushed down. History and results report the objective itself.
+    decoder_variance_rule : {"parameter", "optimal"}
+        A learned decoder variance is a parameter, or at every step the optimum for the batch, E‖y − ŷ‖²/d.
+    initial_decoder_variance : float
+        Where a learned one starts.
+    clip : float, optional
+        Largest norm of the gradient.
+    patience : int, optional
+        Stop after so many epochs in which the loss did not fall by `min_delta` of itself; counted once the schedule
+        has ended.
+    min_delta : float
+    warm_start : bool
+        Start from the closed-form optimum (linear networks).
+    mixed_precision : bool
+        Multiply matrices in bfloat16.
+    double : bool
+        float64 rather than float32.
+
+    Examples
+    --------
+    >>> Training(epochs=5, learning_rate=1e-2).optimiser
+    'adam'
+    """
+
+    epochs: int = 100
+    batch_size: int | None = 128
+    learning_rate: float = 1e-3
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: float = 0.0
+    seed: int = 0
+    estimator: Literal["sampled", "analytic"] = "sampled"
+    steps_per_epoch: int = 100
+    schedule: Schedule = field(default_factory=Schedule)
+    free_bits: float = 0.0
+    decoder_variance_rule: Literal["parameter", "optimal"] = "parameter"
+    initial_decoder_variance: float = 1.0
+    clip: float | None = None
+    patience: int | None = None
+    min_delta: float = 1e-4
+    warm_start: bool = False
+    mixed_precision: bool = False
+    double: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps_per_epoch", "batch_size", "patience"):
+            _check_whole(name, getattr(self, name), optional=name in ("batch_size", "patience"))
+        for name in ("learning_rate", "initial_decoder_variance", "clip"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, Real) and 0 < float(value) < math.inf):
+                raise ObjectiveError(f"{name} must be a positive number, got {value!r}")
+        for name in ("free_bits", "min_delta", "momentum"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ObjectiveError(f"{name} must be a number from 0 on, got {getattr(self, name)!r}")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ObjectiveError(f"{name} is one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not isinstance(self.seed, Integral) or not 0 <= self.seed < 2**63:
+            raise ObjectiveError(f"seed must be a whole number from 0 on, got {self.seed!r}")
+
+
+_CHOICES = {
+    "optimiser": ("adam", "sgd"),
+    "estimator": ("sampled", "analytic"),
+    "decoder_variance_rule": DECODER_VARIANCE_RULES,
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One training: objective, network and optimisation.
+
+    Examples
+    --------
+    >>> setup = Setup(Objective(beta=2.0, n_latents=4), Network(hidden=(16,)), Training(epochs=3))
+    >>> Setup.from_dict(setup.to_dict()) == setup
+    True
+    """
+
+    objective: Objective = field(default_factory=Objective)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        o, n, t = self.objective, self.network, self.training
+        if o.likelihood not in TRAINED_LIKELIHOODS:
+            raise ObjectiveError(f"likelihood is one of {', '.join(TRAINED_LIKELIHOODS)}, got {o.likelihood!r}")
+        if t.estimator == "analytic":
+            if not n.linear or n.spread == "data" or o.likelihood != "gaussian":
+                raise ObjectiveError(
+                    "the analytic loss is that of linear networks, a global or fixed encoder variance and a Gaussian "
+                    'decoder; use estimator="sampled"'
+                )
+            if t.free_bits:
+                raise ObjectiveError("free bits go with the sampled estimator")
+        if n.log_input and t.estimator == "analytic":
+            raise ObjectiveError("the analytic loss knows no log_input; take the logarithm of the data first")
+        if t.warm_start and (n.log_input or not n.linear or n.spread == "data" or o.likelihood != "gaussian"):
+            raise ObjectiveError("a warm start needs linear networks, a global encoder variance and a Gaussian decoder")
+        if n.level_hidden and len(o.levels) < 2:
+            raise ObjectiveError("level_hidden is for a hierarchy: give the objective two levels or more")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Setup:
+        """What `to_dict` gave, or JSON made of it."""
+        o, t = dict(values["objective"]), dict(values["training"])
+        o["levels"] = tuple(Level(**level) for level in o["levels"])
+        o.pop("loss", None)  # how the user wrote the objective; training needs only what it means
+        if isinstance(o["encoder_variance"], list):
+            o["encoder_variance"] = tuple(o["encoder_variance"])
+        t["schedule"] = Schedule(**t["schedule"])
+        return cls(Objective(**o), Network(**values["network"]), Training(**t))
+
+
+def differences(ours: Setup, theirs: Setup, ignoring: tuple[str, ...] = ("epochs",)) -> list[str]:
+    """Settings that differ, each as ``name: theirs → ours``."""
+    found = []
+    for part in ("objective", "network", "training"):
+        a, b = getattr(ours, part), getattr(theirs, part)
+        for item in fields(a):
+            if item.name in (*ignoring, "loss"):
+                continue
+            new, old = getattr(a, item.name), getattr(b, item.name)
+            if new != old:
+                found.append(f"{item.name}: {old!r} → {new!r}")
+    return found
+
+
+def _widths(name: str, widths: Any) -> tuple[int, ...]:
+    if isinstance(widths, Integral):
+        widths = (widths,)
+    for width in widths:
+        if not isinstance(width, Integral) or isinstance(width, bool) or width < 1:
+            raise ObjectiveError(f"{name} is a list of whole numbers from 1 on, got {widths!r}")
+    return tuple(int(width) for width in widths)
+
+
+def _check_whole(name: str, value: Any, *, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ObjectiveError(f"{name} must be a whole number from 1 on, got {value!r}")

@@ -1,0 +1,174 @@
+"""Train one VAE, with or without a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from uncollapse.errors import DataError, ObjectiveError, TrainingError
+from uncollapse.forecast import forecast
+from uncollapse.objective import Objective
+from uncollapse.report.output import check_writable
+from uncollapse.training.architecture import Architecture, architecture
+from uncollapse.training.config import Network, Setup, Training, differences
+from uncollapse.training.data import Table, table
+from uncollapse.training.loop import COLUMNS, Member, Run
+from uncollapse.training.progress import watching_epochs
+from uncollapse.training.result import Trained
+from uncollapse.training.stack import Stack
+from uncollapse.training.state import HISTORY, LATENT_KL, read_state, save
+from uncollapse.weights import Weights
+
+__all__ = ["prepared", "train", "warm_starts"]
+
+CHECKPOINT_SECONDS = 10.0
+"""Least time between two checkpoints: writing one of 100 MB takes about a tenth of a second."""
+
+
+def train(
+    data: Any,
+    target: Any = None,
+    given: Any = None,
+    *,
+    objective: Objective | None = None,
+    network: Network | None = None,
+    training: Training | None = None,
+    device: str | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: bool = False,
+) -> Trained:
+    """Train a VAE.
+
+    Parameters
+    ----------
+    data, target, given : array, Rows or anything else that `uncollapse.forecast` takes
+        What the encoder sees; what the decoder predicts, the data themselves when left out; and for a conditional VAE
+        the condition that both see.
+    objective, network, training : Objective, Network, Training
+        What is minimised, by what, and how; their defaults when left out.
+    device : str, optional
+        ``cpu``, ``cuda``, …; a GPU if there is one when left out.
+    checkpoint : path, optional
+        Written while training and at its end. If it is there already, training goes on from it, on the same machine
+        bit for bit as if it had never stopped; all settings but the number of epochs must be the same.
+    checkpoint_seconds : float
+        Least time between two.
+    progress : bool
+        Show a bar on the terminal.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    DataError, ObjectiveError
+        Unfit data or settings.
+    TrainingError
+        The loss left the finite numbers (its `trained` is the last good state, which the checkpoint holds too), or the
+        checkpoint is of another training.
+
+    Examples
+    --------
+    >>> from uncollapse.training import Training, train
+    >>> x = np.random.default_rng(0).standard_normal((200, 3)) * [3.0, 1.0, 0.1]
+    >>> analytic = Training(estimator="analytic", learning_rate=0.05, epochs=10)
+    >>> vae = train(x, objective=Objective(beta=0.5, n_latents=3), training=analytic)
+    >>> vae.evaluate(x).n_alive
+    2
+    """
+    setup = Setup(objective or Objective(), network or Network(), training or Training())
+    path = None if checkpoint is None else Path(checkpoint)
+    check_writable(path)
+    rows, a = prepared(setup, table(data, target, given, likelihood=setup.objective.likelihood), device)
+    stopped: list[Trained] = []
+    run = Run(Stack([setup], a, rows, warm_starts([setup], rows)), [0], lambda _, result: stopped.append(result))
+    member, fingerprint = run.members[0], rows.fingerprint() if path else ""
+    if path is not None and path.exists() and (failed := _resume(run, path, fingerprint)):
+        raise TrainingError(f"{path}: this training failed before: {failed}; train anew with other settings")
+    saved_at = time.monotonic()
+
+    def keep(now: Run, *, force: bool = False) -> None:
+        nonlocal saved_at
+        if path is not None and (force or time.monotonic() - saved_at >= checkpoint_seconds):
+            _write(path, now.trained(0), now, member, fingerprint)
+            saved_at = time.monotonic()
+
+    with watching_epochs(setup.training.epochs, shown=progress) as see:
+        run.go(see, keep)
+    result = stopped[0]
+    if path is not None:
+        _write(path, result, run, member, fingerprint)
+    if result.status == "failed":
+        where = f"; the last good state is in {path}" if path else ""
+        error = TrainingError(result.message + where)
+        error.trained = result  # type: ignore[attr-defined]
+        raise error
+    return result
+
+
+def prepared(setup: Setup, rows: Table, device: str | None) -> tuple[Table, Architecture]:
+    """The rows on the device, in the precision of the training, and the architecture that fits them."""
+    a = architecture(setup, *rows.widths)
+    if a.log_input and float(rows.x.min()) <= -1:
+        raise DataError(f"{rows.name}: the encoder sees log(1 + x) and x goes down to {float(rows.x.min()):g}; set "
+                        f"Network(log_input=False)")  # fmt: skip
+    double = setup.training.double or setup.training.estimator == "analytic"
+    return rows.to(_device(device), torch.float64 if double else torch.float32), a
+
+
+def warm_starts(setups: list[Setup], rows: Table) -> list[Weights | None]:
+    """The closed-form optimum for each setup that asks for it; the data are read once."""
+    found: list[Weights | None] = []
+    parts = [rows.x.cpu().numpy(), None if rows.y is rows.x else rows.y.cpu().numpy()]
+    condition: dict[str, Any] = {} if rows.given is None else {"given": rows.given.cpu().numpy()}
+    for setup in setups:
+        if not setup.training.warm_start:
+            found.append(None)
+            continue
+        n = setup.objective.n_latents or min(rows.widths[:2])
+        found.append(forecast(*parts, **condition, objective=replace(setup.objective, n_latents=n)).weights)
+    return found
+
+
+def _device(device: str | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise ObjectiveError(f"device {device!r} is not to be had here: {str(error).splitlines()[0]}") from None
+    return found
+
+
+def _write(path: Path, result: Trained, run: Run, member: Member, fingerprint: str) -> None:
+    state = {f"state.{name}": value for name, value in run.stack.tensors().items()}
+    best = member.best if np.isfinite(member.best) else None
+    save(result, path, state, epoch=run.epoch, fingerprint=fingerprint, best=best, since=member.since)
+
+
+def _resume(run: Run, path: Path, fingerprint: str) -> str | None:
+    """Put the run where the checkpoint left it; the message of a training that failed."""
+    tensors, facts = read_state(path)
+    theirs, ours = Setup.from_dict(facts["setup"]), run.stack.setups[0]
+    if changed := differences(ours, theirs):
+        raise TrainingError(f"{path}: is a checkpoint of other settings ({'; '.join(changed)}); give it another name")
+    if facts["fingerprint"] != fingerprint:
+        raise TrainingError(f"{path}: is a checkpoint of a training on other data; give it another name")
+    if facts["status"] == "failed":
+        return str(facts["message"])
+    run.stack.restore({n.removeprefix("state."): v for n, v in tensors.items() if n.startswith("state.")})
+    member, run.epoch = run.members[0], facts["epoch"]
+    columns = np.stack([tensors[HISTORY + name].numpy() for name in COLUMNS], 1)
+    member.rows, member.latent_kl = columns.tolist(), list(tensors[LATENT_KL].numpy())
+    member.seconds = facts["seconds"]
+    member.best = np.inf if facts["best"] is None else facts["best"]
+    member.since = facts["since"]
+    return None

@@ -1,0 +1,80 @@
+"""How the weight of the KL term grows during training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from uncollapse.errors import ObjectiveError
+
+__all__ = ["Schedule", "ScheduleKind", "kl_weight"]
+
+ScheduleKind = Literal["constant", "linear", "cyclical", "tanh"]
+
+TANH_STEEPNESS = 3.0
+"""tanh(3) = 0.995: the last step of the warm-up then changes the weight by half a per cent."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What multiplies β at each time of a training.
+
+    Attributes
+    ----------
+    kind : {"constant", "linear", "cyclical", "tanh"}
+        ``linear`` and ``tanh`` rise once from `start` to 1 over `warmup` epochs and stay there; ``cyclical`` repeats a
+        period of `warmup` epochs `cycles` times, rising linearly in the first half of each (Fu et al. 2019, eq. 6-7).
+    warmup : float
+        Epochs; not used by ``constant``.
+    start : float
+        Weight at the start, in [0, 1].
+    cycles : int
+        Of a ``cyclical`` schedule; after the last one the weight stays at 1.
+
+    Examples
+    --------
+    >>> ramp = Schedule("linear", warmup=10)
+    >>> [kl_weight(ramp, epoch) for epoch in (0, 5, 20)]
+    [0.0, 0.5, 1.0]
+    """
+
+    kind: ScheduleKind = "constant"
+    warmup: float = 10.0
+    start: float = 0.0
+    cycles: int = 4
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(ScheduleKind):
+            raise ObjectiveError(f"a KL schedule is one of {', '.join(get_args(ScheduleKind))}, got {self.kind!r}")
+        if not (0 < self.warmup < math.inf):
+            raise ObjectiveError(f"a schedule's warmup must be a positive number of epochs, got {self.warmup}")
+        if not 0 <= self.start <= 1:
+            raise ObjectiveError(f"a schedule's start must lie in [0, 1], got {self.start}")
+        if self.cycles < 1:
+            raise ObjectiveError(f"a schedule needs 1 cycle or more, got {self.cycles}")
+
+    @property
+    def end(self) -> float:
+        """Epoch from which on the weight is 1."""
+        if self.kind == "constant":
+            return 0.0
+        return self.warmup * (self.cycles if self.kind == "cyclical" else 1)
+
+
+def kl_weight(schedule: Schedule, epoch: float) -> float:
+    """Weight in [0, 1] at `epoch`, which may be a fraction.
+
+    Examples
+    --------
+    >>> kl_weight(Schedule("cyclical", warmup=4, cycles=2), 5)
+    0.5
+    """
+    if epoch >= schedule.end:
+        return 1.0
+    done = epoch / schedule.warmup
+    if schedule.kind == "tanh":
+        done = math.tanh(TANH_STEEPNESS * done) / math.tanh(TANH_STEEPNESS)
+    elif schedule.kind == "cyclical":
+        done = min(1.0, 2 * (done % 1))
+    return schedule.start + (1 - schedule.start) * done
