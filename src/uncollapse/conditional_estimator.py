@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from uncollapse.decompose import spectrum
+from uncollapse.errors import DataError
 from uncollapse.estimators import ClosedFormEstimator
 from uncollapse.forecast import forecast
 from uncollapse.moments import moments
@@ -115,5 +116,8 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, ClosedFormEstimator):  # type
         return mean
 
     def _left(self, X: Any, y: Any) -> np.ndarray:
-        left: np.ndarray = np.asarray(y, dtype=float).reshape(len(y), -1) - self._mean(X)
+        mean, y = self._mean(X), np.asarray(y, dtype=float).reshape(len(y), -1)
+        if y.shape != mean.shape:
+            raise DataError(f"X and the model call for targets of shape {mean.shape}, got {y.shape}")
+        left: np.ndarray = y - mean
         return left

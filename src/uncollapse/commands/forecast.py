@@ -208,6 +208,7 @@ def forecast(
             levels=levels_from(level_betas, level_variances, level_latents),
             **({} if likelihood is None else {"likelihood": likelihood}),
         )
+        counts = {"dispersion": vector(dispersion, "estimated"), "size_factors": vector(size_factors, "total")}
         with _watching(rows, "reading") as watched:
             result = forecast_(
                 watched,
@@ -217,8 +218,7 @@ def forecast(
                 scale=scale,
                 n_modes=modes,
                 drop_nonfinite=drop_nonfinite,
-                dispersion=vector(dispersion, "estimated"),
-                size_factors=vector(size_factors, "total"),
+                **counts,
             )
         intervals = None
         if bootstrap:
@@ -234,6 +234,7 @@ def forecast(
             nonlinear=nonlinear,
             learning_rate=learning_rate,
             network=network or (PILOT_NETWORK if pilot else None),
+            counts=counts,
             scale=scale,
             drop_nonfinite=drop_nonfinite,
         )
@@ -260,6 +261,7 @@ def _beyond(
     nonlinear: bool,
     learning_rate: float | None,
     network: str | None,
+    counts: dict[str, Any],
     scale: float,
     drop_nonfinite: bool,
 ) -> Any:
@@ -268,8 +270,13 @@ def _beyond(
 
     other = times = small = None
     if nonlinear:
-        other = _nonlinear(result, *tables, scale=scale, drop_nonfinite=drop_nonfinite)
+        other = _nonlinear(result, *tables, counts, scale=scale, drop_nonfinite=drop_nonfinite)
     if learning_rate is not None:
+        if tables[1] is not None:
+            raise ObjectiveError(
+                "--learning-rate is for a model that decodes its input; for whitened inputs and a target call "
+                'escape_times(f, rate, inputs="whitened")'
+            )
         from uncollapse.dynamics import escape_times
 
         times = escape_times(result, learning_rate)
@@ -283,14 +290,16 @@ def _beyond(
     return Beyond(other, times, small)
 
 
-def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, **shared: Any) -> Any:
+def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:
     from uncollapse.forecast import forecast as forecast_
     from uncollapse.nonlinear import nonlinear_residual, nonlinear_spectrum
 
+    if not result.objective.bias:
+        raise ObjectiveError("--nonlinear fits means, so it goes with biases; leave out --no-bias")
     if condition is not None:
         found = nonlinear_residual(condition, rows, **shared)
     elif goal is not None:
-        found = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **shared)
+        found = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
     else:
         raise ObjectiveError("--nonlinear compares regressions, so it needs a --target or a --given")
     return forecast_(found, objective=result.objective)

@@ -67,6 +67,11 @@ def _about_nonlinear(linear: Forecast, nonlinear: Forecast) -> str:
             f"has {linear.n_alive}: cross-validated regression leaves a strongest mode of {_top(nonlinear)}, least "
             f"squares {_top(linear)}."
         )
+    if nonlinear.n_alive < linear.n_alive:
+        return (
+            f"Cross-validated regression, linear and nonlinear, keeps {nonlinear.n_alive} alive where least squares "
+            f"says {linear.n_alive}: the linear strengths are partly overfit."
+        )
     return (
         f"A nonlinear encoder could keep {nonlinear.n_alive} alive (the linear one {linear.n_alive}): complete "
         f"collapse starts at β = {there:.4g} or above, where the linear strengths say {here:.4g}."

@@ -79,7 +79,7 @@ def level_rows(f: Forecast) -> list[list[str]]:
 def about_condition(f: Forecast) -> str:
     """What the condition explains, and what that costs in living latents."""
     condition, alone = f.spectrum.condition, f.without_condition
-    if condition is None or alone is None:
+    if condition is None or alone is None or not condition.energy:
         return ""
     share = 1 - f.spectrum.total_energy / condition.energy if condition.energy else 0.0
     fewer = alone.n_alive - f.n_alive

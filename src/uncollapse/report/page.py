@@ -81,7 +81,9 @@ def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
         learned = " (learned)" if o.decoder_variance == "learned" else ""
         rows += [("decoder variance η²", f"{f.decoder_variance:.6g}{learned}")]
     rows += [("water level τ", f"{f.water_level:.6g}"), ("prior variance", f"{o.prior_variance:.6g}")]
-    rows += [("encoder variance", str(o.encoder_variance)), ("latents", str(o.n_latents or "one per mode"))]
+    widths = ", ".join(str(level.variance) for level in o.levels) or str(o.encoder_variance)
+    rows += [("encoder variance", widths), ("latents", str(o.n_latents or "one per mode"))]
+    rows += [("β of each level", ", ".join(f"{level.beta:g}" for level in o.levels))] if o.levels else []
     rows += [("biases", "yes" if o.bias else "no")]
     if o.loss:
         rows += [
@@ -103,8 +105,8 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "beta": betas.tolist(),
         "n_alive": totals.n_alive.tolist(),
         "water_level": totals.water_level.tolist(),
-        "rate": [value if math.isfinite(value) else None for value in totals.rate.tolist()],
-        "distortion": totals.distortion.tolist(),
+        "rate": [value if f.exact and math.isfinite(value) else None for value in totals.rate.tolist()],
+        "distortion": totals.distortion.tolist() if f.exact else [None] * len(betas),
     }
     drawn = {
         "spectrum": figures.spectrum_figure(f),
@@ -117,6 +119,7 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "grid": grid,
         "start": betas.tolist().index(f.objective.beta),
         "n_latents": f.n_latents,
+        "exact": f.exact,
         "colors": [figures.ALIVE, figures.COLLAPSED],
         "figures": {name: json.loads(figure.to_json()) for name, figure in drawn.items()},
     }

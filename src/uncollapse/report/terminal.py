@@ -60,7 +60,8 @@ def _facts(f: Forecast, name: str) -> str:
     s = f.spectrum
     target = "" if s.target_is_input else f" → {s.n_targets} targets, residual energy {s.residual_energy:.4g}"
     parts = [f"{name}: {s.n_samples:,} × {s.n_features:,}{target}", f"total energy {s.total_energy:.4g}"]
-    parts.append(f"KL {f.rate:.4g} nats, distortion {f.distortion:.4g}")
+    if f.exact:
+        parts.append(f"KL {f.rate:.4g} nats, distortion {f.distortion:.4g}")
     if math.isfinite(f.loss):
         parts.append(f"loss {f.loss:.6g}, ELBO {f.elbo:.6g} nats per sample")
     if f.objective.decoder_variance == "learned":
