@@ -190,6 +190,7 @@ def _out_of_fold(x: np.ndarray, y: np.ndarray, regressor: Any, folds: int, seed:
     from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if folds < 2 or len(x) < 2 * folds:
         raise DataError(f"folds must be 2 or more with two rows each, got {folds} folds for {len(x)} rows")
@@ -199,7 +200,8 @@ def _out_of_fold(x: np.ndarray, y: np.ndarray, regressor: Any, folds: int, seed:
     split = KFold(folds, shuffle=True, random_state=seed)
     linear = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
     models = (_per_component(regressor, seed), linear)
-    parts = [np.asarray(cross_val_predict(model, x, scores, cv=split)) for model in models]
+    with threadpool_limits(1, user_api="openmp"):  # on a busy machine the trees' threads wait for each other
+        parts = [np.asarray(cross_val_predict(model, x, scores, cv=split)) for model in models]
     return np.column_stack(parts)
 
 
