@@ -61,11 +61,11 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
 
     Examples
     --------
-    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.datasets import load_iris
     >>> from uncollapse import LinearCVAE
-    >>> X, y = load_linnerud(return_X_y=True)
-    >>> LinearCVAE(n_components=2).fit(X, y).forecast_.n_alive
-    2
+    >>> sepals, petals = load_iris().data[:, :2], load_iris().data[:, 2:]
+    >>> LinearCVAE(decoder_variance=0.05).fit(sepals, petals).forecast_.n_alive
+    1
     """
 
     def __init__(

@@ -67,7 +67,7 @@ class EscapeTimes:
         if k >= f.n_usable and f.critical_levels[k] > f.water_level:
             return f"mode {k + 1} is above water but has no latent left: stronger modes take them all"
         return (
-            f"mode {k + 1} lies under water ({f.levels[k]:.3g} against {f.water_level:.3g}): "
+            f"mode {k + 1} lies under water ({f.critical_levels[k]:.3g} against {f.water_level:.3g}): "
             f"no number of steps brings it to life"
         )
 
