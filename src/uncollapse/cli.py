@@ -10,6 +10,7 @@ import typer
 
 from uncollapse import __version__
 from uncollapse.commands.forecast import forecast
+from uncollapse.commands.reproduce import reproduce
 from uncollapse.errors import UncollapseError
 
 __all__ = ["app", "main"]
@@ -66,6 +67,7 @@ def _root(
 
 
 app.command()(forecast)
+app.command()(reproduce)
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from uncollapse.data.mnist import MNIST_FOLDER
 from uncollapse.data.sources import open_source
 from uncollapse.errors import SourceError, UncollapseError
 from uncollapse.report.output import write_text
@@ -47,7 +48,7 @@ class Request:
 
     def mnist(self, n: int | None = None) -> np.ndarray:
         """The first `n` MNIST training images over 255, float32, shape (n, 784)."""
-        folder = self.data or Path("data/mnist")
+        folder = self.data or MNIST_FOLDER
         try:
             rows = open_source(str(folder / MNIST_FILE))
         except SourceError:
