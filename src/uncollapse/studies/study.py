@@ -71,8 +71,8 @@ class Result:
     Attributes
     ----------
     rows : list of dicts
-        The table; columns called ``paper``, ``ours`` and ``theory`` (None where there is no such number) after those that
-        name the case.
+        The table; columns called ``paper``, ``ours`` and ``theory`` (None where there is no such number) after those
+        that name the case.
     figure : matplotlib Figure
     settings : dict
         Everything that was chosen, JSON-ready; what the paper does not say is marked as chosen here.
