@@ -17,6 +17,7 @@ import bench_command
 import bench_files
 import bench_forecast
 import bench_spectrum
+import bench_training
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -55,6 +56,7 @@ def main() -> None:
         *bench_files.run(options.gigabytes),
         *bench_forecast.run(options.repeats),
         *bench_command.run(options.repeats),
+        *bench_training.run(options.repeats),
     ]
     head = HEAD.format(
         day=date.today(),

@@ -70,3 +70,20 @@ def test_number_alive_never_rises_with_beta(rng):
 def test_a_learned_decoder_variance_is_refused():
     with pytest.raises(ObjectiveError, match="partly fixed and partly learned; fix the decoder variance"):
         forecast(np.eye(4), encoder_variance=(0.5, "learned"), decoder_variance="learned")
+
+
+def test_the_critical_beta_is_where_the_last_latent_dies(rng):
+    """Whatever β the forecast is made at: the narrowest fixed latent, or a learned one, holds out longest."""
+    s = spectrum(rng.standard_normal((80, 3)) * [3, 2, 1])
+    for widths in ((0.01, "learned", "learned"), (0.5, "learned"), (3.0, "learned")):
+        narrowest = min(1.0, widths[0])
+        for beta in (1e-3, 1.0, 1e3):
+            f = forecast(s, beta=beta, encoder_variance=widths, n_latents=len(widths))
+            assert f.critical_beta == pytest.approx(s.strengths[0] / narrowest)
+            assert f.curves([f.critical_beta * 0.999, f.critical_beta * 1.001]).n_alive.tolist() == [1, 0]
+
+
+def test_dead_modes_wait_on_the_latents_that_would_wake_first():
+    paired = pair_modes(np.array([1.0, 0.5]), 100.0, np.array([0.1, 3.0]), 1)
+    assert paired[0] == 0.1
+    assert np.isnan(paired[1])

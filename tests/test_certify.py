@@ -169,6 +169,6 @@ def test_what_cannot_be_certified_says_why(rng):
         certify(forecast(x, likelihood="bernoulli"))
     with pytest.raises(ObjectiveError, match="no minimum to certify: level 2 weighs less"):
         certify(forecast(x, levels=(Level(2.0), Level(1.0))))
-    with pytest.raises(ObjectiveError, match="n_starts must be 1 or more, got 0"):
+    with pytest.raises(ObjectiveError, match="n_starts must be a whole number from 1 on, got 0"):
         certify(forecast(moments(x)), n_starts=0)
     assert issubclass(ObjectiveError, UncollapseError)

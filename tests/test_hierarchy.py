@@ -245,7 +245,7 @@ def test_more_latents_than_modes_is_said(rng):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"levels": (1.0, 2.0)}, "levels must be Level objects"),
+        ({"levels": (1.0, 2.0)}, "levels must be a list of Level objects"),
         ({"levels": (Level(),), "encoder_variance": 0.5}, "give each level's encoder variance there"),
         ({"levels": (Level(),), "decoder_variance": "learned"}, "no closed form is known for levels"),
         ({"levels": (Level(n_latents=3),), "n_latents": 4}, "level 1 has 3 latents and the objective 4"),

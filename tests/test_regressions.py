@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from test_cli import run
-from uncollapse import DataError, Objective, ObjectiveError, SourceError, UncollapseWarning, forecast, moments, spectrum
+from uncollapse import (
+    DataError,
+    Level,
+    Objective,
+    ObjectiveError,
+    SourceError,
+    UncollapseWarning,
+    forecast,
+    moments,
+    origin_hessian,
+    spectrum,
+)
 from uncollapse.bootstrap import bootstrap
 from uncollapse.data.sources import open_source
 from uncollapse.report import words
@@ -196,3 +207,49 @@ def test_wide_tables_in_pieces_form_no_square_matrix(monkeypatch, rng):
 def test_empty_batches_are_passed_over(rng):
     x = rng.standard_normal((10, 3))
     assert moments(iter([x[:0], x, x[:0]])).n_samples == 10
+
+
+def test_constant_data_have_weights_whatever_the_widths():
+    ones = np.ones((9, 2))
+    for widths in (0.5, (0.5, 0.2), (0.5, "learned")):
+        with pytest.warns(UncollapseWarning):
+            f = forecast(ones, encoder_variance=widths, n_latents=2)
+        assert not f.weights.decoder.any()
+
+
+def test_the_cost_of_a_condition_counts_all_modes_of_the_data(rng):
+    y = rng.standard_normal((300, 4)) * 3
+    f = forecast(y, given=y[:, :3])
+    assert (f.n_alive, f.without_condition.n_alive) == (1, 4)
+
+
+def test_origin_hessian_refuses_levels(rng):
+    with pytest.raises(ObjectiveError, match="not for levels"):
+        origin_hessian(forecast(rng.standard_normal((50, 2)), levels=(Level(20.0),)))
+
+
+def test_bootstrap_of_a_conditional_forecast_wants_the_condition(rng):
+    x = rng.standard_normal((100, 3))
+    with pytest.raises(DataError, match="has a condition"):
+        bootstrap(x, forecast(x + rng.standard_normal((100, 3)), given=x))
+
+
+def test_an_upper_level_wider_than_the_first_can_still_be_all_alive(rng):
+    x = rng.standard_normal((100, 2)) * 5
+    f = forecast(x, levels=(Level(1, 0.1, 2), Level(1, 0.1, 4)))
+    assert f.levels[1].n_alive == 2
+    assert f.status == "alive"
+
+
+def test_other_likelihoods_do_not_claim_gaussian_totals(rng):
+    f = forecast((rng.random((200, 4)) < 0.3).astype(float), likelihood="bernoulli", beta=0.5)
+    assert f.n_alive > 0
+    assert np.isnan(f.rate)
+    assert np.isnan(f.distortion)
+    assert f.to_dict()["rate"] is None
+
+
+def test_large_scales_do_not_overflow_in_the_noise_level(rng):
+    x = rng.standard_normal((50, 3)) * [5, 1, 0.1]
+    large, small = spectrum(x * 1e100), spectrum(x)
+    np.testing.assert_allclose(large.debiased_strengths / 1e200, small.debiased_strengths, rtol=1e-9)

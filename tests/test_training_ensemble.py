@@ -67,10 +67,13 @@ def test_each_member_is_as_if_trained_alone(name, conditional, rng):
 def test_members_may_differ_in_learning_rate_epochs_and_patience(rng):
     x = rng.standard_normal((90, 4))
     setups = [
-        Setup(Objective(n_latents=2), Network(hidden=(6,)), Training(epochs=e, learning_rate=rate, batch_size=30, seed=i,
-              patience=p, min_delta=0.5))
+        Setup(
+            Objective(n_latents=2),
+            Network(hidden=(6,)),
+            Training(epochs=e, learning_rate=rate, batch_size=30, seed=i, patience=p, min_delta=0.5),
+        )
         for i, (e, rate, p) in enumerate([(5, 1e-2, None), (2, 1e-3, None), (8, 1e-2, 2), (5, 3e-3, None)])
-    ]  # fmt: skip
+    ]
     assert len(ensembles.stackable(setups, (4, 4, 0))) == 1
     finished = []
     together = train_all(setups, x, stack=4, on_finish=lambda index, result: finished.append(index))
@@ -120,7 +123,12 @@ def test_other_architectures_train_in_stacks_of_their_own(rng):
 def test_the_size_of_stacks_follows_the_measured_speed(rng, monkeypatch):
     x = table(rng.standard_normal((60, 4)))
     setups = [Setup(Objective(n_latents=2), training=Training(seed=i)) for i in range(40)]
-    for seconds, expected in (({1: 1.0, 8: 0.5, 32: 0.6, 40: 0.7}, 8), ({1: 1.0, 8: 0.99, 32: 0.99, 40: 0.98}, 1)):
+    ms = 1e-3
+    for seconds, expected in (
+        ({1: 1 * ms, 8: 0.5 * ms, 32: 0.6 * ms, 40: 0.7 * ms}, 8),
+        ({1: 1 * ms, 8: 0.99 * ms, 32: 0.99 * ms, 40: 0.98 * ms}, 1),
+        ({1: 5 * ms}, 1),  # nothing to gain, so nothing is tried
+    ):
         monkeypatch.setattr(ensembles, "_seconds_per_member_step", lambda s, a, r, t=seconds: t[len(s)])
         assert ensembles.best_size(setups, None, x) == expected
     monkeypatch.undo()

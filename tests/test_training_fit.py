@@ -26,8 +26,11 @@ MODELS = {
     "learned decoder": (Objective(n_latents=2, decoder_variance="learned"), Network(hidden=(8,))),
     "no bias": (Objective(n_latents=2, bias=False), Network(hidden=(8,))),
     "images": (Objective(n_latents=2), Network(image=(2, 7, 6), channels=(3, 4), hidden=(8,))),
-    "two levels": (Objective(levels=(Level(1, 0.3, 3), Level(2, "learned", 2))), Network(hidden=(8,), level_hidden=(5,))),
-}  # fmt: skip
+    "two levels": (
+        Objective(levels=(Level(1, 0.3, 3), Level(2, "learned", 2))),
+        Network(hidden=(8,), level_hidden=(5,)),
+    ),
+}
 
 
 def data_for(network: Network, rng: np.random.Generator, n: int = 150) -> np.ndarray:
@@ -55,9 +58,9 @@ def test_every_model_learns(model, conditional, rng):
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "poisson", "negative-binomial"])
 def test_every_likelihood_learns(likelihood, rng):
-    rate = np.exp(rng.standard_normal((400, 2)) @ rng.standard_normal((2, 6)) * 0.7)
+    rate = np.exp(rng.standard_normal((400, 2)) @ rng.standard_normal((2, 6)) * 0.5)
     y = (rate > rng.uniform(size=rate.shape)) * 1.0 if likelihood == "bernoulli" else rng.poisson(rate)
-    network, quick = Network(hidden=(16,)), Training(epochs=25, learning_rate=0.01, batch_size=50)
+    network, quick = Network(hidden=(16,)), Training(epochs=40, learning_rate=0.01, batch_size=50)
     o = Objective(likelihood=likelihood, n_latents=2, beta=0.5)
     vae = train(y, objective=o, network=network, training=quick)
     collapsed = train(y, objective=Objective(likelihood=likelihood, n_latents=2, beta=100.0), network=network,
@@ -247,3 +250,13 @@ def test_bad_data_are_refused(rng):
     vae = train(np.eye(4), objective=Objective(n_latents=2), training=Training(epochs=1))
     with pytest.raises(ObjectiveError, match="takes 4 \\+ 0 columns"):
         vae.evaluate(np.eye(3))
+
+
+def test_counts_of_any_size_are_seen_through_a_logarithm(rng):
+    y = rng.poisson(np.exp(rng.normal(5, 2, (100, 4))))
+    counts = Objective(likelihood="negative-binomial", n_latents=2)
+    quick = Training(epochs=5, learning_rate=0.01)
+    assert np.isfinite(train(y, objective=counts, network=Network(hidden=(8,)), training=quick).evaluate(y).loss)
+    with pytest.raises(DataError, match=r"the encoder sees log\(1 \+ x\) and x goes down to -3"):
+        train(y * 0 - 3.0, y, objective=counts)
+    train(y * 0 - 3.0, y, objective=counts, network=Network(log_input=False), training=quick)

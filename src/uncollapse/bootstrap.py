@@ -106,6 +106,8 @@ def bootstrap(
     >>> bootstrap(x, forecast(x)).n_alive
     (1, 2)
     """
+    if forecast.spectrum.condition and given is None:
+        raise DataError("the forecast has a condition; give it again (given=)")
     if not 0 < level < 1 or n_samples < 2:
         raise DataError(f"need a level between 0 and 1 and 2 or more samples, got {level} and {n_samples}")
     found = forecast.spectrum

@@ -95,8 +95,8 @@ def certify(forecast: Forecast, *, n_starts: int = 3, seed: int = 0) -> Certific
         raise ObjectiveError(f"no closed form of the loss is known for a {f.spectrum.likelihood} decoder to certify")
     if f.ill_posed:
         raise ObjectiveError(f"there is no minimum to certify: {f.ill_posed}")
-    if n_starts < 1:
-        raise ObjectiveError(f"n_starts must be 1 or more, got {n_starts}")
+    if not isinstance(n_starts, int) or n_starts < 1:
+        raise ObjectiveError(f"n_starts must be a whole number from 1 on, got {n_starts}")
     try:
         import torch
     except ModuleNotFoundError:

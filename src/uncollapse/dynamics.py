@@ -240,7 +240,7 @@ def linear_warmup(n_steps: float, beta: float) -> Callable[[float], float]:
     >>> warmup(0), warmup(50), warmup(1000)
     (0.0, 2.0, 4.0)
     """
-    return lambda step: beta * min(step / n_steps, 1.0)
+    return lambda step: beta * min(step / n_steps, 1.0) if n_steps else beta
 
 
 def _escape(
@@ -278,6 +278,8 @@ def _random_start(
     if initial_std is None:
         decoder_std, encoder_std = 1 / math.sqrt(3 * f.n_latents), 1 / math.sqrt(3 * f.spectrum.n_features)
     else:
+        if np.size(initial_std) > 2:
+            raise ObjectiveError(f"initial_std is one number, or two (decoder, encoder); got {initial_std}")
         decoder_std, encoder_std = np.broadcast_to(initial_std, 2).tolist()
         if not min(decoder_std, encoder_std) > 0:
             raise ObjectiveError(f"initial_std must be positive: the origin is stationary; got {initial_std}")

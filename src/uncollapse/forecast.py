@@ -82,13 +82,13 @@ class Forecast:
 
     @property
     def rate(self) -> float:
-        """KL of the posterior from the prior, all latents, nats per sample."""
-        return float(self.at_beta.rate[0])
+        """KL of the posterior from the prior, all latents, nats per sample; NaN like `loss`."""
+        return float(self.at_beta.rate[0]) if self.exact or not self.n_alive else math.nan
 
     @property
     def distortion(self) -> float:
-        """E‖y − ŷ‖², over data and latent noise."""
-        return float(self.at_beta.distortion[0])
+        """E‖y − ŷ‖², over data and latent noise; NaN for a likelihood other than Gaussian."""
+        return float(self.at_beta.distortion[0]) if self.exact else math.nan
 
     @property
     def loss(self) -> float:
@@ -135,7 +135,7 @@ class Forecast:
     @property
     def critical_beta(self) -> float:
         """β from which on every latent is collapsed."""
-        return float(self.critical_betas.max()) if self.spectrum.rank else 0.0
+        return self.solution.keeping(1) if self.spectrum.rank else 0.0
 
     @cached_property
     def modes(self) -> ModeOptimum:
@@ -152,7 +152,8 @@ class Forecast:
             return "flat"
         if self.n_alive == 0:
             return "complete"
-        upper = all(level.n_alive == min(level.n_latents, self.spectrum.rank) for level in self.levels)
+        room = np.minimum.accumulate([self.spectrum.rank, *(level.n_latents for level in self.levels)])[1:]
+        upper = all(level.n_alive >= most for level, most in zip(self.levels, room, strict=True))
         return "alive" if self.n_alive == self.n_usable and upper else "partial"
 
     @cached_property
@@ -240,9 +241,8 @@ class Forecast:
             return None
         alone, energy = s.condition.strengths_without, s.condition.energy
         errors = np.full(len(alone), s.strength_errors.max(initial=0.0))
-        return replace(
-            self, spectrum=replace(s, strengths=alone, total_energy=energy, strength_errors=errors, condition=None)
-        )
+        plain = replace(s, strengths=alone, total_energy=energy, strength_errors=errors, condition=None)
+        return replace(self, spectrum=plain, n_latents=self.objective.n_latents or max(len(alone), 1))
 
     @cached_property
     def weights(self) -> Weights:

@@ -329,6 +329,7 @@ def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessi
     f = forecast
     if not f.exact:
         raise ObjectiveError(f"the origin's Hessian is known for Gaussian decoders only, not {f.spectrum.likelihood}")
+    one_level(f.solution)
     _check_separable(f, whitened)
     variance, prior = _restricted(f, ()).decoder_variance, f.objective.prior_variance
     if variance == 0:
@@ -336,7 +337,6 @@ def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessi
     if f.objective.encoder_variance == "learned":
         widths, latents = np.array([prior]), np.array([f.n_latents])
     else:
-        one_level(f.solution)
         each = np.broadcast_to(f.objective.encoder_variance, f.n_latents).astype(float)
         widths, latents = np.unique(each, return_counts=True)
     strengths = f.spectrum.strengths[:, None]

@@ -40,6 +40,8 @@ def nonlinear_spectrum(
     n_components: int = COMPONENTS,
     scale: float = 1.0,
     likelihood: Likelihood = "gaussian",
+    dispersion: Any = None,
+    size_factors: Any = None,
     drop_nonfinite: bool = False,
 ) -> Spectrum:
     """Mode strengths that a nonlinear encoder could keep alive: an estimate of the spectrum of Cov(E[y|x]), from below.
@@ -63,7 +65,7 @@ def nonlinear_spectrum(
         Of the shuffling and of the default regressor.
     n_components : int
         Components of y predicted; a mode outside them is not counted, and a warning says how much energy is.
-    scale, likelihood, drop_nonfinite
+    scale, likelihood, dispersion, size_factors, drop_nonfinite
         As in `spectrum`.
 
     Returns
@@ -93,7 +95,9 @@ def nonlinear_spectrum(
     """
     x, y = _tables(data, target, "the data", drop_nonfinite)
     predictions = _out_of_fold(x, y, regressor, folds, seed, n_components)
-    return spectrum(predictions, y, scale=scale, likelihood=likelihood)
+    return spectrum(
+        predictions, y, scale=scale, likelihood=likelihood, dispersion=dispersion, size_factors=size_factors
+    )
 
 
 def nonlinear_residual(

@@ -92,7 +92,9 @@ class Objective:
         _check_positive("prior_variance", self.prior_variance)
         if self.decoder_variance != "learned":
             _check_positive("decoder_variance", self.decoder_variance, 'or "learned"')
-        if isinstance(self.encoder_variance, list | tuple | np.ndarray):
+        if isinstance(self.encoder_variance, np.ndarray):
+            object.__setattr__(self, "encoder_variance", self.encoder_variance.tolist())
+        if isinstance(self.encoder_variance, list | tuple):
             self._check_widths(tuple(self.encoder_variance))
         elif self.encoder_variance != "learned":
             _check_positive("encoder_variance", self.encoder_variance, 'or "learned"')
@@ -137,9 +139,10 @@ class Objective:
         object.__setattr__(self, "encoder_variance", widths)
 
     def _check_levels(self) -> None:
-        object.__setattr__(self, "levels", tuple(self.levels))
-        if not all(isinstance(level, Level) for level in self.levels):
-            raise ObjectiveError(f"levels must be Level objects, got {self.levels!r}")
+        if isinstance(self.levels, list | tuple):
+            object.__setattr__(self, "levels", tuple(self.levels))
+        if not isinstance(self.levels, tuple) or not all(isinstance(level, Level) for level in self.levels):
+            raise ObjectiveError(f"levels must be a list of Level objects, got {self.levels!r}")
         if self.encoder_variance != "learned":
             raise ObjectiveError("with levels, give each level's encoder variance there, not as encoder_variance")
         if self.decoder_variance == "learned":

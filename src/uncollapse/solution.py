@@ -128,7 +128,9 @@ class PartlyLearned:
 
     def keeping(self, n_alive: int) -> float:
         narrowest = np.fmin(self.fixed.min(), 1.0)
-        low, high = 0.0, float(self.problem.strengths[0] / narrowest**2 / self._s) * (1 + 1e-9)
+        low, high = 0.0, float(self.problem.strengths[0] / narrowest**2 / self._s)
+        if n_alive == 1:
+            return high
         while high - low > 1e-12 * high:
             middle = (low + high) / 2 if low else high / 2
             fits = self.modes(middle).alive.sum() >= n_alive

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.solution import PartlyLearned
+from uncollapse.solution import OneLevel, PartlyLearned
 
 if TYPE_CHECKING:
     from uncollapse.forecast import Forecast
@@ -83,22 +83,30 @@ def _idle_std(f: Forecast) -> np.ndarray:
     """Width of each latent while no mode is given to it: its fixed one, else the prior's."""
     if f.levels:
         return np.sqrt(f.levels[0].encoder_variance)
-    prior = f.objective.prior_variance
-    given = np.broadcast_to(np.array(f.objective.encoder_variance, dtype=object), f.n_latents)
-    return np.sqrt([prior if width == "learned" else float(width) for width in given])
+    widths = _relative_widths(f)
+    return math.sqrt(f.objective.prior_variance) * np.where(np.isnan(widths), 1.0, widths)
 
 
 def _latents_of_modes(f: Forecast) -> np.ndarray:
-    """Index of the latent that carries each usable mode: each keeps its own width, the narrowest comes first."""
-    if f.levels or f.objective.encoder_variance == "learned":
+    """Index of the latent that carries each usable mode: each keeps its own width."""
+    found = f.solution
+    if not isinstance(found, OneLevel | PartlyLearned) or found.rho is None:
         return np.arange(f.n_usable)
+    widths = found.rho[: f.n_usable]
+    own, free = _relative_widths(f), list(range(f.n_latents))
+    order = []
+    for width in widths:
+        latent = next(j for j in free if own[j] == width or (np.isnan(own[j]) and np.isnan(width)))
+        free.remove(latent)
+        order.append(latent)
+    return np.array(order, dtype=int)
+
+
+def _relative_widths(f: Forecast) -> np.ndarray:
+    """σ/η_enc of each latent as given, NaN where it is learned; shape (d1,)."""
     given = np.broadcast_to(np.array(f.objective.encoder_variance, dtype=object), f.n_latents)
-    learned = iter(np.flatnonzero([width == "learned" for width in given]))
-    fixed = iter(sorted(np.flatnonzero([width != "learned" for width in given]), key=lambda j: float(given[j])))
-    takes_learned = np.isnan(f.solution.rho[: f.n_usable]) if isinstance(f.solution, PartlyLearned) else []
-    return np.array(
-        [next(learned if is_learned else fixed) for is_learned in takes_learned] or list(fixed)[: f.n_usable]
-    )
+    variances = np.array([math.nan if width == "learned" else float(width) for width in given])
+    return np.sqrt(variances / f.objective.prior_variance)
 
 
 def _between(below: LevelForecast, level: LevelForecast) -> Weights:

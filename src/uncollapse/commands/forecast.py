@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from uncollapse.commands.options import levels_from, number, objective_from, vector
+from uncollapse.commands.training_options import training_side, whole_numbers
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 
 __all__ = ["forecast"]
 
+PILOT_NETWORK = "128"
 DATA, LOSS, OUT = "The data", "The loss, as theory or as code writes it", "The answer"
 
 
@@ -139,6 +141,20 @@ def forecast(
             rich_help_panel=LOSS,
         ),
     ] = None,
+    pilot: Annotated[
+        bool,
+        typer.Option(
+            "--pilot",
+            help="Also train small networks over a grid of water levels, about a minute.",
+            rich_help_panel=OUT,
+        ),
+    ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Hidden widths of the pilot's encoder: 256,128. (default 128)", rich_help_panel=OUT
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -192,6 +208,7 @@ def forecast(
             levels=levels_from(level_betas, level_variances, level_latents),
             **({} if likelihood is None else {"likelihood": likelihood}),
         )
+        counts = {"dispersion": vector(dispersion, "estimated"), "size_factors": vector(size_factors, "total")}
         with _watching(rows, "reading") as watched:
             result = forecast_(
                 watched,
@@ -201,8 +218,7 @@ def forecast(
                 scale=scale,
                 n_modes=modes,
                 drop_nonfinite=drop_nonfinite,
-                dispersion=vector(dispersion, "estimated"),
-                size_factors=vector(size_factors, "total"),
+                **counts,
             )
         intervals = None
         if bootstrap:
@@ -212,12 +228,20 @@ def forecast(
                 intervals = bootstrap_(
                     watched, result, goal, given=condition, n_samples=bootstrap, drop_nonfinite=drop_nonfinite
                 )
-        beyond = _beyond(result, rows, goal, condition, nonlinear, learning_rate, scale, drop_nonfinite)
+        beyond = _beyond(
+            result,
+            (rows, goal, condition),
+            nonlinear=nonlinear,
+            learning_rate=learning_rate,
+            network=network or (PILOT_NETWORK if pilot else None),
+            counts=counts,
+            scale=scale,
+            drop_nonfinite=drop_nonfinite,
+        )
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
     source = source.encode("utf-8", "replace").decode()  # a file name need not be text
     facts = {"source": source, **result.to_dict(), "intervals": intervals and intervals.to_dict(), "warnings": notes}
-    facts |= {name: found for name, (_, found) in beyond.items()}
-    also = [sentence for sentence, _ in beyond.values()]
+    facts |= beyond.to_dict()
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
     elif json_file:
@@ -225,57 +249,70 @@ def forecast(
     if html_to:
         from uncollapse.report.page import page
 
-        write_text(html_to, page(result, intervals, source, notes, also))
+        write_text(html_to, page(result, intervals, source, notes, beyond))
     if json_to != "-":
-        _print(result, intervals, source, notes, also)
+        _print(result, intervals, source, notes, beyond)
 
 
 def _beyond(
     result: Any,
-    rows: Any,
-    goal: Any,
-    condition: Any,
+    tables: tuple[Any, Any, Any],
+    *,
     nonlinear: bool,
     learning_rate: float | None,
+    network: str | None,
+    counts: dict[str, Any],
     scale: float,
     drop_nonfinite: bool,
-) -> dict[str, tuple[str, dict[str, Any]]]:
-    """What was asked for beside the forecast: for each a sentence and plain values."""
-    from uncollapse.report import beyond
+) -> Any:
+    """What was asked for beside the forecast; `tables` are data, target and condition."""
+    from uncollapse.report.beyond import Beyond
 
-    found = {}
+    other = times = small = None
     if nonlinear:
-        other = _nonlinear(result, rows, goal, condition, scale=scale, drop_nonfinite=drop_nonfinite)
-        found["nonlinear"] = (beyond.about_nonlinear(result, other), beyond.nonlinear_facts(other))
+        other = _nonlinear(result, *tables, counts, scale=scale, drop_nonfinite=drop_nonfinite)
     if learning_rate is not None:
+        if tables[1] is not None:
+            raise ObjectiveError(
+                "--learning-rate is for a model that decodes its input; for whitened inputs and a target call "
+                'escape_times(f, rate, inputs="whitened")'
+            )
         from uncollapse.dynamics import escape_times
 
         times = escape_times(result, learning_rate)
-        found["gradient_descent"] = (beyond.about_steps(times), beyond.steps_facts(times))
-    return found
+    if network is not None:
+        side = training_side()
+        from uncollapse.training.pilot import pilot
+
+        rows, goal, condition = tables
+        shape = side.Network(hidden=whole_numbers(network, "--network"))
+        small = pilot(rows, result, goal, condition, network=shape, drop_nonfinite=drop_nonfinite, progress=True)
+    return Beyond(other, times, small)
 
 
-def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, **shared: Any) -> Any:
+def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:
     from uncollapse.forecast import forecast as forecast_
     from uncollapse.nonlinear import nonlinear_residual, nonlinear_spectrum
 
+    if not result.objective.bias:
+        raise ObjectiveError("--nonlinear fits means, so it goes with biases; leave out --no-bias")
     if condition is not None:
         found = nonlinear_residual(condition, rows, **shared)
     elif goal is not None:
-        found = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **shared)
+        found = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
     else:
         raise ObjectiveError("--nonlinear compares regressions, so it needs a --target or a --given")
     return forecast_(found, objective=result.objective)
 
 
-def _print(result: Any, intervals: Any, source: str, notes: list[str], also: list[str]) -> None:
+def _print(result: Any, intervals: Any, source: str, notes: list[str], beyond: Any) -> None:
     from rich.console import Console
     from rich.text import Text
 
     from uncollapse.report.terminal import render
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
-    render(result, intervals, source, console, also)
+    render(result, intervals, source, console, beyond)
     for note in notes:
         console.print(Text(f"Note: {note}.", style="dim"))
 

@@ -21,6 +21,8 @@ def objective_from(
     from uncollapse.objective import Objective
 
     given = {name: value for name, value in written.items() if value is not None}
+    if n_latents is None and shared.get("levels"):
+        n_latents = shared["levels"][0].n_latents
     if not given:
         variance = number(decoder_variance or "1", "--decoder-variance")
         return Objective(beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared)
@@ -74,7 +76,7 @@ LEVEL_DEFAULTS: dict[str, Any] = {"--level-betas": 1.0, "--level-variances": "le
 
 
 def _whole(value: float | None) -> Any:
-    return int(value) if value is not None and value == int(value) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def number(text: str, option: str) -> Any:

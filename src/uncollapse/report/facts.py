@@ -30,6 +30,7 @@ def facts(f: Forecast) -> dict[str, Any]:
             "prior_variance": o.prior_variance,
             "encoder_variance": o.encoder_variance,
             "n_latents": f.n_latents,
+            "levels": [{"beta": one.beta, "variance": one.variance, "n_latents": one.n_latents} for one in o.levels],
             "bias": o.bias,
             "loss": o.loss.to_dict() if o.loss else None,
         },

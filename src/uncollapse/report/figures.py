@@ -24,9 +24,9 @@ def beta_grid(forecast: Forecast) -> np.ndarray:
     f = forecast
     if f.spectrum.rank == 0:
         return np.geomspace(f.objective.beta / 10, f.objective.beta * 10, N_GRID)
-    critical = f.critical_betas[: max(f.n_usable, 1)]
-    low = min(max(float(critical[-1]), float(critical[0]) * 1e-4), f.objective.beta) / 1.5
-    high = max(float(critical[0]), f.objective.beta) * 1.5
+    last, first = float(f.critical_betas[: max(f.n_usable, 1)].min()), f.critical_beta
+    low = min(max(last, first * 1e-4), f.objective.beta) / 1.5
+    high = max(first, f.objective.beta) * 1.5
     return np.unique(np.append(np.geomspace(low, high, N_GRID - 1), f.objective.beta))
 
 

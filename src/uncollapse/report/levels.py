@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from uncollapse.forecast import Forecast
 from uncollapse.levels import LevelForecast
 
-__all__ = ["about_condition", "about_levels", "level_rows", "levels_verdict"]
+__all__ = ["LEVEL_HEADINGS", "about_condition", "about_levels", "level_rows", "levels_verdict"]
+
+LEVEL_HEADINGS = ("level", "β", "variance", "latents", "alive", "KL, nats")
 
 
 def levels_verdict(f: Forecast) -> str:
@@ -60,7 +62,7 @@ def _why_dead(f: Forecast, below: LevelForecast, level: LevelForecast) -> str:
 
 
 def level_rows(f: Forecast) -> list[list[str]]:
-    """A table of the levels: level, β, variance, latents, alive, KL."""
+    """A line for each level, under `LEVEL_HEADINGS`."""
     return [
         [
             str(level.level),
@@ -77,7 +79,7 @@ def level_rows(f: Forecast) -> list[list[str]]:
 def about_condition(f: Forecast) -> str:
     """What the condition explains, and what that costs in living latents."""
     condition, alone = f.spectrum.condition, f.without_condition
-    if condition is None or alone is None:
+    if condition is None or alone is None or not condition.energy:
         return ""
     share = 1 - f.spectrum.total_energy / condition.energy if condition.energy else 0.0
     fewer = alone.n_alive - f.n_alive

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uncollapse import __version__
 from uncollapse.bootstrap import Intervals
 from uncollapse.forecast import Forecast
 from uncollapse.report import figures, words
-from uncollapse.report.levels import level_rows
+from uncollapse.report.beyond import Beyond
+from uncollapse.report.levels import LEVEL_HEADINGS, level_rows
+from uncollapse.report.pilot import HEADINGS, pilot_figure, pilot_rows
+
+if TYPE_CHECKING:
+    from uncollapse.training.pilot import Pilot
 
 __all__ = ["page"]
 
@@ -20,7 +24,7 @@ TABLE_ROWS = 60
 
 
 def page(
-    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], also: Sequence[str] = ()
+    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], beyond: Beyond | None = None
 ) -> str:
     """The whole report as HTML text; every text from outside is escaped.
 
@@ -32,19 +36,20 @@ def page(
         What the data were called.
     notes : list of str
         Warnings that came up on the way.
-    also : sequence of str
-        Further findings, each a sentence.
+    beyond : Beyond, optional
+        Further findings.
     """
     from jinja2 import Environment, StrictUndefined
     from plotly.offline import get_plotlyjs
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files(__package__).joinpath("page.html.j2").read_text("utf-8"))
+    beyond = beyond or Beyond()
     facts = {"condition": None, **forecast.to_dict()}
     return template.render(
         source=source,
         verdict=words.verdict(forecast, intervals),
-        advice=[*words.advice(forecast), *also],
+        advice=[*words.advice(forecast), *beyond.sentences(forecast)],
         caveats=words.caveats(forecast),
         notes=notes,
         facts=facts,
@@ -53,7 +58,10 @@ def page(
         intervals=[] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
         level=None if intervals is None else f"{intervals.level:.0%}",
         settings=_settings(forecast, source),
-        data=_data(forecast),
+        pilot=None if beyond.pilot is None else pilot_rows(beyond.pilot),
+        pilot_headings=HEADINGS,
+        level_headings=LEVEL_HEADINGS,
+        data=_data(forecast, beyond.pilot),
         plotly=get_plotlyjs(),
         version=__version__,
     )
@@ -73,7 +81,9 @@ def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
         learned = " (learned)" if o.decoder_variance == "learned" else ""
         rows += [("decoder variance η²", f"{f.decoder_variance:.6g}{learned}")]
     rows += [("water level τ", f"{f.water_level:.6g}"), ("prior variance", f"{o.prior_variance:.6g}")]
-    rows += [("encoder variance", str(o.encoder_variance)), ("latents", str(o.n_latents or "one per mode"))]
+    widths = ", ".join(str(level.variance) for level in o.levels) or str(o.encoder_variance)
+    rows += [("encoder variance", widths), ("latents", str(o.n_latents or "one per mode"))]
+    rows += [("β of each level", ", ".join(f"{level.beta:g}" for level in o.levels))] if o.levels else []
     rows += [("biases", "yes" if o.bias else "no")]
     if o.loss:
         rows += [
@@ -87,7 +97,7 @@ def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
     return rows
 
 
-def _data(f: Forecast) -> dict[str, Any]:
+def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
     """What the page's script draws and looks up; it computes nothing itself."""
     betas = figures.beta_grid(f)
     totals = f.curves(betas)
@@ -95,18 +105,21 @@ def _data(f: Forecast) -> dict[str, Any]:
         "beta": betas.tolist(),
         "n_alive": totals.n_alive.tolist(),
         "water_level": totals.water_level.tolist(),
-        "rate": [value if math.isfinite(value) else None for value in totals.rate.tolist()],
-        "distortion": totals.distortion.tolist(),
+        "rate": [value if f.exact and math.isfinite(value) else None for value in totals.rate.tolist()],
+        "distortion": totals.distortion.tolist() if f.exact else [None] * len(betas),
     }
     drawn = {
         "spectrum": figures.spectrum_figure(f),
         "alive": figures.alive_figure(f),
         "tradeoff": figures.rate_distortion_figure(f),
     }
+    if pilot is not None:
+        drawn["pilot"] = pilot_figure(pilot)
     return {
         "grid": grid,
         "start": betas.tolist().index(f.objective.beta),
         "n_latents": f.n_latents,
+        "exact": f.exact,
         "colors": [figures.ALIVE, figures.COLLAPSED],
         "figures": {name: json.loads(figure.to_json()) for name, figure in drawn.items()},
     }

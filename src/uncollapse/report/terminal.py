@@ -15,7 +15,9 @@ from rich.text import Text
 from uncollapse.bootstrap import Intervals
 from uncollapse.forecast import Forecast
 from uncollapse.report import words
-from uncollapse.report.levels import level_rows
+from uncollapse.report.beyond import Beyond
+from uncollapse.report.levels import LEVEL_HEADINGS, level_rows
+from uncollapse.report.pilot import HEADINGS, pilot_rows
 
 __all__ = ["render"]
 
@@ -24,16 +26,19 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 def render(
-    forecast: Forecast, intervals: Intervals | None, name: str, console: Console, also: Sequence[str] = ()
+    forecast: Forecast, intervals: Intervals | None, name: str, console: Console, beyond: Beyond | None = None
 ) -> None:
-    """Print everything, widest line 80 columns; `also` are further findings, each a sentence."""
+    """Print everything, widest line 80 columns."""
+    beyond = beyond or Beyond()
     s = forecast.spectrum
     color = {"alive": "green", "partial": "yellow"}.get(forecast.status, "red")
     console.print(Text(words.verdict(forecast, intervals), style=f"bold {color}"))
-    for line in [*words.advice(forecast), *also]:
+    for line in [*words.advice(forecast), *beyond.sentences(forecast)]:
         console.print(Text("→ " + line))
+    if beyond.pilot is not None:
+        console.print(_plain_table(HEADINGS, pilot_rows(beyond.pilot)))
     if forecast.levels:
-        console.print(_levels(forecast))
+        console.print(_plain_table(LEVEL_HEADINGS, level_rows(forecast)))
     if s.rank:
         console.print(Padding(_drawing(forecast), (1, 0, 0, 0)))
         console.print(_table(forecast, intervals))
@@ -42,11 +47,11 @@ def render(
         console.print(Text(line, style="dim"))
 
 
-def _levels(f: Forecast) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
-    for heading in ("level", "β", "variance", "latents", "alive", "KL, nats"):
+def _plain_table(headings: Sequence[str], rows: list[list[str]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in level_rows(f):
+    for row in rows:
         table.add_row(*row)
     return table
 
@@ -55,7 +60,8 @@ def _facts(f: Forecast, name: str) -> str:
     s = f.spectrum
     target = "" if s.target_is_input else f" → {s.n_targets} targets, residual energy {s.residual_energy:.4g}"
     parts = [f"{name}: {s.n_samples:,} × {s.n_features:,}{target}", f"total energy {s.total_energy:.4g}"]
-    parts.append(f"KL {f.rate:.4g} nats, distortion {f.distortion:.4g}")
+    if f.exact:
+        parts.append(f"KL {f.rate:.4g} nats, distortion {f.distortion:.4g}")
     if math.isfinite(f.loss):
         parts.append(f"loss {f.loss:.6g}, ELBO {f.elbo:.6g} nats per sample")
     if f.objective.decoder_variance == "learned":

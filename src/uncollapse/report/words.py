@@ -31,7 +31,7 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
         return levels_verdict(f)
     if f.flat:
         return f"The optimum is not unique: {f.flat}."
-    if f.spectrum.rank == 0 and f.spectrum.condition:
+    if f.spectrum.rank == 0 and f.spectrum.condition and f.spectrum.condition.energy:
         return "Complete collapse, whatever the loss: the condition explains the data, so nothing is left to code."
     if f.spectrum.rank == 0:
         return "Complete collapse, whatever the loss: the data hold no mode for a latent to carry."
@@ -81,17 +81,28 @@ def caveats(forecast: Forecast) -> list[str]:
     notes = []
     if not forecast.exact:
         notes.append(
-            "For this likelihood collapse is stable from the critical β on, exactly, whatever the network; on counts "
-            "with rare large values a better solution can exist somewhat above it. The number alive is an estimate, "
-            "and no closed form of the loss is known while latents live."
+            "For this likelihood collapse is stable from the critical β on, exactly; on counts with rare large values "
+            "a better solution can exist somewhat above it. The number alive is an estimate, KL and σ are those of a "
+            "Gaussian decoder of the same spectrum, and no closed form of the loss is known while latents live."
         )
     if forecast.objective.levels:
         notes.append("β in the advice is the overall weight, which multiplies that of every level.")
-    notes.append(
-        "Exact for linear encoders and decoders at their global optimum. For deep networks the start of complete "
-        "collapse carries over; the number alive need not: networks pack several modes into one latent, or get stuck."
-    )
+    notes.append(f"Exact for linear encoders and decoders at their global optimum. {_beyond_linear(forecast)}")
     return notes
+
+
+def _beyond_linear(f: Forecast) -> str:
+    if f.spectrum.condition:
+        return (
+            "A decoder nonlinear in the condition can explain more of the data, or use a latent for some conditions "
+            "only, so collapse can start earlier or later (--nonlinear)."
+        )
+    if not f.spectrum.target_is_input:
+        return "A nonlinear encoder can use more of its input, so collapse starts at this β or above (--nonlinear)."
+    return (
+        "For deep networks the start of complete collapse carries over; the number alive need not: networks pack "
+        "several modes into one latent, or get stuck."
+    )
 
 
 def limits(keep: Keep) -> str:
@@ -113,7 +124,7 @@ def water(forecast: Forecast) -> str:
 
 def _advice(f: Forecast) -> Iterator[str]:
     n, usable = f.n_alive, f.n_keepable
-    if f.n_usable == 0 and f.spectrum.condition:
+    if f.n_usable == 0 and f.spectrum.condition and f.spectrum.condition.energy:
         yield "Drop columns from the condition if latents are to carry anything."
         return
     if f.n_usable == 0:
@@ -130,12 +141,14 @@ def _advice(f: Forecast) -> Iterator[str]:
     if n == 0 and usable:
         yield f"To let a first latent live: {limits(f.keep(1))}."
     if 0 < n < usable:
-        yield f"To keep one more alive ({n + 1}): {limits(f.keep(n + 1))}."
+        where = " on level 1" if f.levels else ""
+        yield f"To keep one more alive{where} ({n + 1}): {limits(f.keep(n + 1))}."
     chosen = f.objective.n_latents is not None
-    if n < usable and chosen:
+    if n + 1 < usable and chosen:
         yield f"To keep all {usable} alive: {limits(f.keep(usable))}."
     if 0 < n == usable:
-        yield f"They stay alive for any {limits(f.keep(n))}."
+        who = "The latents of level 1" if f.levels else "They"
+        yield f"{who} stay alive for any {limits(f.keep(n))}."
     worth = f.n_worth_having
     noisy = n - int(f.spectrum.above_noise[:n].sum())
     edge = f"the edge of sampling noise ({f.spectrum.noise.edge:.4g})"
@@ -144,8 +157,9 @@ def _advice(f: Forecast) -> Iterator[str]:
         have = "mode has" if spare == 1 else "modes have"
         yield f"At this water level {worth} latents are worth having; {spare} {have} none."
     elif worth < n:
-        yield f"{_are(worth)} worth having: the other {noisy} modes lie under {edge}."
-    elif worth < f.n_latents and chosen:
+        others = "the other mode lies" if noisy == 1 else f"the other {noisy} modes lie"
+        yield f"{_are(worth)} worth having: {others} under {edge}."
+    elif 0 < worth < f.n_latents and chosen:
         yield f"At this water level {_are(worth)} enough; more would be collapsed."
 
 

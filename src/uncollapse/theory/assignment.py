@@ -90,4 +90,22 @@ def pair_modes(strengths: np.ndarray, tau: float, rho: np.ndarray, n_learned: in
         if took_fixed[i, j]:
             j -= 1
             widths[i] = rho[j]
+    return _dead_in_order(widths, strengths[:m], tau, rho, n_learned)
+
+
+def _dead_in_order(
+    widths: np.ndarray, strengths: np.ndarray, tau: float, rho: np.ndarray, n_learned: int
+) -> np.ndarray:
+    """The same pairing with the dead modes, whose latents do not matter, on those that would come alive first."""
+    is_learned = np.isnan(widths)
+    dead = np.flatnonzero(strengths <= tau * np.where(is_learned, 1.0, widths) ** 2)
+    if not len(dead):
+        return widths
+    living = np.setdiff1d(np.arange(len(widths)), dead)
+    left = list(rho)
+    for width in widths[living][~is_learned[living]]:
+        left.remove(width)
+    spare = [np.nan] * (n_learned - int(is_learned[living].sum()))
+    ordered = sorted([*left, *spare], key=lambda width: 1.0 if np.isnan(width) else width)
+    widths[dead] = ordered[: len(dead)]
     return widths

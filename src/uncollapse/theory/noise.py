@@ -41,10 +41,12 @@ def true_signal(seen: np.ndarray, a: float, b: float) -> np.ndarray:
     >>> true_signal(np.array([seen, 2.0]), 1.0, 0.5)
     array([4., 0.])
     """
+    unit = max(a, b, float(seen.max(initial=0.0))) or 1.0  # squares of large strengths would overflow
+    seen, a, b = seen / unit, a / unit, b / unit
     middle = seen - a - b
     above = seen > noise_edge(a, b)
     root = np.sqrt(np.where(above, middle**2 - 4 * a * b, 0.0))
-    return np.where(above, (middle + root) / 2, 0.0)
+    return np.where(above, (middle + root) / 2, 0.0) * unit
 
 
 def noise_variance(strengths: np.ndarray, total_energy: float, dimensions: int, n_samples: int) -> tuple[float, int]:

@@ -23,6 +23,7 @@ from uncollapse.training.fit import train
 from uncollapse.training.result import Evaluation, Trained, forecast_loss
 from uncollapse.training.schedules import Schedule
 from uncollapse.training.state import load, save
+from uncollapse.training.sweep import grid, sweep
 
 __all__ = [
     "Evaluation",
@@ -32,8 +33,10 @@ __all__ = [
     "Trained",
     "Training",
     "forecast_loss",
+    "grid",
     "load",
     "save",
+    "sweep",
     "train",
     "train_all",
 ]

@@ -49,6 +49,12 @@ class Architecture:
     decoder_variance: str
 
     @property
+    def log_input(self) -> bool:
+        """Whether the encoder sees log(1 + x)."""
+        chosen = self.network.log_input
+        return self.likelihood in ("poisson", "negative-binomial") if chosen is None else chosen
+
+    @property
     def n_latents(self) -> int:
         """Latents of all levels together."""
         return sum(self.latents)

@@ -37,6 +37,9 @@ class Network:
         Of convolutions 4 × 4 with stride 2 before the hidden layers (mirrored after the decoder's).
     level_hidden : tuple of int
         Hidden layers of the networks between the levels of a hierarchy, both directions.
+    log_input : bool, optional
+        The encoder sees log(1 + x); for count likelihoods when left out, as large counts would otherwise put the
+        log-variances of a fresh network beyond any number.
 
     Examples
     --------
@@ -51,6 +54,7 @@ class Network:
     image: tuple[int, int, int] | None = None
     channels: tuple[int, ...] = ()
     level_hidden: tuple[int, ...] = ()
+    log_input: bool | None = None
 
     def __post_init__(self) -> None:
         if self.activation not in get_args(Activation):
@@ -202,7 +206,9 @@ class Setup:
                 )
             if t.free_bits:
                 raise ObjectiveError("free bits go with the sampled estimator")
-        if t.warm_start and (not n.linear or n.spread == "data" or o.likelihood != "gaussian"):
+        if n.log_input and t.estimator == "analytic":
+            raise ObjectiveError("the analytic loss knows no log_input; take the logarithm of the data first")
+        if t.warm_start and (n.log_input or not n.linear or n.spread == "data" or o.likelihood != "gaussian"):
             raise ObjectiveError("a warm start needs linear networks, a global encoder variance and a Gaussian decoder")
         if n.level_hidden and len(o.levels) < 2:
             raise ObjectiveError("level_hidden is for a hierarchy: give the objective two levels or more")

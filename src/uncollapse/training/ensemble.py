@@ -15,6 +15,7 @@ from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Setup, Training
 from uncollapse.training.data import Table, table
 from uncollapse.training.fit import prepared, warm_starts
+from uncollapse.training.likelihoods import check_fits
 from uncollapse.training.loop import Run
 from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import Trained
@@ -24,9 +25,14 @@ __all__ = ["best_size", "stackable", "train_all"]
 
 SIZES = (1, 8, 32, 128)
 """Stack sizes that are tried, besides all members at once up to the largest of these. 100 members of 5-8-5 are fastest
-all at once; 20 of 784-256-16 gain nothing on two cores, whose caches one member fills."""
+all at once, 19 times as fast as one by one (benchmarks/bench_training.py)."""
 
-TRIAL_STEPS, TRIAL_SECONDS = 8, 0.5
+LONG_STEP_SECONDS = 3e-3
+"""Above this a step of one member on the CPU is arithmetic, which stacking does not make less of: the fixed cost of a
+step is 0.6 ms. 784-256-16 with batches of 128 takes 4.4 ms on one core, and trying larger stacks took longer than the
+epochs that it would have to save them in."""
+
+TRIAL_STEPS, TRIAL_SECONDS = 6, 0.5
 GAIN = 0.97
 """A larger stack is taken when it needs less than this share of the time of a smaller one."""
 
@@ -76,8 +82,9 @@ def train_all(
         return []
     if stack is not None and stack < 1:
         raise ObjectiveError(f"stack must be a whole number from 1 on, got {stack}")
-    likelihoods = {setup.objective.likelihood for setup in setups}
-    rows = table(data, target, given, likelihood=likelihoods.pop() if len(likelihoods) == 1 else "gaussian")
+    rows = table(data, target, given)
+    for likelihood in {setup.objective.likelihood for setup in setups}:
+        check_fits(likelihood, rows.y, rows.name)
     results: dict[int, Trained] = {}
 
     def stop(index: int, result: Trained) -> None:
@@ -87,7 +94,7 @@ def train_all(
 
     for group in stackable(setups, rows.widths):
         members = [setups[i] for i in group]
-        placed, a = prepared(members[0], table_for(rows, members[0]), device)
+        placed, a = prepared(members[0], rows, device)
         starts = warm_starts(members, placed)
         size = stack or best_size(members, a, placed)
         for at in range(0, len(group), size):
@@ -96,14 +103,6 @@ def train_all(
             with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as see:
                 run.go(see)
     return [results[i] for i in range(len(setups))]
-
-
-def table_for(rows: Table, setup: Setup) -> Table:
-    """The same rows, refused if the setup's likelihood does not fit them."""
-    from uncollapse.training.likelihoods import check_fits
-
-    check_fits(setup.objective.likelihood, rows.y, rows.name)
-    return rows
 
 
 def stackable(setups: Sequence[Setup], widths: tuple[int, int, int]) -> list[list[int]]:
@@ -139,6 +138,8 @@ def best_size(setups: list[Setup], a: Architecture, rows: Table) -> int:
         return 1
     for size in [*(size for size in SIZES if size < largest), largest]:
         seconds = _seconds_per_member_step(setups[:size], a, rows)
+        if size == 1 and seconds > LONG_STEP_SECONDS and not rows.x.is_cuda:
+            return 1
         if seconds < GAIN * best_seconds:
             best, best_seconds = size, seconds
     return best

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncollapse.errors import ObjectiveError, TrainingError
+from uncollapse.errors import DataError, ObjectiveError, TrainingError
 from uncollapse.forecast import forecast
 from uncollapse.objective import Objective
 from uncollapse.report.output import check_writable
@@ -116,6 +116,9 @@ def train(
 def prepared(setup: Setup, rows: Table, device: str | None) -> tuple[Table, Architecture]:
     """The rows on the device, in the precision of the training, and the architecture that fits them."""
     a = architecture(setup, *rows.widths)
+    if a.log_input and float(rows.x.min()) <= -1:
+        raise DataError(f"{rows.name}: the encoder sees log(1 + x) and x goes down to {float(rows.x.min()):g}; set "
+                        f"Network(log_input=False)")  # fmt: skip
     double = setup.training.double or setup.training.estimator == "analytic"
     return rows.to(_device(device), torch.float64 if double else torch.float32), a
 

@@ -74,6 +74,8 @@ def knobs(setups: list[Setup], a: Architecture, device: torch.device, dtype: tor
 def posterior(a: Architecture, p: Parameters, k: Knobs, level: int, below: Tensor, given: Tensor | None) -> Any:
     """q(z_l | what lies below): its mean (M, B, l) and log-variance (M, B, l), or (M, 1, l) when it is global."""
     name, columns = f"encoder{level}", a.levels[level]
+    if level == 0 and a.log_input:
+        below = torch.log1p(below)
     if level == 0 and a.network.channels:
         below = _convolved(a, p, below)
     if level == 0 and given is not None:

@@ -161,7 +161,7 @@ class Trained:
                 f"the model takes {a.n_inputs} + {a.n_given} columns and gives {a.n_targets}, got data of {rows.widths}"
             )
         generator = torch.Generator().manual_seed(seed)
-        exact = a.likelihood == "gaussian" and a.network.linear and a.network.spread == "global"
+        exact = a.likelihood == "gaussian" and a.network.linear and a.network.spread == "global" and not a.log_input
         found = self._exact_terms(rows) if exact else self._sampled_terms(rows, generator)
         bound = self._importance_bound(rows, importance_samples, generator) if importance_samples else None
         kl = found.kl[0].double().numpy()

@@ -1,0 +1,80 @@
+"""Write docs/results.md, with its figures, from results/: part of `make docs`. The studies themselves are run by
+`uncollapse reproduce NAME --preset standard --out results/NAME`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from uncollapse.studies import STUDIES
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE, FIGURES = ROOT / "results", ROOT / "docs" / "results.md", ROOT / "docs" / "figures" / "results"
+MOST_ROWS = 40
+
+HEAD = """# The papers' experiments, run again
+
+Every figure and table of the papers that can be run is a study. `uncollapse reproduce --list` names them, and
+`uncollapse reproduce NAME --preset quick|standard|full --out DIR` runs one. What is shown here ran at the preset named;
+where that is not `full`, sizes are smaller than the paper's, and the settings say so. The verdict is decided by the
+numbers.
+"""
+
+
+def main() -> None:
+    """Copy the figures and write the page."""
+    shutil.rmtree(FIGURES, ignore_errors=True)
+    FIGURES.mkdir(parents=True)
+    found = {study.name: _summary(study.name) for study in STUDIES}
+    lines = [HEAD, "| study | source | preset | verdict |", "|---|---|---|---|"]
+    for study in STUDIES:
+        summary = found[study.name]
+        link = f"[{study.name}](#{study.name})" if summary else study.name
+        verdict = summary["verdict"] if summary else "not run here yet"
+        lines.append(f"| {link} | {study.source} | {summary['preset'] if summary else ''} | {verdict} |")
+    sections = [_section(study, found[study.name]) for study in STUDIES if found[study.name]]
+    PAGE.write_text("\n".join([*lines, "", *sections]), "utf-8")
+
+
+def _summary(name: str) -> dict[str, Any]:
+    path = RESULTS / name / "summary.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def _section(study: Any, summary: dict[str, Any]) -> str:
+    folder = RESULTS / study.name
+    shutil.copy(folder / "figure.svg", FIGURES / f"{study.name}.svg")
+    settings = "; ".join(f"{key} {value}" for key, value in summary["settings"].items())
+    return "\n".join(
+        [
+            f"## {study.name}",
+            "",
+            f"{study.source}. Should show: {study.shows}",
+            "",
+            f"**{summary['verdict'].capitalize()}.** {summary['because']}",
+            "",
+            f"![{study.name}](figures/results/{study.name}.svg)",
+            "",
+            *_table(folder / "table.csv"),
+            "",
+            f"Preset `{summary['preset']}`, {summary['seconds']:.0f} s on {summary['machine']}. Settings: {settings}.",
+            "",
+        ]
+    )
+
+
+def _table(path: Path) -> list[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    shown = rows[1 : MOST_ROWS + 1]
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in shown]
+    left = len(rows) - 1 - len(shown)
+    return [*lines, "", f"{left} more rows in results/."] if left else lines
+
+
+if __name__ == "__main__":
+    main()

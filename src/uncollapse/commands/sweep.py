@@ -1,0 +1,104 @@
+"""`uncollapse sweep`: a grid of trainings into one table and one page of figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from uncollapse.commands import training_options as options
+
+__all__ = ["sweep"]
+
+GRID = "The grid: every combination of these lists"
+
+
+def sweep(
+    source: options.Source,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for cells, table and figures.")],
+    target: options.Target = None,
+    given: options.Given = None,
+    scale: options.Scale = 1.0,
+    drop_nonfinite: options.DropNonfinite = False,
+    beta: Annotated[str, typer.Option(metavar="LIST", help="0.5,1,2", rich_help_panel=GRID)] = "1",
+    decoder_variance: Annotated[
+        str, typer.Option(metavar="LIST", help="η²: numbers, learned, optimal.", rich_help_panel=GRID)
+    ] = "1",
+    encoder_variance: Annotated[
+        str, typer.Option(metavar="LIST", help="σ² of every latent: numbers, learned.", rich_help_panel=GRID)
+    ] = "learned",
+    latents: Annotated[str, typer.Option(metavar="LIST", help="Numbers of latents.", rich_help_panel=GRID)] = "",
+    seeds: Annotated[int, typer.Option(help="Trainings of each combination.", rich_help_panel=GRID)] = 1,
+    likelihood: options.Likelihood = "gaussian",
+    no_bias: options.NoBias = False,
+    hidden: options.Hidden = "",
+    activation: options.Activation = "relu",
+    channels: options.Channels = "",
+    image: options.Image = "",
+    epochs: options.Epochs = 100,
+    batch_size: options.BatchSize = 128,
+    learning_rate: options.LearningRate = 1e-3,
+    optimiser: options.Optimiser = "adam",
+    analytic: options.Analytic = False,
+    warm_start: options.WarmStart = False,
+    schedule: options.Schedule = "constant",
+    warm_up: options.WarmUp = 10.0,
+    patience: options.Patience = None,
+    clip: options.Clip = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = 1,
+    backend: Annotated[
+        str | None, typer.Option(metavar="loky|dask|ray", help="joblib's; dask and ray use a cluster.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster; implies --backend dask.")
+    ] = None,
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="Write every model to DIR/models.")] = False,
+) -> None:
+    """Train a grid of VAEs and put the forecast beside them; if killed, the same command goes on."""
+    side = options.training_side()
+    from uncollapse.objective import Objective
+
+    base = options.base_setup(
+        Objective(bias=not no_bias, likelihood=likelihood), hidden=hidden, channels=channels,  # type: ignore[arg-type]
+        image=image, activation=activation, batch_size=batch_size, analytic=analytic, schedule=schedule,
+        warm_up=warm_up, epochs=epochs, learning_rate=learning_rate, optimiser=optimiser, warm_start=warm_start,
+        patience=patience, clip=clip,
+    )  # fmt: skip
+    setups = side.grid(
+        base,
+        beta=options.axis(beta, "--beta"),
+        decoder_variance=options.axis(decoder_variance, "--decoder-variance", ("learned", "optimal")),
+        encoder_variance=options.axis(encoder_variance, "--encoder-variance", ("learned",)),
+        n_latents=options.whole_numbers(latents, "--latents") or (None,),
+        seeds=seeds,
+    )
+    rows = options.opened_table(
+        source, target, given, scale=scale, drop_nonfinite=drop_nonfinite, likelihood=likelihood
+    )
+    client = _client(scheduler)
+    try:
+        columns = side.sweep(
+            rows, setups, out, jobs=jobs, backend="dask" if client else backend, keep_models=keep_models, progress=True
+        )
+    finally:
+        if client is not None:
+            client.close()
+    lost = sum(status in ("failed", "refused") for status in columns["status"])
+    print(f"{len(setups)} trainings{f', {lost} of them failed (see the table)' if lost else ''}.")
+    print(f"Table: {out / 'results.parquet'}   Figures: {out / 'figures.html'}")
+
+
+def _client(scheduler: str | None) -> Any:
+    if scheduler is None:
+        return None
+    from uncollapse.errors import UncollapseError
+
+    try:
+        from dask.distributed import Client
+    except ImportError:
+        raise UncollapseError("--scheduler needs Dask; pip install 'uncollapse[dask]'") from None
+    try:
+        return Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UncollapseError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None

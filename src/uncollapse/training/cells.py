@@ -1,0 +1,137 @@
+"""The cells of a sweep: what one is called, what it records, and how many are run at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from uncollapse.errors import UncollapseError
+from uncollapse.training.config import Setup
+from uncollapse.training.data import Table
+from uncollapse.training.ensemble import best_size, train_all
+from uncollapse.training.fit import prepared
+from uncollapse.training.result import Evaluation, Trained
+from uncollapse.training.state import save
+
+__all__ = ["Cell", "cell_id", "record", "result_of", "run_cells"]
+
+RESULTS = (
+    "status",
+    "message",
+    "n_epochs",
+    "seconds",
+    "finished_at",
+    "loss",
+    "elbo",
+    "misfit",
+    "rate",
+    "n_alive",
+    "decoder_variance",
+    "exact",
+    "latent_kl",
+)
+
+Cell = tuple[str, Setup]
+Outcome = tuple[str, dict[str, Any], bytes | None]
+
+
+def cell_id(setup: Setup) -> str:
+    """Short name of a cell: a hash of all its settings."""
+    plain = json.dumps(Setup.from_dict(setup.to_dict()).to_dict(), sort_keys=True)
+    return hashlib.blake2b(plain.encode(), digest_size=8).hexdigest()
+
+
+def record(setup: Setup) -> dict[str, Any]:
+    """The settings that a table shows of a cell; numbers, words, or text of lists."""
+    o, n, t = setup.objective, setup.network, setup.training
+    learned = o.decoder_variance == "learned"
+    return {
+        "beta": o.beta,
+        "decoder_variance_setting": t.decoder_variance_rule if learned else o.decoder_variance,
+        "encoder_variance": str(o.encoder_variance),
+        "n_latents": o.n_latents,
+        "likelihood": o.likelihood,
+        "hidden": ",".join(map(str, n.hidden)) or "linear",
+        "learning_rate": t.learning_rate,
+        "seed": t.seed,
+    }
+
+
+def run_cells(
+    work: Sequence[Sequence[Cell]], rows: Table, jobs: int, backend: str | None, keep_models: bool
+) -> Iterator[Outcome]:
+    """Train units of cells and give each cell's name, result and (if wanted) model file as it ends."""
+    if jobs == 1 and backend is None:
+        for unit in work:
+            yield from _alone(unit, rows, keep_models)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    # one thread a worker, as the processes share the cores
+    threads = {"inner_max_num_threads": 1} if backend in (None, "loky") else {}
+    with parallel_config(backend=backend or "loky", n_jobs=jobs, **threads):
+        outcomes = Parallel(return_as="generator_unordered", batch_size=1)(
+            delayed(_unit)(list(unit), rows, keep_models) for unit in work
+        )
+        for unit_outcomes in outcomes:
+            yield from unit_outcomes
+
+
+def _alone(unit: Sequence[Cell], rows: Table, keep_models: bool) -> Iterator[Outcome]:
+    """In this process, a stack at a time, so that no more than a stack is lost if it is killed."""
+    setups = [setup for _, setup in unit]
+    placed, a = prepared(setups[0], rows, None)
+    size = best_size(setups, a, placed)
+    for start in range(0, len(unit), size):
+        yield from _unit(unit[start : start + size], rows, keep_models, stack=size)
+
+
+def _unit(unit: Sequence[Cell], rows: Table, keep_models: bool, stack: int | None = None) -> list[Outcome]:
+    try:
+        trained = train_all([setup for _, setup in unit], rows, stack=stack)
+    except UncollapseError as error:
+        if len(unit) == 1:
+            return [(unit[0][0], dict.fromkeys(RESULTS) | {"status": "refused", "message": str(error)}, None)]
+        # one cell cannot be trained at all, a warm start without an optimum say: the others still can
+        return [outcome for cell in unit for outcome in _unit([cell], rows, keep_models)]
+    return [
+        (name, result_of(vae, vae.evaluate(rows)), _file(vae) if keep_models else None)
+        for (name, _), vae in zip(unit, trained, strict=True)
+    ]
+
+
+def result_of(vae: Trained, found: Evaluation) -> dict[str, Any]:
+    """What a training writes down at its end; numbers that are not finite become None."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    values = (
+        vae.status,
+        vae.message,
+        vae.n_epochs,
+        vae.seconds,
+        time.time(),
+        finite(found.loss),
+        finite(found.elbo),
+        finite(found.misfit),
+        finite(found.rate),
+        found.n_alive,
+        finite(found.decoder_variance),
+        found.exact,
+        [finite(value) for value in found.kl.tolist()],
+    )
+    return dict(zip(RESULTS, values, strict=True))
+
+
+def _file(vae: Trained) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        save(vae, path)
+        return path.read_bytes()

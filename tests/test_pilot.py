@@ -1,0 +1,83 @@
+"""The pilot: small networks over a grid of water levels, beside the linear forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from test_cli import facts, run
+from uncollapse import DataError, Level, ObjectiveError, forecast
+from uncollapse.training import Network, Schedule, Training
+from uncollapse.training.pilot import pilot, sample_rows
+
+SHORT = Training(epochs=30, learning_rate=5e-3, schedule=Schedule("linear", warmup=15))
+
+
+def table(rng: np.random.Generator, n: int = 600) -> np.ndarray:
+    return rng.standard_normal((n, 4)) @ np.diag([3.0, 2.0, 0.5, 0.1]) @ rng.standard_normal((4, 6)) + 5
+
+
+def test_nothing_lives_above_the_strongest_mode_and_everything_far_below(rng):
+    x = table(rng)
+    f = forecast(x, n_latents=3)
+    found = pilot(x, f, network=Network(hidden=(16,)), n_levels=3, n_seeds=2, training=SHORT)
+    assert (found.n_alive[0] == 0).all()
+    assert (found.n_alive[-1] >= 2).all()
+    assert (np.diff(np.median(found.kl, axis=1)) >= -1e-3).all()
+    assert found.water_levels[found.here] == pytest.approx(f.water_level)
+
+
+def test_a_linear_network_lands_on_the_linear_forecast(rng):
+    """No hidden layer: counts and losses must be those of the closed form, in the data's own units."""
+    x = table(rng)
+    f = forecast(x, n_latents=3, beta=0.7, decoder_variance=0.4)
+    how = Training(estimator="analytic", epochs=40, learning_rate=0.02, schedule=Schedule("linear", warmup=5))
+    found = pilot(x, f, network=Network(), n_levels=3, n_seeds=1, training=how)
+    np.testing.assert_allclose(found.loss[:, 0], found.linear.loss, rtol=1e-3)
+    np.testing.assert_array_equal(found.n_alive[:, 0], found.linear.n_alive)
+
+
+def test_conditions_and_other_likelihoods(rng):
+    x = table(rng, 200)
+    short = Training(epochs=2, schedule=Schedule("linear", warmup=1))
+    small = {"network": Network(hidden=(8,)), "n_levels": 2, "n_seeds": 1, "training": short}
+    conditional = pilot(x, forecast(x, given=x[:, :1], n_latents=2), None, x[:, :1], **small)
+    assert np.isfinite(conditional.loss).all()
+    binary = (x > x.mean(axis=0)).astype(float)
+    assert np.isfinite(pilot(binary, forecast(binary, n_latents=2, likelihood="bernoulli"), **small).loss).all()
+
+
+def test_a_sample_takes_each_row_once_and_pairs_stay_together(rng):
+    blocks = [np.arange(i, i + 50.0)[:, None] for i in range(0, 500, 50)]
+    x, y, _ = sample_rows(np.concatenate(blocks), -np.concatenate(blocks), None, 120, 0)
+    assert x.shape == (120, 1)
+    assert len(np.unique(x)) == 120
+    np.testing.assert_array_equal(x, -y)
+    whole, _, _ = sample_rows(blocks[0], None, None, 120, 0)
+    assert len(whole) == 50
+    with pytest.raises(DataError, match="2 rows or more"):
+        sample_rows(blocks[0], None, None, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"levels": (Level(), Level(2.0))}, "a pilot is for one level"),
+        ({"decoder_variance": "learned", "n_latents": 2}, "needs a decoder variance that is given"),
+    ],
+)
+def test_what_a_pilot_does_not_cover(rng, settings, message):
+    x = table(rng)
+    with pytest.raises(ObjectiveError, match=message):
+        pilot(x, forecast(x, **settings))
+
+
+def test_the_command_shows_the_pilot_everywhere(rng, tmp_path):
+    np.save(tmp_path / "data.npy", table(rng, 150))
+    words = (f"{tmp_path}/data.npy", "--latents", "2", "--network", "8", "--html", f"{tmp_path}/r.html")
+    answer = facts(*words)
+    assert {"water_level", "n_alive", "kl", "loss", "linear_n_alive"} <= set(answer["pilot"]["levels"][0])
+    assert "Small networks at each water level" in (tmp_path / "r.html").read_text("utf-8")
+    text = run("forecast", *words[:-2]).stdout
+    assert "Pilot: of 2 latents" in text
+    assert max(map(len, text.splitlines())) <= 80
