@@ -10,6 +10,7 @@ import typer
 
 from uncollapse import __version__
 from uncollapse.commands.forecast import forecast
+from uncollapse.commands.reproduce import reproduce
 from uncollapse.commands.sweep import sweep
 from uncollapse.commands.train import train
 from uncollapse.errors import UncollapseError
@@ -70,6 +71,7 @@ def _root(
 app.command()(forecast)
 app.command()(train)
 app.command()(sweep)
+app.command()(reproduce)
 
 if __name__ == "__main__":
     main()

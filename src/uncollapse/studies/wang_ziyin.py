@@ -1,0 +1,281 @@
+"""Wang & Ziyin 2022: regression in R⁵ (Fig. 1, 4, 5), learnable decoder variance (Table 1); MNIST is next door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from uncollapse.forecast import Forecast, forecast
+from uncollapse.objective import Objective
+from uncollapse.studies.study import Request, Result, Study, Verdict
+from uncollapse.studies.wang_ziyin_mnist import collapse_beta, fig_2, fig_3
+from uncollapse.training import Network, Schedule, Setup, Trained, Training, forecast_loss, train_all
+from uncollapse.training.result import ALIVE_NATS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["STUDIES"]
+
+D = 5
+STRENGTHS = (14.0, 10.0, 6.5, 3.5, 1.5)
+"""The paper gives neither A nor M, only complete collapse at about β = 14."""
+
+PAPER_COLLAPSE = 14.0
+COLLAPSE_TOLERANCE = 0.05
+NEAR = (0.93, 0.95, 0.97, 1.0, 1.03, 1.05, 1.07)
+"""Of the predicted β of complete collapse: where it is located."""
+
+
+def regression_data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """x ~ N(0, A) and y = Mx in R⁵ with random A and M, so that the strengths are `STRENGTHS`; shapes (n, 5)."""
+    rng = np.random.default_rng(seed)
+    root = np.eye(D) + 0.2 * rng.standard_normal((D, D))
+    whitened = rng.standard_normal((n, D))
+    whitened = np.linalg.qr(whitened - whitened.mean(axis=0))[0] * np.sqrt(n)
+    left, right = (np.linalg.qr(rng.standard_normal((D, D)))[0] for _ in range(2))
+    return whitened @ root, whitened @ (left * np.sqrt(STRENGTHS)) @ right
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the three figures: its network, and how near to the theory's line its loss should be."""
+
+    name: str
+    network: Network
+    loss_tolerance: float
+
+
+KINDS = {
+    "wang-fig-1": Kind("ReLU", Network((8,), activation="relu"), 0.02),
+    "wang-fig-4": Kind("linear", Network(encoder_variance="data"), 1e-3),
+    "wang-fig-5": Kind("Tanh", Network((8,), activation="tanh"), 0.02),
+}
+
+
+def regression(request: Request, figure: str) -> Result:
+    """Fig. 1, 4 or 5: loss and mean σ over β beside the theory, and where the last latent dies."""
+    kind = KINDS[figure]
+    n, epochs, rate = request.pick((500, 2000, 5e-3), (1000, 8000, 3e-3), (1000, 60000, 1e-3))
+    x, y = regression_data(n)
+    critical = forecast(x, y, n_latents=D).critical_beta
+    wide = request.pick(np.array([6.0, 9.0, 12.0]), np.arange(1.0, 16.1, 1.5), np.arange(0.5, 16.1, 0.5))
+    near = request.pick((0.95, 0.98, 1.02, 1.05), NEAR, NEAR)
+    betas = np.unique(np.concatenate([wide, critical * np.array(near)]))
+    training = Training(
+        epochs=epochs, batch_size=None, learning_rate=rate, schedule=Schedule("linear", warmup=epochs / 4, start=0.1)
+    )
+    setups = [Setup(Objective(beta=float(beta), n_latents=D), kind.network, training) for beta in betas]
+    models = train_all(setups, x, y)
+    rows, alive = [], []
+    for beta, vae in zip(betas, models, strict=True):
+        found = _regression_rows(vae, forecast(x, y, beta=float(beta), n_latents=D), x, y)
+        alive.append(found[2]["ours"] > ALIVE_NATS)
+        rows += [{"beta": float(beta), **row} for row in found]
+    ours = collapse_beta(betas, np.array(alive))
+    rows.append(
+        {"beta": None, "quantity": "complete collapse β", "paper": PAPER_COLLAPSE, "ours": ours, "theory": critical}
+    )
+    verdict, because = _regression_verdict(kind, rows, ours, critical)
+    settings = {
+        "network": f"{kind.name}, {'hidden 8 each side, ' if kind.network.hidden else ''}Σ(x) from the encoder",
+        "rows": n,
+        "steps": epochs,
+        "batch": "all rows",
+        "Adam": rate,
+        "seed": 0,
+        "beta_warmup": f"0.1 to 1 over {epochs // 4} steps, so that latents near the threshold start alive",
+        "alive": "a latent's mean KL above 0.01 nats; complete collapse: that of all latents together below it",
+        "chosen_here": "A, M, rows, batch, steps, warm-up; the paper: Adam 1e-3 until convergence",
+    }
+    return Result(rows, _regression_figure(rows, kind.name), settings, verdict, because)
+
+
+def _regression_rows(vae: Trained, f: Forecast, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+    # one draw of z per row is noisy; the rows are few, so each is evaluated often
+    often = max(1, 100_000 // len(x))
+    found = vae.evaluate(np.tile(x, (often, 1)), np.tile(y, (often, 1)))
+    sigmas = np.sort(np.sqrt(vae.encode(x)[1]).mean(axis=0))
+    pairs = [("loss", found.loss, forecast_loss(f)), ("alive", found.n_alive, f.n_alive), ("KL", found.rate, f.rate)]
+    pairs += [
+        (f"mean σ_{i + 1}", float(ours), float(theory))
+        for i, (ours, theory) in enumerate(zip(sigmas, np.sort(f.modes.encoder_std), strict=True))
+    ]
+    return [{"quantity": name, "paper": None, "ours": ours, "theory": theory} for name, ours, theory in pairs]
+
+
+def _regression_verdict(kind: Kind, rows: list[dict[str, Any]], ours: float, critical: float) -> tuple[Verdict, str]:
+    away = abs(ours / critical - 1)
+    gap = max(abs(row["ours"] / row["theory"] - 1) for row in rows if row["quantity"] == "loss")
+    widths = max(abs(row["ours"] - row["theory"]) for row in rows if row["quantity"].startswith("mean σ"))
+    because = (
+        f"{kind.name}: complete collapse at β = {ours:.3g}, predicted {critical:.4g} ({away:.1%} away); loss within "
+        f"{gap:.2%} of the theory's line, mean σ within {widths:.2g}."
+    )
+    if away > COLLAPSE_TOLERANCE:
+        return "not reproduced", because
+    return ("reproduced" if gap <= kind.loss_tolerance else "reproduced in part"), because
+
+
+def _regression_figure(rows: list[dict[str, Any]], name: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _curve(left, rows, "loss", "C0", label=True)
+    for i in range(D):
+        _curve(right, rows, f"mean σ_{i + 1}", f"C{i}")
+    critical = rows[-1]["theory"]
+    for axis, label in ((left, "loss, nats per sample"), (right, "mean σ of each latent")):
+        axis.axvline(critical, color="0.6", linestyle="--", linewidth=1)
+        axis.set_xlabel("β")
+        axis.set_ylabel(label)
+    left.legend(frameon=False)
+    left.set_title(f"{name} networks, regression in R⁵", fontsize=10)
+    right.set_title("dashed: predicted complete collapse", fontsize=10)
+    return figure
+
+
+def _curve(axis: Any, rows: list[dict[str, Any]], quantity: str, colour: str, *, label: bool = False) -> None:
+    chosen = [row for row in rows if row["quantity"] == quantity]
+    betas = [row["beta"] for row in chosen]
+    axis.plot(betas, [row["theory"] for row in chosen], color=colour, linewidth=1, label="theory" if label else None)
+    axis.plot(
+        betas, [row["ours"] for row in chosen], "o", color=colour, markersize=3, label="trained" if label else None
+    )
+
+
+INPUTS, TARGETS, FEW = 4, 6, 2
+REGIMES = ("complete collapse", "partial collapse", "no collapse")
+
+
+def table_1(request: Request) -> Result:
+    """The five regimes of β for a learned decoder variance, each by optimisation; with and without a residual."""
+    steps = request.pick(1500, 6000, 40000)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, INPUTS))
+    linear = x @ (np.diag([3.0, 2.0, 1.2, 0.8]) @ np.linalg.qr(rng.standard_normal((TARGETS, INPUTS)))[0].T)
+    noise = rng.standard_normal((400, TARGETS))
+    noise -= (
+        np.column_stack([x, np.ones(400)]) @ np.linalg.lstsq(np.column_stack([x, np.ones(400)]), noise, rcond=None)[0]
+    )
+    rows: list[dict[str, Any]] = []
+    for residual, y in (("none", linear), ("counted", linear + noise)):
+        cases = _cases(x, y, residual == "none")
+        training = Training(estimator="analytic", learning_rate=2e-2, epochs=10, steps_per_epoch=steps // 10)
+        setups = [_learned(beta, n, training, start) for _, n, beta, start in cases]
+        for (regime, n, beta, _), vae in zip(cases, train_all(setups, x, y), strict=True):
+            case = {"regime": regime, "residual": residual, "latents": n, "beta": beta}
+            rows += [{**case, **row} for row in _regime_rows(vae, x, y, linear)]
+    verdict, because = _table_1_verdict(rows)
+    settings = {
+        "x": f"400 standard normal rows in R^{INPUTS}",
+        "y": f"R^{TARGETS}, strengths about 9, 4, 1.4, 0.6; residual energy 0, or about {TARGETS}",
+        "optimiser": f"Adam 2e-2, {steps} steps, exact expectation",
+        "seed": 0,
+        "paper": "its Table 1 with Σζ² for E‖y‖², as printed: the forecast for the target's linear fit",
+        "chosen_here": "all of it; the paper's table is a theorem without an experiment",
+    }
+    return Result(rows, _table_1_figure(rows), settings, verdict, because)
+
+
+def _learned(beta: float, n: int, training: Training, start: float) -> Setup:
+    from dataclasses import replace
+
+    objective = Objective(beta=beta, decoder_variance="learned", n_latents=n)
+    return Setup(objective, training=replace(training, initial_decoder_variance=start))
+
+
+def _cases(x: np.ndarray, y: np.ndarray, explained: bool) -> list[tuple[str, int, float, float]]:
+    """Regime, latents, β, and where the decoder variance starts; β amid what the forecast says of each regime."""
+    edge = TARGETS / INPUTS
+    cases = [("as many latents as modes, β < d2/d1", INPUTS, 0.8 * edge, 1.0)]
+    if explained:
+        cases += [("as many latents as modes, β = d2/d1", INPUTS, edge, start) for start in (0.4, 0.1)]
+    grid = np.geomspace(0.05, 20.0, 400)
+    counts = forecast(x, y, decoder_variance="learned", n_latents=FEW).curves(grid).n_alive
+    for alive in (FEW, *range(FEW - 1, -1, -1)):
+        amid = float(np.median(grid[counts == alive]))
+        cases.append((REGIMES[0 if alive == 0 else 2 if alive == FEW else 1], FEW, amid, 1.0))
+    return cases
+
+
+def _regime_rows(vae: Trained, x: np.ndarray, y: np.ndarray, linear: np.ndarray) -> list[dict[str, Any]]:
+    o = vae.setup.objective
+    f, printed = forecast(x, y, objective=o), forecast(x, linear, objective=o)
+    found = vae.evaluate(x, y)
+    settled = f.status not in ("ill-posed", "flat")
+    variance = f.decoder_variance if settled else None
+    as_printed = printed.decoder_variance if printed.status not in ("ill-posed", "flat") else None
+    return [
+        {"quantity": "decoder variance", "paper": as_printed, "ours": found.decoder_variance, "theory": variance},
+        {"quantity": "alive", "paper": printed.n_alive, "ours": found.n_alive, "theory": f.n_alive},
+        {"quantity": "loss", "paper": None, "ours": found.loss, "theory": None if f.ill_posed else forecast_loss(f)},
+        {"quantity": "status", "paper": printed.status, "ours": vae.status, "theory": f.status},
+    ]
+
+
+def _table_1_verdict(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
+    variances = [row for row in rows if row["quantity"] == "decoder variance"]
+    known = [row for row in variances if row["theory"] is not None]
+    away = max(abs(row["ours"] / row["theory"] - 1) for row in known)
+    printed = max(abs(row["paper"] / row["theory"] - 1) for row in known if row["paper"] is not None)
+    counts = all(
+        row["ours"] == row["theory"] for row in rows if row["quantity"] == "alive" and "= d2" not in row["regime"]
+    )
+    runaway = variances[0]["ours"]
+    flat = [row["ours"] for row in rows if row["quantity"] == "loss" and "= d2" in row["regime"]]
+    spread = np.ptp(flat) / abs(np.mean(flat))
+    flat_variances = [row["ours"] for row in variances if "= d2" in row["regime"]]
+    because = (
+        f"Decoder variance within {away:.2%} of the prediction with the residual counted (as printed, without it, up "
+        f"to {printed:.0%} off), number alive {'as' if counts else 'not as'} predicted; without a residual, β < d2/d1 "
+        f"drove η² to {runaway:.1g}, and β = d2/d1 left it anywhere ({min(flat_variances):.2g}, "
+        f"{max(flat_variances):.2g}) at a loss equal to {spread:.1g}."
+    )
+    right = away < 0.01 and counts and runaway < 1e-3 and spread < 1e-3
+    return ("reproduced" if right else "reproduced in part"), because
+
+
+def _table_1_figure(rows: list[dict[str, Any]]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    axis = figure.subplots()
+    chosen = [row for row in rows if row["quantity"] == "decoder variance" and row["theory"] is not None]
+    places = range(len(chosen))
+    axis.plot(
+        places, [row["theory"] for row in chosen], "_", color="C0", markersize=18, label="theory, residual counted"
+    )
+    axis.plot(places, [row["paper"] for row in chosen], "x", color="C3", markersize=6, label="as printed")
+    axis.plot(places, [row["ours"] for row in chosen], "o", color="k", markersize=4, label="optimised")
+    axis.set_xticks(list(places))
+    labels = [f"{row['regime'].split(',')[0]}\nβ = {row['beta']:.2g}, residual {row['residual']}" for row in chosen]
+    axis.set_xticklabels(labels, rotation=40, ha="right", fontsize=7)
+    axis.set_ylabel("decoder variance η²")
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+SOURCE = "Wang & Ziyin 2022"
+
+STUDIES: tuple[Study, ...] = (
+    *(
+        Study(
+            name,
+            f"{SOURCE}, Fig. {name[-1]}",
+            f"{kind.name} networks, regression in R⁵: loss and mean σ on the theory's line, collapse at its β",
+            partial(regression, figure=name),
+        )
+        for name, kind in KINDS.items()
+    ),
+    Study("wang-fig-2", f"{SOURCE}, Fig. 2", "loss and mean σ over β; complete collapse at about 5", fig_2, "mnist"),
+    Study("wang-fig-3", f"{SOURCE}, Fig. 3", "samples lose diversity in steps as β passes each ζ²", fig_3, "mnist"),
+    Study(
+        "wang-table-1", f"{SOURCE}, Table 1", "learned decoder variance: five regimes of β at the predicted η²", table_1
+    ),
+)
+"""In the order of the paper."""
