@@ -133,6 +133,30 @@ def forecast(
     no_bias: Annotated[
         bool, typer.Option("--no-bias", help="Encoder and decoder have no biases.", rich_help_panel=LOSS)
     ] = False,
+    likelihood: Annotated[
+        str | None,
+        typer.Option(
+            metavar="gaussian|bernoulli|poisson|negative-binomial|categorical",
+            help="Of the decoder; the last three for counts. (default gaussian)",
+            rich_help_panel=LOSS,
+        ),
+    ] = None,
+    dispersion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FLOAT|SOURCE|estimated",
+            help="r of a negative binomial, variance μ + μ²/r; one per column from a file. (default estimated)",
+            rich_help_panel=LOSS,
+        ),
+    ] = None,
+    size_factors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="total|SOURCE",
+            help="What the decoder's mean is multiplied by in each row: its total, or numbers from a file.",
+            rich_help_panel=LOSS,
+        ),
+    ] = None,
     recon: Annotated[
         str | None, typer.Option(metavar="mse|bce", help="Reconstruction term in code.", rich_help_panel=LOSS)
     ] = None,
@@ -181,7 +205,8 @@ def forecast(
     from uncollapse.report.output import check_writable, write_text
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
-    check_writable(html_to, json_file, inputs=[source, target or "", given or ""])
+    read = [source, target or "", given or "", dispersion or "", size_factors or ""]
+    check_writable(html_to, json_file, inputs=read)
     written = {
         "recon": recon,
         "reduction": reduction,
@@ -204,6 +229,7 @@ def forecast(
             n_latents=latents,
             bias=not no_bias,
             levels=_levels(level_betas, level_variances, level_latents),
+            **({} if likelihood is None else {"likelihood": likelihood}),
         )
         with _watching(rows, "reading") as watched:
             result = forecast_(
@@ -214,6 +240,8 @@ def forecast(
                 scale=scale,
                 n_modes=modes,
                 drop_nonfinite=drop_nonfinite,
+                dispersion=_vector(dispersion, "estimated"),
+                size_factors=_vector(size_factors, "total"),
             )
         intervals = None
         if bootstrap:
@@ -277,6 +305,10 @@ def _objective(
     if not given:
         variance = _number(decoder_variance or "1", "--decoder-variance")
         return Objective(beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared)
+    if "likelihood" in shared:
+        raise ObjectiveError(
+            "--likelihood goes with --beta; a loss as code writes it says its likelihood itself (--recon mse or bce)"
+        )
     kl_weight_given = "kl_weight" in given
     if decoder_variance is not None or (beta is not None and kl_weight_given):
         raise ObjectiveError(
@@ -287,6 +319,18 @@ def _objective(
     if (batch_size := given.pop("kl_batch_sum", None)) is not None:
         given |= {"kl_batch": "sum", "batch_size": batch_size}
     return Objective.from_loss(given.pop("recon", "mse"), n_features=n_features, n_latents=n_latents, **given, **shared)
+
+
+def _vector(text: str | None, word: str) -> Any:
+    """Nothing, the `word`, a number, or the numbers of a source."""
+    if text is None or text == word:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        from uncollapse.data.vectors import read_vector
+
+        return read_vector(text)
 
 
 def _levels(betas: str | None, variances: str | None, latents: str | None) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.forecast import Forecast
 from uncollapse.loss import LossConvention
+from uncollapse.solution import one_level
 from uncollapse.theory import dynamics as theory
 from uncollapse.theory.landscape import loss, planes
 from uncollapse.theory.optimum import fixed_width_kl
@@ -63,7 +64,7 @@ class EscapeTimes:
                 f"mode {k + 1} needs about {_round(self.steps[k])} steps at this learning rate: "
                 f"what looks dead before that is only slow"
             )
-        if k >= f.n_usable and f.levels[k] > f.water_level:
+        if k >= f.n_usable and f.critical_levels[k] > f.water_level:
             return f"mode {k + 1} is above water but has no latent left: stronger modes take them all"
         return (
             f"mode {k + 1} lies under water ({f.levels[k]:.3g} against {f.water_level:.3g}): "
@@ -256,14 +257,15 @@ def _escape(
 
 def _mode(f: Forecast, k: int, inputs: Inputs, width_parameter: WidthParameter) -> theory.Mode:
     zeta = math.sqrt(f.spectrum.strengths[k])
-    speed = 0.0 if f.rho is not None else {"log_std": 1.0, "log_variance": 0.25}[width_parameter]
+    speed = 0.0 if one_level(f.solution).rho is not None else {"log_std": 1.0, "log_variance": 0.25}[width_parameter]
     gain = 1.0 if inputs == "whitened" else zeta
     return theory.Mode(zeta, gain, f.decoder_variance, f.objective.prior_variance, speed)
 
 
 def _widths(f: Forecast) -> np.ndarray:
     """σ² of each mode at the start, near the origin: the prior's when learned; shape (m,)."""
-    return f.objective.prior_variance * (np.ones(f.spectrum.rank) if f.rho is None else f.rho**2)
+    rho = one_level(f.solution).rho
+    return f.objective.prior_variance * (np.ones(f.spectrum.rank) if rho is None else rho**2)
 
 
 def _random_start(
@@ -326,7 +328,8 @@ def _loss(f: Forecast, u: np.ndarray, v: np.ndarray, widths: np.ndarray) -> np.n
             variance=f.decoder_variance,
             prior_variance=o.prior_variance,
         )
-    idle = 0.0 if f.rho is None else f.width_kl - float(fixed_width_kl(f.rho[:p]).sum())
+    one = one_level(f.solution)
+    idle = 0.0 if one.rho is None else one.width_kl - float(fixed_width_kl(one.rho[:p]).sum())
     return total + o.beta * idle
 
 
@@ -334,6 +337,7 @@ def _check(f: Forecast, learning_rate: float, inputs: Inputs) -> float:
     """Time per step: learning rate × scale of the loss; or the one line that says what is not covered."""
     if not f.exact:
         raise ObjectiveError(f"the flow is known for Gaussian decoders only, not {f.spectrum.likelihood}")
+    one_level(f.solution)
     if f.objective.decoder_variance == "learned":
         raise ObjectiveError(
             "a decoder variance that learns along is not covered; forecast with decoder_variance set to a number"
@@ -363,7 +367,7 @@ def _scale(written: LossConvention) -> float:
 
 
 def _warn_unstable(f: Forecast, per_step: float, inputs: Inputs, width_parameter: WidthParameter) -> None:
-    if not f.n_alive or f.rho is not None:
+    if not f.n_alive or one_level(f.solution).rho is not None:
         return
     strengths = f.spectrum.strengths[: f.n_alive]
     gains = np.ones(f.n_alive) if inputs == "whitened" else np.sqrt(strengths)

@@ -14,6 +14,7 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecast import Forecast
+from uncollapse.solution import one_level
 from uncollapse.theory import landscape as theory
 from uncollapse.theory.modes import Basis
 from uncollapse.weights import Weights
@@ -335,6 +336,7 @@ def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessi
     if f.objective.encoder_variance == "learned":
         widths, latents = np.array([prior]), np.array([f.n_latents])
     else:
+        one_level(f.solution)
         each = np.broadcast_to(f.objective.encoder_variance, f.n_latents).astype(float)
         widths, latents = np.unique(each, return_counts=True)
     strengths = f.spectrum.strengths[:, None]
@@ -352,7 +354,7 @@ def _restricted(f: Forecast, modes: tuple[int, ...]) -> Forecast:
         strength_errors=s.strength_errors[kept],
         find_basis=lambda: Basis(s.basis.decoder[:, kept], s.basis.encoder[:, kept]),
     )
-    return Forecast(visible, f.objective, f.n_latents, None if f.rho is None else f.rho[kept], f.width_kl)
+    return Forecast(visible, f.objective, f.n_latents)
 
 
 def _input_gains(f: Forecast) -> np.ndarray:
@@ -365,7 +367,7 @@ def _input_gains(f: Forecast) -> np.ndarray:
 def _check_covered(f: Forecast) -> None:
     if not f.exact:
         raise ObjectiveError(f"stationary points are known for Gaussian decoders only, not {f.spectrum.likelihood}")
-    if f.rho is not None:
+    if one_level(f.solution).rho is not None:
         raise ObjectiveError(
             'stationary points are covered for encoder_variance="learned" only; at the origin see origin_hessian'
         )

@@ -20,8 +20,20 @@ except ImportError as error:
 from uncollapse.training.config import Network, Setup, Training
 from uncollapse.training.ensemble import train_all
 from uncollapse.training.fit import train
-from uncollapse.training.result import Evaluation, Trained
+from uncollapse.training.result import Evaluation, Trained, forecast_loss
 from uncollapse.training.schedules import Schedule
 from uncollapse.training.state import load, save
 
-__all__ = ["Evaluation", "Network", "Schedule", "Setup", "Trained", "Training", "load", "save", "train", "train_all"]
+__all__ = [
+    "Evaluation",
+    "Network",
+    "Schedule",
+    "Setup",
+    "Trained",
+    "Training",
+    "forecast_loss",
+    "load",
+    "save",
+    "train",
+    "train_all",
+]

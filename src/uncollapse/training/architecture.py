@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -153,7 +154,7 @@ def _layers(a: Architecture) -> Iterator[Layer]:
     if network.channels:
         sizes = conv_sizes(network)
         flat = math.prod(sizes[-1])
-        for i, (c_in, c_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for i, (c_in, c_out) in enumerate(pairwise(sizes)):
             yield from _conv(f"encoder0.conv{i}", (c_out[0], c_in[0]), c_in[0], c_out[0], a.bias)
     heads = [n * (2 if a.data_dependent(level) else 1) for level, n in enumerate(a.latents)]
     yield from _dense("encoder0", flat + a.n_given, network.hidden, heads[0], a.bias)
@@ -164,12 +165,12 @@ def _layers(a: Architecture) -> Iterator[Layer]:
     out = flat if network.channels else a.n_targets
     yield from _dense("decoder", a.latents[0] + a.n_given, network.decoder_widths, out, a.bias)
     if network.channels:
-        for i, (c_out, c_in) in reversed(list(enumerate(zip(sizes, sizes[1:], strict=False)))):
+        for i, (c_out, c_in) in reversed(list(enumerate(pairwise(sizes)))):
             yield from _conv(f"decoder.conv{i}", (c_in[0], c_out[0]), c_in[0], c_out[0], a.bias)
 
 
 def _dense(name: str, n_in: int, hidden: tuple[int, ...], n_out: int, bias: bool) -> Iterator[Layer]:
-    last = "out" if name[:7] in ("decoder",) or name.startswith("prior") else "head"
+    last = "head" if name.startswith("encoder") else "out"
     widths = [*hidden, n_out]
     for i, width in enumerate(widths):
         layer = f"{name}.{last if i == len(hidden) else i}"

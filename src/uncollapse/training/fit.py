@@ -90,9 +90,8 @@ def train(
     stopped: list[Trained] = []
     run = Run(Stack([setup], a, rows, warm_starts([setup], rows)), [0], lambda _, result: stopped.append(result))
     member, fingerprint = run.members[0], rows.fingerprint() if path else ""
-    if path is not None and path.exists():
-        if (failed := _resume(run, path, fingerprint)) is not None:
-            raise TrainingError(f"{path}: this training failed before: {failed}; train anew with other settings")
+    if path is not None and path.exists() and (failed := _resume(run, path, fingerprint)):
+        raise TrainingError(f"{path}: this training failed before: {failed}; train anew with other settings")
     saved_at = time.monotonic()
 
     def keep(now: Run, *, force: bool = False) -> None:
@@ -125,7 +124,7 @@ def warm_starts(setups: list[Setup], rows: Table) -> list[Weights | None]:
     """The closed-form optimum for each setup that asks for it; the data are read once."""
     found: list[Weights | None] = []
     parts = [rows.x.cpu().numpy(), None if rows.y is rows.x else rows.y.cpu().numpy()]
-    condition = {} if rows.given is None else {"given": rows.given.cpu().numpy()}
+    condition: dict[str, Any] = {} if rows.given is None else {"given": rows.given.cpu().numpy()}
     for setup in setups:
         if not setup.training.warm_start:
             found.append(None)

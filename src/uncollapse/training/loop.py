@@ -170,8 +170,8 @@ def likely_cause(setup: Setup, a: Architecture, before: np.ndarray, epoch: int, 
     grew = len(before) > 1 and before[-1] > before[0] + 9 * abs(before[0])
     if a.decoder_variance != "fixed" and not variance > 1e-6 and not grew:
         return (
-            f"the learned decoder variance ran to 0: such an objective may have no minimum (uncollapse forecast tells); "
-            f"fix the decoder variance, raise beta above {setup.objective.beta:g}, or use fewer latents"
+            f"the learned decoder variance ran to 0: such an objective may have no minimum (uncollapse forecast "
+            f"tells); fix the decoder variance, raise beta above {setup.objective.beta:g}, or use fewer latents"
         )
     if largest > 1e6:
         return f"data too large for this precision (up to {largest:.3g}); rescale them (--scale)"

@@ -95,13 +95,13 @@ def sampled_terms(
     -----
     Source: Wang & Ziyin 2022, eq. 4; for levels, docs/theory.md section 4, with z_{l-1} itself in log p(z_{l-1}|z_l).
     """
-    below, kls = x, []
+    below, kls, entropies = x, [], x
     for level, columns in enumerate(a.levels):
         mean, log_variance = posterior(a, p, k, level, below, given if level == 0 else None)
         std = torch.exp(0.5 * log_variance)
         z = torch.addcmul(mean, std, noise[..., columns])
         if level:
-            kls.append(_kl_to_level_above(entropies, below, prior_mean(a, p, level, z), k))
+            kls.append(_kl_to_level_above(entropies, below, prior_mean(a, p, k, level, z), k))
         else:
             z1 = z
         entropies = log_variance.mean(1)  # (M, l), twice the entropy up to a constant
@@ -109,11 +109,11 @@ def sampled_terms(
     prior = k.prior_variance[:, None]
     second_moment = (mean.square() + std.square()).mean(1)
     kls.append(0.5 * (second_moment / prior - 1 - entropies + torch.log(prior)))
-    output = decode(a, p, z1, given)
+    output = decode(a, p, k, z1, given)
     if a.likelihood == "gaussian":
-        misfit = squared_error(output.to(y.dtype), y)
+        misfit = squared_error(output, y)
     else:
-        rows = negative_log_likelihood(a.likelihood, output.to(y.dtype), y, p.get("decoder.log_dispersion"))
+        rows = negative_log_likelihood(a.likelihood, output, y, p.get("decoder.log_dispersion"))
         misfit = rows.sum((1, 2)) / y.shape[1]
     return terms(a, p, k, misfit, kls[0] if len(kls) == 1 else torch.cat(kls, 1))
 
@@ -138,12 +138,12 @@ def log_weights(
         z = torch.addcmul(mean, torch.exp(0.5 * log_variance), eps)
         total = total + 0.5 * (eps.square() + log_variance + LOG_2PI).sum(-1)  # −log q
         if level:
-            total = total + _log_normal(below, prior_mean(a, p, level, z), k.decoder_variance)
+            total = total + _log_normal(below, prior_mean(a, p, k, level, z), k.decoder_variance)
         else:
             z1 = z
         below = z
     total = total + _log_normal(below, torch.zeros_like(below), k.prior_variance)
-    output = decode(a, p, z1, given)
+    output = decode(a, p, k, z1, given)
     if a.likelihood == "gaussian":
         misfit = squared_error(output, y)
         return total + _log_normal(y, output, decoder_variance(a, p, k, misfit))

@@ -1,5 +1,7 @@
 """Encoder, decoder and the priors between levels, as functions of stacked parameters.
 
+What comes out of them is in full precision, whatever the products inside were rounded to.
+
 Every tensor has a first axis M, the members trained side by side; a single model is a stack of one. B is the batch.
 """
 
@@ -15,7 +17,7 @@ from torch import Tensor
 from uncollapse.training.architecture import KERNEL, PADDING, STRIDE, Architecture, conv_sizes
 from uncollapse.training.config import Setup
 
-__all__ = ["Knobs", "Parameters", "decode", "knobs", "posterior", "prior_mean", "sample"]
+__all__ = ["Knobs", "Parameters", "decode", "knobs", "posterior", "prior_mean"]
 
 Parameters = dict[str, Tensor]
 
@@ -77,7 +79,7 @@ def posterior(a: Architecture, p: Parameters, k: Knobs, level: int, below: Tenso
     if level == 0 and given is not None:
         below = torch.cat([below, given], -1)
     n_hidden = len(a.network.hidden if level == 0 else a.network.level_hidden)
-    head = _dense(a, p, name, below, n_hidden, "head")  # (M, B, l) or (M, B, 2l)
+    head = _dense(a, p, name, below, n_hidden, "head").to(k.log_variance.dtype)  # (M, B, l) or (M, B, 2l)
     fixed = k.log_variance[:, None, columns]  # (M, 1, l)
     if a.data_dependent(level):
         mean, log_variance = head.chunk(2, -1)
@@ -91,22 +93,19 @@ def posterior(a: Architecture, p: Parameters, k: Knobs, level: int, below: Tenso
     return mean, log_variance
 
 
-def decode(a: Architecture, p: Parameters, z: Tensor, given: Tensor | None) -> Tensor:
+def decode(a: Architecture, p: Parameters, k: Knobs, z: Tensor, given: Tensor | None) -> Tensor:
     """z_1 (M, B, l) and condition → mean, logits or log-rates of y, (M, B, d)."""
     if given is not None:
         z = torch.cat([z, given], -1)
     out = _dense(a, p, "decoder", z, len(a.network.decoder_widths), "out")
-    return _deconvolved(a, p, _activate(a, out)) if a.network.channels else out
+    if a.network.channels:
+        out = _deconvolved(a, p, _activate(a, out))
+    return out.to(k.log_variance.dtype)
 
 
-def prior_mean(a: Architecture, p: Parameters, level: int, z: Tensor) -> Tensor:
+def prior_mean(a: Architecture, p: Parameters, k: Knobs, level: int, z: Tensor) -> Tensor:
     """Mean of p(z_{l-1} | z_l), (M, B, l below)."""
-    return _dense(a, p, f"prior{level}", z, len(a.network.level_hidden), "out")
-
-
-def sample(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-    """mean + σ · noise."""
-    return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+    return _dense(a, p, f"prior{level}", z, len(a.network.level_hidden), "out").to(k.log_variance.dtype)
 
 
 def _dense(a: Architecture, p: Parameters, name: str, x: Tensor, n_hidden: int, last: str) -> Tensor:
@@ -133,17 +132,17 @@ def _convolved(a: Architecture, p: Parameters, x: Tensor) -> Tensor:
     """Images (M, B, C·H·W) through the convolutions; members are groups of channels: (B, M·C, H, W)."""
     sizes = conv_sizes(a.network)
     n_members, n_batch = x.shape[:2]
-    x = x.unflatten(2, sizes[0]).transpose(0, 1).flatten(1, 2)
+    x = x.reshape(n_members, n_batch, *sizes[0]).transpose(0, 1).flatten(1, 2)
     for i in range(len(a.network.channels)):
         weight, bias = _grouped(p, f"encoder0.conv{i}")
         x = _activate(a, F.conv2d(x, weight, bias, stride=STRIDE, padding=PADDING, groups=n_members))
-    return x.unflatten(1, (n_members, -1)).transpose(0, 1).reshape(n_members, n_batch, -1)
+    return x.reshape(n_batch, n_members, -1).transpose(0, 1).reshape(n_members, n_batch, -1)
 
 
 def _deconvolved(a: Architecture, p: Parameters, h: Tensor) -> Tensor:
     sizes = conv_sizes(a.network)
     n_members, n_batch = h.shape[:2]
-    h = h.unflatten(2, sizes[-1]).transpose(0, 1).flatten(1, 2)
+    h = h.reshape(n_members, n_batch, *sizes[-1]).transpose(0, 1).flatten(1, 2)
     for i in reversed(range(len(a.network.channels))):
         weight, bias = _grouped(p, f"decoder.conv{i}")
         smallest = [STRIDE * (side - 1) - 2 * PADDING + KERNEL for side in sizes[i + 1][1:]]
@@ -152,7 +151,7 @@ def _deconvolved(a: Architecture, p: Parameters, h: Tensor) -> Tensor:
             h, weight, bias, stride=STRIDE, padding=PADDING, output_padding=missing, groups=n_members
         )
         h = _activate(a, h) if i else h
-    return h.unflatten(1, (n_members, -1)).transpose(0, 1).reshape(n_members, n_batch, -1)
+    return h.reshape(n_batch, n_members, -1).transpose(0, 1).reshape(n_members, n_batch, -1)
 
 
 def _grouped(p: Parameters, name: str) -> tuple[Tensor, Tensor | None]:

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from uncollapse.errors import ObjectiveError
+from uncollapse.forecast import Forecast
 from uncollapse.training.analytic import analytic_terms, second_moments
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table
-from uncollapse.training.losses import Terms, elbo, log_weights, objective, sampled_terms, terms
+from uncollapse.training.losses import LOG_2PI, Terms, elbo, log_weights, objective, sampled_terms, terms
 from uncollapse.training.models import Knobs, Parameters, decode, knobs, posterior
 
-__all__ = ["ALIVE_NATS", "Evaluation", "History", "Trained"]
+__all__ = ["ALIVE_NATS", "Evaluation", "History", "Trained", "forecast_loss"]
 
 ALIVE_NATS = 0.01
 """A latent of at least so much mean KL is counted as alive (docs/theory.md section 7)."""
@@ -36,7 +37,7 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        The objective, as `uncollapse.Forecast.loss` has it.
+        The objective; compare it with `forecast_loss`.
     elbo : float
         The evidence lower bound itself: KL at weight 1, every constant.
     misfit : float
@@ -65,6 +66,16 @@ class Evaluation:
     def rate(self) -> float:
         """KL of all latents."""
         return float(self.kl.sum())
+
+
+def forecast_loss(forecast: Forecast) -> float:
+    """The loss that training minimises at a forecast's optimum: with (d/2) log η² when η² is learned.
+
+    `Forecast.loss` leaves that term out, as it does every part of the decoder's normalising constant.
+    """
+    if forecast.objective.decoder_variance != "learned" or not forecast.exact:
+        return forecast.loss
+    return -forecast.elbo - forecast.spectrum.n_targets / 2 * LOG_2PI
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +123,7 @@ class Trained:
     @torch.no_grad()
     def decode(self, z: Any, given: Any = None) -> np.ndarray:
         """Mean of p(y | z_1), shape (n, d2)."""
-        out = decode(self.architecture, self._stacked, self._tensor(z), self._tensor(given))[0]
+        out = decode(self.architecture, self._stacked, self._knobs, self._tensor(z), self._tensor(given))[0]
         if self.architecture.likelihood == "bernoulli":
             out = torch.sigmoid(out)
         elif self.architecture.likelihood != "gaussian":
@@ -175,8 +186,8 @@ class Trained:
     def _sampled_terms(self, rows: Table, generator: torch.Generator) -> Terms:
         a, k, p = self.architecture, self._knobs, self._stacked
         misfit, kl = torch.zeros(1, dtype=torch.float64), torch.zeros(1, a.n_latents, dtype=torch.float64)
-        for share, part, noise in self._batches(rows, generator):
-            found = sampled_terms(a, p, k, *part, noise)
+        for share, x, y, given, noise in self._batches(rows, generator):
+            found = sampled_terms(a, p, k, x, y, given, noise)
             misfit += share * found.misfit
             kl += share * found.kl
         return terms(a, p, k, misfit, kl)
@@ -185,11 +196,11 @@ class Trained:
         a, k, p, total = self.architecture, self._knobs, self._stacked, 0.0
         if a.decoder_variance == "optimal":
             raise ObjectiveError("the importance-weighted bound needs a decoder variance of the model's own")
-        for share, part, noise in self._batches(rows, generator):
-            weights = log_weights(a, p, k, *part, noise)
-            for done in range(1, n_samples):
-                noise = torch.randn(noise.shape, dtype=noise.dtype, generator=generator)
-                weights = torch.logaddexp(weights, log_weights(a, p, k, *part, noise)) if done else weights
+        for share, x, y, given, noise in self._batches(rows, generator):
+            weights = log_weights(a, p, k, x, y, given, noise)
+            for _ in range(1, n_samples):
+                again = torch.randn(noise.shape, dtype=noise.dtype, generator=generator)
+                weights = torch.logaddexp(weights, log_weights(a, p, k, x, y, given, again))
             total += share * float(weights.double().mean() - np.log(n_samples))
         return total
 
@@ -201,7 +212,7 @@ class Trained:
                      for part in parts]  # fmt: skip
             size = min(EVALUATION_ROWS, n - start)
             noise = torch.randn(1, size, self.architecture.n_latents, dtype=self._dtype, generator=generator)
-            yield size / n, batch, noise
+            yield size / n, *batch, noise
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -1,6 +1,7 @@
 """Trained models and checkpoints on disk: tensors as safetensors, everything else as JSON in the same file's header.
 
-One file, written aside and renamed, is either the old state or the new one; a checksum tells damage. Nothing is pickled.
+One file, written aside and renamed, is either the old state or the new one; a checksum tells damage. Nothing is
+pickled.
 """
 
 from __future__ import annotations
