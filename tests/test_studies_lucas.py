@@ -28,7 +28,8 @@ def quick(mnist_dir, tmp_path):
         pytest.importorskip("matplotlib")
         result = run_study(BY_NAME[name], Request("quick", mnist_dir), tmp_path)
         assert json.loads((tmp_path / "summary.json").read_text())["preset"] == "quick"
-        assert (tmp_path / "table.csv").stat().st_size and (tmp_path / "figure.svg").stat().st_size
+        assert (tmp_path / "table.csv").stat().st_size
+        assert (tmp_path / "figure.svg").stat().st_size
         return result
 
     return run

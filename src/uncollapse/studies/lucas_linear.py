@@ -28,10 +28,7 @@ def fig_1(request: Request) -> Result:
 
     n = request.pick(2000, 60_000, 60_000)
     x = request.mnist(n).astype(float)
-    with warnings.catch_warnings(
-        action="ignore", category=UncollapseWarning
-    ):  # the border is constant: as in the paper
-        f = forecast(x)
+    f = forecast(modes_of(x))
     strengths, basis, centred = f.spectrum.strengths, f.spectrum.basis.decoder, x - x.mean(0)
     middle = math.sqrt(strengths[4] * strengths[6])
     rows: list[dict[str, Any]] = []
