@@ -73,9 +73,10 @@ def test_own_axes_are_an_orthogonal_change_of_coordinates(rng):
 
 
 def test_the_papers_elbos_miss_half_d_log_2():
-    assert paper_offset(MNIST, 784) == pytest.approx(784 / 2 * np.log(2), abs=1.0)
-    alone = [paper_offset((case,), 784) for case in MNIST]
-    assert np.ptp(alone) < 3  # the same in every row, so no accident of one of them
+    learned = [case for case in MNIST if case.learned]
+    assert len(learned) == 5
+    for case in learned:  # the same in every row, so no accident of one of them
+        assert paper_offset((case,), 784) == pytest.approx(784 / 2 * np.log(2), abs=1.6)
 
 
 def test_pairs_in_order_counts_only_pairs_that_are_clearly_apart():
@@ -122,7 +123,7 @@ def test_table_1_a_large_noise_level_collapses_most(quick):
 @pytest.mark.slow
 def test_annealing_wakes_latents_that_die_again(quick):
     rows = {row["quantity"]: row["ours"] for row in quick("lucas-annealing").rows if row["case"] == "σ² = 10"}
-    assert rows["dead %, end, annealed"] >= rows["dead %, fewest while annealing"] + 10
+    assert rows["dead %, annealed, end"] >= rows["dead %, annealed, KL weight ½"] + 10
 
 
 @pytest.mark.slow

@@ -46,9 +46,10 @@ def logit_pixels(levels: np.ndarray, seed: int = 0) -> np.ndarray:
     return (np.log(u) - np.log1p(-u)).astype(np.float32)
 
 
-def logit_digits(request: Request, n: int) -> np.ndarray:
-    """The first `n` MNIST images through `logit_pixels`, shape (n, 784)."""
-    return logit_pixels(np.rint(request.mnist(n) * 255))
+def logit_digits(request: Request, n: int, pixels: np.ndarray | None = None) -> np.ndarray:
+    """The first `n` MNIST images through `logit_pixels`, shape (n, 784), or only some of the pixels."""
+    levels = np.rint(request.mnist(n) * 255)
+    return logit_pixels(levels if pixels is None or len(pixels) == levels.shape[1] else levels[:, pixels])
 
 
 def modes_of(rows: np.ndarray, n_modes: int | None = None) -> Spectrum:

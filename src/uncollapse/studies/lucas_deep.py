@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from uncollapse.studies.lucas_table import (
     EPSILON,
     TOLERANCE,
     Case,
+    Found,
     at_linear_optimum,
     epsilon_figure,
     judge,
@@ -27,9 +28,11 @@ from uncollapse.studies.study import Request, Result, Study, Verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from uncollapse.training import Schedule, Setup
+
 __all__ = ["MNIST", "STUDIES"]
 
-PIXELS, LATENTS = 784, 200
+PIXELS = 784
 
 MNIST = (
     Case(10.0, False, (-1450.3, -1098.2, 1.797, 89.88, 28.8)),
@@ -45,119 +48,127 @@ MNIST = (
 )
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a preset trains."""
+
+    images: int
+    every: int  # pixels kept along each side of an image: every one, every second
+    latents: int
+    hidden: tuple[int, int]
+    epochs: int
+    batch: int
+    rate: float
+    stack: int = 1  # small networks train faster side by side
+    mixed_precision: bool = True
+
+    def rows(self, request: Request) -> np.ndarray:
+        """Logit pixels, shape (images, pixels)."""
+        side = 28
+        kept = np.arange(side * side).reshape(side, side)[:: self.every, :: self.every].ravel()
+        return logit_digits(request, self.images, kept)
+
+    def setup(self, case: Case, schedule: Schedule | None = None) -> Setup:
+        """The training of a case."""
+        from uncollapse.training import Network, Schedule, Setup, Training
+
+        training = Training(
+            epochs=self.epochs,
+            batch_size=self.batch,
+            learning_rate=self.rate,
+            initial_decoder_variance=case.variance,
+            mixed_precision=self.mixed_precision,
+            schedule=schedule or Schedule(),
+        )
+        return Setup(case.objective(self.latents), Network(hidden=self.hidden), training)
+
+    def settings(self) -> dict[str, Any]:
+        """In words."""
+        return asdict(self) | {
+            "optimiser": f"Adam {self.rate:g}",
+            "seeds": [0],
+            "data": f"logit({LOGIT_MARGIN:g} + (1 − {2 * LOGIT_MARGIN:g})(x + U)/256); the encoder sees it centred",
+            "multiplication": "bfloat16" if self.mixed_precision else "float32",
+            "chosen here": "widths, batch, epochs, learning rate (not in the text)",
+            "the paper": "60,000 images, 200 latents, 2 hidden layers each side, 5 trials",
+            "ε, δ": [EPSILON, DELTA],
+        }
+
+
 def table_1(request: Request) -> Result:
     """Train the ten VAEs of the table's MNIST half and measure collapse on the training set."""
-    from uncollapse.training import Network
-
-    x, training, settings = _setting(request)
-    network = Network(hidden=settings["hidden"])
-    found = [measured(train_centred(x, case.objective(LATENTS), network, training(case)), x) for case in MNIST]
-    linear = modes_of(x)
-    theory = [at_linear_optimum(linear, x, case, LATENTS) for case in MNIST]
+    plan = request.pick(
+        Plan(500, 2, 60, (48, 48), 150, 50, 5e-3, stack=5, mixed_precision=False),
+        Plan(10_000, 1, 200, (256, 256), 100, 128, 2e-3),
+        Plan(60_000, 1, 200, (1024, 512), 1000, 128, 5e-4, mixed_precision=False),
+    )
+    x = plan.rows(request)
+    trained = train_centred(x, [plan.setup(case) for case in MNIST], plan.stack)
+    found, linear = [measured(vae, x) for vae in trained], modes_of(x)
+    theory = [at_linear_optimum(linear, x, case, plan.latents) for case in MNIST]
     rows = table_rows(MNIST, found, theory, offset=PIXELS / 2 * math.log(2))
     verdict, because = judge(MNIST, found, theory)
-    settings |= {
-        "paper's ELBO above what its own σ² and KL give, nats": round(paper_offset(MNIST, PIXELS), 2),
+    settings = plan.settings() | {
+        "paper's ELBO above what its own σ² and KL give, rows of learned σ², nats": round(
+            paper_offset(MNIST, PIXELS), 2
+        ),
         "(d/2) log 2": round(PIXELS / 2 * math.log(2), 2),
         "dead latents, % by mean KL < 0.01, at a quarter, half, three quarters and the end of training": {
-            case.name: [round(float(v), 1) for v in f.dead[_quarters(len(f.dead))]]
+            case.name: [round(float(f.dead[max(plan.epochs * k // 4 - 1, 0)]), 1) for k in (1, 2, 3, 4)]
             for case, f in zip(MNIST, found, strict=True)
         },
     }
     return Result(rows, epsilon_figure(MNIST, found, theory), settings, verdict, because)
 
 
-def _setting(request: Request) -> tuple[np.ndarray, Any, dict[str, Any]]:
-    """Data, the training of a case, and both in words."""
-    import torch
-
-    from uncollapse.training import Training
-
-    torch.set_num_threads(request.pick(1, 1, torch.get_num_threads()))
-    n = request.pick(1000, 10_000, 60_000)
-    epochs = request.pick(40, 100, 1000)
-    rate = request.pick(2e-3, 2e-3, 5e-4)
-
-    def training(case: Case) -> Training:
-        return Training(
-            epochs=epochs,
-            batch_size=request.pick(32, 128, 128),
-            learning_rate=rate,
-            initial_decoder_variance=case.variance,
-            mixed_precision=request.preset != "full",
-        )
-
-    settings = {
-        "images": n,
-        "hidden": request.pick((64, 64), (256, 256), (1024, 512)),
-        "latents": LATENTS,
-        "epochs": epochs,
-        "batch": request.pick(32, 128, 128),
-        "optimiser": f"Adam {rate:g}",
-        "seeds": [0],
-        "data": f"logit({LOGIT_MARGIN:g} + (1 − {2 * LOGIT_MARGIN:g})(x + U)/256); the encoder sees it centred",
-        "multiplication": "float32" if request.preset == "full" else "bfloat16",
-        "chosen here": "widths, batch, epochs, learning rate (not in the text); the paper has 60,000 images, 5 trials",
-        "ε, δ": [EPSILON, DELTA],
-    }
-    return logit_digits(request, n), training, settings
-
-
-def _quarters(n: int) -> list[int]:
-    return [max(n * k // 4 - 1, 0) for k in (1, 2, 3, 4)]
-
-
 def annealing(request: Request) -> Result:
     """KL weight raised from 0 to 1 over half the training, beside full weight all along."""
-    from uncollapse.training import Network, Schedule
+    from uncollapse.training import Schedule
 
-    x, training, settings = _setting(request)
-    network = Network(hidden=settings["hidden"])
-    x = x[: request.pick(1000, 5000, 60_000)]
-    cases = (MNIST[0], MNIST[5])
-    runs: dict[str, list[np.ndarray]] = {}
+    plan = request.pick(
+        Plan(500, 2, 60, (48, 48), 200, 50, 5e-3, mixed_precision=False),
+        Plan(5000, 1, 200, (256, 256), 100, 128, 2e-3),
+        Plan(60_000, 1, 200, (1024, 512), 400, 128, 5e-4, mixed_precision=False),
+    )
+    x, half = plan.rows(request), plan.epochs // 2
+    linear, cases = modes_of(x), (MNIST[0], MNIST[5])
+    runs: dict[str, tuple[Found, Found]] = {}
     rows: list[dict[str, Any]] = []
-    linear = modes_of(x)
     for case in cases:
-        plain = replace(training(case), epochs=request.pick(16, 80, 400))
-        half = plain.epochs // 2
-        annealed = replace(plain, schedule=Schedule("linear", warmup=half))
-        both = [measured(train_centred(x, case.objective(LATENTS), network, t), x) for t in (plain, annealed)]
-        runs[case.name] = [f.dead for f in both]
-        fewest = float(both[1].dead[:half].min())
-        theory = at_linear_optimum(linear, x, case, LATENTS)
-        for what, ours in (
-            ("dead %, fewest while annealing", fewest),
-            ("dead %, end, annealed", float(both[1].dead[-1])),
-            ("dead %, end, full weight all along", float(both[0].dead[-1])),
-            ("collapse %, end, annealed", both[1].collapse),
-            ("collapse %, end, full weight all along", both[0].collapse),
+        setups = [plan.setup(case), plan.setup(case, Schedule("linear", warmup=half))]
+        plain, annealed = (measured(vae, x) for vae in train_centred(x, setups, 1))
+        runs[case.name] = (plain, annealed)
+        theory = at_linear_optimum(linear, x, case, plan.latents).collapse
+        for what, paper, ours in (
+            ("dead %, annealed, KL weight ½", None, float(annealed.dead[half // 2])),
+            ("dead %, annealed, end", None, float(annealed.dead[-1])),
+            ("dead %, full weight all along, end", None, float(plain.dead[-1])),
+            ("collapse %, annealed, end", None, annealed.collapse),
+            ("collapse %, full weight all along, end", case.paper[3], plain.collapse),
         ):
-            paper = case.paper[3] if what.endswith("all along") and what.startswith("coll") else None
-            rows.append({"case": case.name, "quantity": what, "paper": paper, "ours": ours, "theory": theory.collapse})
-        settings["epochs"], settings["annealed over"] = plain.epochs, half
-    settings["images"] = len(x)
-    back = [(dead[1][-1] - dead[1][: len(dead[1]) // 2].min(), dead[1][-1] - dead[0][-1]) for dead in runs.values()]
+            rows.append({"case": case.name, "quantity": what, "paper": paper, "ours": ours, "theory": theory})
+    back = [(b.dead[-1] - b.dead[half // 2], b.dead[-1] - a.dead[-1]) for a, b in runs.values()]
     again = [rose >= TOLERANCE and short >= -TOLERANCE for rose, short in back]
     verdict: Verdict = "reproduced" if all(again) else "reproduced in part" if any(again) else "not reproduced"
     because = "; ".join(
-        f"{name}: from {dead[1][: len(dead[1]) // 2].min():.0f} % dead latents while annealing to {dead[1][-1]:.0f} % "
-        f"at the end, against {dead[0][-1]:.0f} % at full weight all along"
-        for name, dead in runs.items()
+        f"{name}: {b.dead[half // 2]:.0f} % dead latents at half the KL weight, {b.dead[-1]:.0f} % at the end, "
+        f"{a.dead[-1]:.0f} % with full weight all along"
+        for name, (a, b) in runs.items()
     )
+    settings = plan.settings() | {"KL weight": f"0 → 1 over the first {half} epochs, then 1"}
     return Result(rows, _annealing_figure(runs), settings, verdict, because)
 
 
-def _annealing_figure(runs: dict[str, list[np.ndarray]]) -> Figure:
+def _annealing_figure(runs: dict[str, tuple[Found, Found]]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
     for panel, (name, (plain, annealed)) in zip(panels, runs.items(), strict=True):
-        epochs = np.arange(1, len(plain) + 1)
-        panel.plot(epochs, plain, label="full weight all along")
-        panel.plot(epochs, annealed, label="weight 0 → 1")
-        panel.axvline(len(plain) // 2, color="grey", lw=0.8, ls="--")
+        n = len(plain.dead)
+        panel.plot(np.arange(1, n + 1), plain.dead, label="full weight all along")
+        panel.plot(np.arange(1, n + 1), annealed.dead, label="weight 0 → 1")
+        panel.axvline(n // 2, color="grey", lw=0.8, ls="--")
         panel.set(xlabel="epoch (dashed: full weight from here on)", title=name)
     panels[0].set_ylabel("dead latents, mean KL < 0.01 nats (%)")
     panels[0].legend(fontsize=8)

@@ -95,22 +95,27 @@ def celeba(request: Request) -> Result:
 
 def table_on_images(levels: np.ndarray, sizes: Sizes) -> Result:
     """The ten cases on images of grey levels 0…255, shape (n, 3·side²)."""
-    from uncollapse.training import Network, Training
+    from uncollapse.training import Network, Setup, Training
 
     x = logit_pixels(levels)
     network = Network(image=(3, sizes.side, sizes.side), channels=sizes.channels)
     # all modes of 12,288 columns would need their whole covariance; the optimum needs one mode more than latents
     linear = modes_of(x, n_modes=None if x.shape[1] <= 4096 else sizes.latents + 1)
-    found, theory = [], []
-    for case in CELEBA:
-        training = Training(
-            epochs=sizes.epochs,
-            batch_size=sizes.batch,
-            learning_rate=1e-3,
-            initial_decoder_variance=case.variance,
+    setups = [
+        Setup(
+            case.objective(sizes.latents),
+            network,
+            Training(
+                epochs=sizes.epochs,
+                batch_size=sizes.batch,
+                learning_rate=1e-3,
+                initial_decoder_variance=case.variance,
+            ),
         )
-        found.append(measured(train_centred(x, case.objective(sizes.latents), network, training), x))
-        theory.append(at_linear_optimum(linear, x, case, sizes.latents))
+        for case in CELEBA
+    ]
+    found = [measured(vae, x) for vae in train_centred(x, setups)]
+    theory = [at_linear_optimum(linear, x, case, sizes.latents) for case in CELEBA]
     verdict, because = judge(CELEBA, found, theory)
     settings = {
         "images": len(x),

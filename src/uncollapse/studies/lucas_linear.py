@@ -265,17 +265,14 @@ LEGEND = (-1098.2, -1108.7, -1112.1, -1119.6)
 
 def fig_4(request: Request) -> Result:
     """A linear decoder behind a linear encoder and behind deeper ones, on logit pixels."""
-    import torch
-
     from uncollapse.training import Network, Training, train
 
-    torch.set_num_threads(request.pick(1, 1, torch.get_num_threads()))
-    n, hidden = request.pick(1000, 10_000, 60_000), request.pick(64, 256, 1024)
+    n, hidden = request.pick(1000, 5000, 60_000), request.pick(64, 256, 1024)
     x = in_own_axes(logit_digits(request, n).astype(float), keep=784).astype(np.float32)
     k = request.pick(20, 200, 200)
     best = forecast(modes_of(x.astype(float)), decoder_variance=LEARNED, n_latents=k)
     training = Training(
-        epochs=request.pick(40, 40, 500),
+        epochs=request.pick(40, 60, 500),
         batch_size=request.pick(50, 128, 128),
         learning_rate=request.pick(3e-3, 2e-3, 1e-3),
         mixed_precision=request.preset == "standard",
