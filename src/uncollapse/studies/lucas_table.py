@@ -91,9 +91,9 @@ def pairs_in_order(paper: list[float], ours: list[float], apart: float = TOLERAN
 def train_centred(x: np.ndarray, setups: Sequence[Setup], stack: int = 1) -> list[Trained]:
     """Train with the mean taken from what the encoder sees, not from what the decoder predicts.
 
-    The encoder's first bias absorbs the mean, so the model is the same and need not learn it. A decoder of centred
-    pixels was tried too: its hidden layers then stay so small that at σ² = 10 every latent dies in the first epoch and
-    none comes back in sixty.
+    The encoder's first bias absorbs the mean, so the model is the same and need not learn it. The decoder must learn
+    it: with centred targets its hidden layers stay so small that at σ² = 10 all latents die within a few epochs and
+    stay dead.
     """
     from uncollapse.training import train_all
 
