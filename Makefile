@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CONSTRAINED := PIP_CONSTRAINT=$(CURDIR)/constraints.txt
 
-.PHONY: demo test lint types tests docs package browser figures bench constraints clean
+.PHONY: demo test lint types tests docs package browser figures theory-figures bench constraints clean
 
 demo: $(VENV)/.core
 	$(BIN)/uncollapse forecast digits --latents 32 --decoder-variance 10 --html report.html
@@ -61,6 +61,9 @@ browser: $(VENV)/.dev
 
 figures: $(VENV)/.dev browser
 	$(BIN)/python docs/make_figures.py
+
+theory-figures: $(VENV)/.dev browser
+	$(BIN)/python docs/make_theory_figures.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

@@ -15,6 +15,7 @@ import sklearn
 
 import bench_command
 import bench_files
+import bench_forecast
 import bench_spectrum
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -52,6 +53,7 @@ def main() -> None:
     rows = [
         *bench_spectrum.run(options.repeats),
         *bench_files.run(options.gigabytes),
+        *bench_forecast.run(options.repeats),
         *bench_command.run(options.repeats),
     ]
     head = HEAD.format(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -39,6 +40,8 @@ CASES = {
 def main() -> None:
     """Draw, measure, and put the table into the page."""
     photograph({"hierarchy": picture()}, width=1250, height=400)
+    if "--picture" in sys.argv:
+        return
     text = PAGE.read_text("utf-8")
     table = "\n".join(evidence())
     text = re.sub(r"(<!-- evidence -->\n).*?(<!-- /evidence -->)", rf"\g<1>\n{table}\n\n\g<2>", text, flags=re.DOTALL)
@@ -60,7 +63,7 @@ def evidence(n_instances: int = 25, n_starts: int = 4) -> list[str]:
 
 def picture() -> go.Figure:
     """String, sweep and scale of level 1, side by side."""
-    titles = ("One mode's string", "Digits: latents alive", "Both variances learned")
+    titles = ("One mode's string", "Digits: latents that carry data", "Both variances learned")
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.07)
     _string(figure)
     _sweep(figure)
@@ -88,15 +91,15 @@ def _sweep(figure: go.Figure) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         s = spectrum(open_source("digits"))
-    levels = (Level(1.0, 0.25), Level(1.0, 0.1), Level(0.5))
+    levels = (Level(1.0, 4.0), Level(0.5, 0.5), Level(0.5, 0.5))
     betas = np.geomspace(0.2, 300, 150)
     found = [forecast(s, levels=levels, n_latents=20, decoder_variance=10.0, beta=beta).levels for beta in betas]
-    for i, color in enumerate((ALIVE, WATER, "#ef6c00")):
-        counts = [levels_[i].n_alive for levels_ in found]
-        line = {"color": color, "shape": "hv"}
+    for i, (color, dash) in enumerate([(ALIVE, "solid"), (WATER, "dot"), ("#ef6c00", "solid")]):
+        counts = [int(levels_[i].carries_data.sum()) for levels_ in found]
+        line = {"color": color, "shape": "hv", "dash": dash}
         figure.add_scatter(x=betas, y=counts, mode="lines", line=line, name=f"level {i + 1}", row=1, col=2)
     figure.update_xaxes(type="log", title="overall β", row=1, col=2)
-    figure.update_layout(legend={"x": 0.6, "y": 0.95, "xanchor": "right"})
+    figure.update_layout(legend={"x": 0.37, "y": 0.05, "yanchor": "bottom"})
 
 
 def _scale(figure: go.Figure) -> None:
@@ -107,7 +110,7 @@ def _scale(figure: go.Figure) -> None:
         above = beta2 / 2 * (1 + np.log(t / kappa))
         g = np.where(t <= kappa, t / (2 * eta2), above) - 0.5 * np.log(t)
         figure.add_scatter(x=t, y=g, mode="lines", line={"color": color}, name=name, row=1, col=3, showlegend=False)
-        figure.add_annotation(x=2, y=g[-1], text=name, showarrow=False, xanchor="right", yshift=10, row=1, col=3)
+        figure.add_annotation(x=2, y=g[-1], text=name, showarrow=False, xanchor="right", yshift=18, row=1, col=3)
     figure.update_xaxes(type="log", title="variance t of level 1", row=1, col=3)
     figure.update_yaxes(title="loss, nats", row=1, col=3)
 

@@ -1,4 +1,4 @@
-"""Errata 1–5 of the theory: the printed formula fails, the corrected one holds."""
+"""Errata 1–5: the printed formula fails, the corrected one holds."""
 
 from __future__ import annotations
 

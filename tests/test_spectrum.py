@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conftest import SEED
 from problems import rows_with_spectrum
-from uncollapse import DataError, UncollapseWarning, decompose, forecast, spectrum
+from uncollapse import DataError, UncollapseWarning, decompose, forecast, moments, spectrum
 from uncollapse.bootstrap import bootstrap
 from uncollapse.data import rows as rows_module
 from uncollapse.theory.krylov import krylov_modes
@@ -282,7 +282,7 @@ def test_bernoulli_strengths_are_eigenvalues_of_the_correlation_matrix(rng):
     p = x.mean(axis=0)
     assert s.collapsed_loss == pytest.approx(-(p * np.log(p) + (1 - p) * np.log(1 - p)).sum())
     with pytest.raises(DataError, match="column 0 has mean"):
-        spectrum(x * 3, likelihood="bernoulli")
+        spectrum(moments(x * 3), likelihood="bernoulli")
 
 
 @quiet

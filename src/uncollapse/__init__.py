@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncollapse.certify import Certificate, certify
 from uncollapse.decompose import spectrum
+from uncollapse.dynamics import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
 from uncollapse.errors import (
     DataError,
     ObjectiveError,
@@ -16,10 +17,13 @@ from uncollapse.errors import (
     UncollapseWarning,
 )
 from uncollapse.forecast import Forecast, Keep, forecast
+from uncollapse.landscape import OriginHessian, StationaryPoint, origin_hessian, stationary_point, stationary_points
 from uncollapse.levels import LevelForecast
 from uncollapse.loss import LossConvention
 from uncollapse.moments import Moments, moments
+from uncollapse.nonlinear import nonlinear_residual, nonlinear_spectrum
 from uncollapse.objective import Level, Objective
+from uncollapse.slices import Slice, likelihood_slice, loss_slice
 from uncollapse.spectrum import Condition, Spectrum
 from uncollapse.weights import Weights
 
@@ -31,6 +35,8 @@ __all__ = [
     "Certificate",
     "Condition",
     "DataError",
+    "EscapeTimes",
+    "Flow",
     "Forecast",
     "Keep",
     "Level",
@@ -41,16 +47,29 @@ __all__ = [
     "Moments",
     "Objective",
     "ObjectiveError",
+    "OriginHessian",
     "OutputError",
+    "Slice",
     "SourceError",
     "Spectrum",
+    "StationaryPoint",
     "UncollapseError",
     "UncollapseWarning",
     "Weights",
     "certify",
+    "escape_times",
     "forecast",
+    "gradient_flow",
+    "likelihood_slice",
+    "linear_warmup",
+    "loss_slice",
     "moments",
+    "nonlinear_residual",
+    "nonlinear_spectrum",
+    "origin_hessian",
     "spectrum",
+    "stationary_point",
+    "stationary_points",
 ]
 
 __version__ = "0.1.0"

@@ -113,7 +113,7 @@ def bootstrap(
     if k == 0:
         return Intervals(level, np.zeros((0, 2)), (0, 0), n_samples)
     rng = np.random.default_rng(seed)
-    parts = _finite_parts(data, target, given, paired, drop_nonfinite)
+    parts = _finite_parts(data, target, given, paired, drop_nonfinite, found)
     shards = _shards(_scores(parts, found, k), found, k, rng)
     draws = rng.multinomial(len(shards.counts), np.full(len(shards.counts), 1 / len(shards.counts)), n_samples)
     critical, alive = [], []
@@ -146,7 +146,7 @@ def _scores(
     for block in parts:
         if (block[0].shape[1], block[-1].shape[1]) != (n_inputs, found.n_targets):
             raise DataError(f"the data have {block[0].shape[1]} columns and the forecast {n_inputs}")
-        y = block[-1] * found.target_scale - shift_y
+        y = block[-1] if found.residuals else block[-1] * found.target_scale - shift_y
         if found.condition:
             x = block[0] * found.target_scale[0] - found.condition.mean * found.centred
             y = y - x @ found.condition.regression.T
@@ -157,16 +157,18 @@ def _scores(
 
 
 def _finite_parts(
-    data: Any, target: Any, given: Any, paired: bool, drop_nonfinite: bool
+    data: Any, target: Any, given: Any, paired: bool, drop_nonfinite: bool, found: Spectrum
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Blocks of rows as (x,), (x, y) or (condition, data)."""
+    """Blocks of rows as (x,), (x, y) or (condition, data); counts with size factors as their residuals."""
     if given is not None and given is not True:
         data, target = given, data
+    n_seen = 0
     for parts in _blocks(as_rows(data, paired=paired), target):
-        if drop_nonfinite:
-            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
-            parts = tuple(part[finite] for part in parts)
-        yield parts
+        finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts]) if drop_nonfinite else ...
+        if found.residuals and parts[-1].shape[1] == found.n_targets:
+            parts = (*parts[:-1], found.residuals(parts[-1], n_seen))
+        n_seen += len(parts[-1])
+        yield tuple(part[finite] for part in parts)
 
 
 def _blocks(rows: Rows, target: Any) -> Iterator[tuple[np.ndarray, ...]]:

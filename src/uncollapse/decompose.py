@@ -13,12 +13,13 @@ from typing import Any, get_args
 import numpy as np
 
 from uncollapse.conditional import conditional_spectrum
+from uncollapse.counts import checked_inputs, fit_moments, with_defaults
 from uncollapse.data.rows import Rows, as_rows, is_dask
+from uncollapse.dispersed import fit_rows
 from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.moments import Moments, moments, overflow_error
 from uncollapse.spectrum import Likelihood, Options, Spectrum
 from uncollapse.theory import modes
-from uncollapse.theory.likelihoods import bernoulli_entropy, bernoulli_scale
 from uncollapse.theory.modes import Basis
 from uncollapse.wide import wide_spectrum
 
@@ -52,6 +53,8 @@ def spectrum(
     scale: float = 1.0,
     likelihood: Likelihood = "gaussian",
     drop_nonfinite: bool = False,
+    dispersion: Any = None,
+    size_factors: Any = None,
 ) -> Spectrum:
     """Mode strengths of a data set.
 
@@ -75,16 +78,23 @@ def spectrum(
         Divide by ``n - ddof``; 0 is the average a loss takes, 1 is what `sklearn.decomposition.PCA` takes.
     scale : float
         Multiply the data (and target) by this first, as a loader that divides by 255 does.
-    likelihood : {"gaussian", "bernoulli"}
-        Of the decoder. For "bernoulli" (values in [0, 1], cross-entropy) the strengths are in units of β and only the
-        first threshold is exact (docs/theory.md section 5).
+    likelihood : {"gaussian", "bernoulli", "poisson", "negative-binomial", "categorical"}
+        Of the decoder: "bernoulli" for values in [0, 1] and cross-entropy, the last three for counts (log link;
+        categorical: rows of counts over categories, or one-hot). Beyond Gaussian the strengths are in units of β and
+        only the first threshold is exact (docs/theory.md section 5).
     drop_nonfinite : bool
         Leave out rows with NaN or infinite values instead of refusing them.
+    dispersion : float, array of shape (n_targets,), or "estimated"
+        r of a negative binomial with variance μ + μ²/r (its inverse dispersion, θ). "estimated", the default, takes r
+        of each column from its variance, and Poisson where a column is not overdispersed.
+    size_factors : array of shape (n_samples,), or "total"
+        What the decoder's mean is multiplied by in each row, in the order of the rows; "total" for the row totals over
+        their mean. 1 by default. A categorical decoder always has the row totals.
 
     Raises
     ------
     DataError
-        See `moments`; and values outside [0, 1] for "bernoulli".
+        See `moments`; and values outside [0, 1] for "bernoulli", or negative or fractional for counts.
 
     Warns
     -----
@@ -102,18 +112,26 @@ def spectrum(
     (3, True)
     """
     _check_options(n_modes, scale, likelihood, bias, ddof)
-    options = Options(bias, ddof, scale, likelihood, drop_nonfinite)
+    options = with_defaults(Options(bias, ddof, scale, likelihood, drop_nonfinite, dispersion, size_factors))
+    weighs_rows = likelihood == "negative-binomial" and size_factors is not None
     if given is not None:
         return _warned(_given(data, target, given, paired, options), n_modes)
     if isinstance(data, Moments):
         if target is not None or paired or drop_nonfinite:
             raise DataError("moments are summed already; give target, paired and drop_nonfinite to moments()")
+        if weighs_rows or isinstance(options.size_factors, np.ndarray):
+            raise DataError("moments are summed already, and these size factors are needed row by row; give the rows")
         return _warned(_from_moments(data, options), n_modes)
     rows = _with_width(as_rows(data, paired=paired), target)
+    if weighs_rows:
+        fit = fit_rows(rows, target, options)
+        found = spectrum(*fit.inputs, paired=rows.paired, n_modes=n_modes, ddof=ddof, drop_nonfinite=drop_nonfinite)
+        return replace(found, likelihood=likelihood, collapsed_loss=fit.loss, residuals=fit.residuals)
     if target is None and not rows.paired and _is_wide(rows, n_modes):
         return _warned(wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes)))
     _check_width(rows)
-    summed = moments(data if is_dask(data) else rows, target, drop_nonfinite=drop_nonfinite)
+    inputs = checked_inputs(data if is_dask(data) else rows, target, options)
+    summed = moments(*inputs, drop_nonfinite=drop_nonfinite)
     return _warned(_from_moments(summed, options), n_modes)
 
 
@@ -178,14 +196,14 @@ def _is_short(rows: Rows, n_modes: int | None) -> bool:
 def _from_moments(raw: Moments, options: Options) -> Spectrum:
     if raw.n_samples < 2:
         raise DataError(f"only {raw.n_samples} row(s) to learn from; a spectrum needs two or more")
+    fit = None
+    if options.likelihood != "gaussian":
+        raw, fit = fit_moments(raw, options)
     split, d = raw.n_inputs, len(raw.mean)
     inputs, targets = slice(0, split), slice(split if raw.has_target else 0, d)
-    factors, collapsed_loss = np.full(d, options.scale), math.nan
-    if options.likelihood == "bernoulli":
-        scaled = raw.scaled(options.scale)
-        second = np.diagonal(scaled.second_moment(centred=False))
-        collapsed_loss = bernoulli_entropy(scaled.mean[targets])
-        factors[targets] *= bernoulli_scale(scaled.mean[targets], second[targets])
+    factors = np.full(d, float(options.scale))
+    if fit:
+        factors[targets] *= fit.scale
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
         joint = raw.scaled(factors)
     matrix = joint.second_moment(centred=options.bias, ddof=options.ddof)
@@ -227,12 +245,13 @@ def _from_moments(raw: Moments, options: Options) -> Spectrum:
         likelihood=options.likelihood,
         strength_errors=np.full(len(strengths), tolerance * strengths[0] if len(strengths) else 0.0),
         target_is_input=not joint.has_target,
-        collapsed_loss=collapsed_loss,
+        collapsed_loss=fit.loss if fit else math.nan,
         input_scale=factors[inputs],
         target_scale=factors[targets],
         mean_input=joint.mean[inputs],
         mean_target=joint.mean[targets],
         find_basis=partial(find, len(strengths)),
+        residuals=fit.residuals if fit else None,
     )
 
 
@@ -274,7 +293,5 @@ def _check_options(n_modes: int | None, scale: float, likelihood: str, bias: boo
         raise DataError(f"scale must be a finite number other than 0, got {scale}")
     if likelihood not in get_args(Likelihood):
         raise DataError(f"likelihood must be one of {', '.join(get_args(Likelihood))}, got {likelihood!r}")
-    if likelihood == "bernoulli" and not bias:
-        raise DataError("a Bernoulli decoder without biases collapses to 1/2, not to the mean; no threshold is known")
     if ddof and not bias:
         raise DataError("ddof corrects for a fitted mean, and without biases none is fitted; leave it at 0")

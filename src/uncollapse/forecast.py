@@ -293,6 +293,8 @@ def forecast(
     scale: float = 1.0,
     n_modes: int | None = None,
     drop_nonfinite: bool = False,
+    dispersion: Any = None,
+    size_factors: Any = None,
     **settings: Any,
 ) -> Forecast:
     """Which latents of a VAE will live on these data, before any training.
@@ -308,7 +310,7 @@ def forecast(
         See `Objective` and `Objective.from_loss`. Or give its fields directly:
     **settings
         Fields of `Objective`: ``beta=4.0, decoder_variance="learned", n_latents=16``, ….
-    scale, n_modes, drop_nonfinite
+    scale, n_modes, drop_nonfinite, dispersion, size_factors
         As in `spectrum`.
 
     Returns
@@ -331,7 +333,8 @@ def forecast(
     """
     objective = _objective(objective, settings)
     if isinstance(data, Spectrum):
-        if target is not None or given is not None or scale != 1.0 or n_modes is not None or drop_nonfinite:
+        late = (target, given, n_modes, dispersion, size_factors)
+        if scale != 1.0 or drop_nonfinite or any(option is not None for option in late):
             raise ObjectiveError("a spectrum is taken already; give target, given, scale and the like to spectrum()")
         _check_match(data, objective)
         found = data
@@ -345,6 +348,8 @@ def forecast(
             scale=scale,
             likelihood=objective.likelihood,
             drop_nonfinite=drop_nonfinite,
+            dispersion=dispersion,
+            size_factors=size_factors,
         )
     n_latents = _resolved_latents(found, objective)
     return Forecast(found, objective, n_latents)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Objective:
         As many as the data have modes when left out.
     bias : bool
         Whether encoder and decoder have biases; without them the uncentred second moments count.
-    likelihood : {"gaussian", "bernoulli"}
+    likelihood : {"gaussian", "bernoulli", "poisson", "negative-binomial", "categorical"}
         Of the decoder.
     levels : tuple of Level
         Of a hierarchical VAE, from the data upwards: q(z1|x), q(z2|z1), …, decoded by p(z1|z2), … with the same η².
@@ -99,13 +99,17 @@ class Objective:
         _check_count("n_latents", self.n_latents)
         if self.levels:
             self._check_levels()
-        if self.likelihood == "bernoulli" and not self.bias:
+        if self.likelihood not in get_args(Likelihood):
             raise ObjectiveError(
-                "a Bernoulli decoder without biases collapses to 1/2, not to the mean; keep the biases"
+                f"likelihood must be one of {', '.join(get_args(Likelihood))}, got {self.likelihood!r}"
             )
-        if self.likelihood == "bernoulli" and (self.decoder_variance, self.encoder_variance) != (1.0, "learned"):
+        if self.likelihood != "gaussian" and not self.bias:
             raise ObjectiveError(
-                "a Bernoulli decoder has no variance of its own; leave decoder and encoder variance alone"
+                f"a {self.likelihood} decoder without biases does not collapse to the mean; keep the biases"
+            )
+        if self.likelihood != "gaussian" and (self.decoder_variance, self.encoder_variance) != (1.0, "learned"):
+            raise ObjectiveError(
+                f"a {self.likelihood} decoder has no variance of its own; leave decoder and encoder variance alone"
             )
 
         for name in ("beta", "decoder_variance", "prior_variance", "encoder_variance"):
@@ -200,7 +204,7 @@ class Objective:
 
     @property
     def water_level(self) -> float:
-        """τ = βη²: modes of the data stronger than this live. For a Bernoulli decoder, β itself."""
+        """τ = βη²: modes of the data stronger than this live. For a decoder other than Gaussian, β itself."""
         if self.decoder_variance == "learned":
             raise ObjectiveError("with a learned decoder variance the water level depends on the data; see forecast()")
         return self.beta * self.decoder_variance

@@ -12,13 +12,14 @@ from typing import Protocol
 
 import numpy as np
 
+from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
 from uncollapse.spectrum import Spectrum
 from uncollapse.theory import assignment, hierarchy, optimum
 from uncollapse.theory.hierarchy import Chain, ChainOptimum
 from uncollapse.theory.optimum import ModeOptimum, Totals
 
-__all__ = ["Hierarchy", "OneLevel", "PartlyLearned", "Problem", "Solution", "solution"]
+__all__ = ["Hierarchy", "OneLevel", "PartlyLearned", "Problem", "Solution", "one_level", "solution"]
 
 MOST_VALUES = 2**22
 """Values of one array in a sweep over β: 32 MB each; longer sweeps are cut into pieces."""
@@ -115,7 +116,7 @@ class PartlyLearned:
     @cached_property
     def rho(self) -> np.ndarray:
         """Relative width of each mode's latent, NaN where learned; modes without a latent get the widest."""
-        return self._paired(self.beta)
+        return self._pairing(self.beta)
 
     @property
     def critical_betas(self) -> np.ndarray:
@@ -160,6 +161,9 @@ class PartlyLearned:
         return s
 
     def _paired(self, beta: float) -> np.ndarray:
+        return self.rho if beta == self.beta else self._pairing(beta)
+
+    def _pairing(self, beta: float) -> np.ndarray:
         p = self.problem
         found = assignment.pair_modes(p.strengths, beta * self._s, self.fixed, self.n_learned)
         return np.pad(found, (0, len(p.strengths) - len(found)), constant_values=self.fixed.max())
@@ -250,6 +254,14 @@ def solution(spectrum: Spectrum, objective: Objective, n_latents: int) -> Soluti
         return PartlyLearned(problem, rho, n_latents - len(rho), o.beta)
     paired = np.pad(rho, (0, max(s.rank - n_latents, 0)), mode="edge")[: s.rank]
     return OneLevel(problem, paired, float(optimum.fixed_width_kl(rho).sum()))
+
+
+def one_level(found: Solution) -> OneLevel:
+    """The solution, if it is that of one level with encoder widths all learned or all fixed; else a refusal."""
+    if not isinstance(found, OneLevel):
+        kind = "levels" if isinstance(found, Hierarchy) else "encoder variances partly fixed and partly learned"
+        raise ObjectiveError(f"landscape and dynamics are covered for one level of latents alike, not for {kind}")
+    return found
 
 
 def _chain(o: Objective, n_latents: int) -> Chain:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from uncollapse.theory.likelihoods import CountResiduals
 from uncollapse.theory.modes import Basis
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 
 __all__ = ["Condition", "Likelihood", "Noise", "Options", "Spectrum"]
 
-Likelihood = Literal["gaussian", "bernoulli"]
+Likelihood = Literal["gaussian", "bernoulli", "poisson", "negative-binomial", "categorical"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Spectrum:
     n_samples, n_features, n_targets : int
     centred : bool
         False for a model without biases, whose strengths are those of uncentred second moments.
-    likelihood : {"gaussian", "bernoulli"}
+    likelihood : {"gaussian", "bernoulli", "poisson", "negative-binomial", "categorical"}
     n_constant : int
         Columns of the target that never change.
     input_rank : int
@@ -70,13 +71,16 @@ class Spectrum:
         Whether `strengths` holds every mode; False when only the leading ones were computed.
     target_is_input : bool
     collapsed_loss : float
-        Nats per sample of a decoder that ignores z; NaN for a Gaussian one, where it is T/(2η²).
+        Nats per sample of a decoder that ignores z; NaN for a Gaussian one, where it is T/(2η²). For counts without
+        the terms that no parameter moves, such as log y! (theory.likelihoods.count_loss).
     strength_errors : ndarray of shape (m,)
         Bound on the numerical error of each strength (rounding, or the residual of an iterative method).
     input_scale, target_scale : ndarrays of shape (n_features,), (n_targets,)
         What each column was multiplied by before its moments were used.
     mean_input, mean_target : ndarrays of shape (n_features,), (n_targets,)
         Means after that.
+    residuals : CountResiduals or None
+        With size factors, what turns rows of counts into the rows whose modes these are.
     condition : Condition or None
         For a conditional model, whose modes are those of the residual y − Bx.
 
@@ -108,6 +112,7 @@ class Spectrum:
     mean_input: np.ndarray = field(repr=False)
     mean_target: np.ndarray = field(repr=False)
     find_basis: Callable[[], Basis] = field(repr=False)
+    residuals: CountResiduals | None = field(default=None, repr=False)
     condition: Condition | None = None
 
     @property
@@ -126,7 +131,9 @@ class Spectrum:
 
         x alone: the mean energy of the modes that noise could explain (see theory.noise.noise_variance). With a
         target: the residual energy, over the degrees of freedom that the regression leaves. With a condition: as x
-        alone, for so many rows as the regression on the condition leaves free.
+        alone, for so many rows as the regression on the condition leaves free. Poisson and categorical data bring
+        their own: Pearson residuals of pure counting noise have variance one. The edge is that of similar size
+        factors and columns with more than a few counts; single rows can stand out beyond it otherwise.
         """
         n, m = self._n_free, self.rank
         if m == 0:
@@ -136,6 +143,8 @@ class Spectrum:
             variance = self.residual_energy * n / left / max(self.n_targets - self.n_constant, 1)
             return Noise(variance, variance * self.input_rank / n, variance * self.n_targets / n)
         free = self.n_features - self.n_constant
+        if self.likelihood in ("poisson", "categorical"):
+            return Noise(1.0, 1.0, free / n)
         is_subspace = self.complete and m < min(free, n - self.centred)  # fewer modes than there is room for
         dimensions = m if is_subspace else max(free, m)
         variance, k = noise_variance(self.strengths, self.total_energy, dimensions, n)
@@ -197,3 +206,5 @@ class Options:
     scale: float = 1.0
     likelihood: Likelihood = "gaussian"
     drop_nonfinite: bool = False
+    dispersion: Any = None
+    size_factors: Any = None

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uncollapse.counts import checked, column_fit, mapped, sizes_of
 from uncollapse.data.rows import Block, Rows, dense, is_sparse
 from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.moments import nonfinite_error, overflow_error
 from uncollapse.spectrum import Options, Spectrum
 from uncollapse.theory.krylov import gram_modes, krylov_modes
-from uncollapse.theory.likelihoods import bernoulli_entropy, bernoulli_scale
+from uncollapse.theory.likelihoods import CountResiduals
 from uncollapse.theory.modes import Basis
 
 __all__ = ["wide_spectrum"]
@@ -64,24 +65,31 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
         input_rank=len(strengths),
         strength_errors=errors,
         target_is_input=True,
-        collapsed_loss=bernoulli_entropy(table.mean * options.scale) if options.likelihood == "bernoulli" else math.nan,
+        collapsed_loss=table.loss,
         input_scale=table.weights,
         target_scale=table.weights,
         mean_input=table.mean * table.weights,
         mean_target=table.mean * table.weights,
         find_basis=lambda: Basis(directions, directions / np.sqrt(strengths)),
+        residuals=table.residuals,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Column sums of a table: raw mean and variance, and the weight each column is multiplied by."""
+    """Column sums of a table: raw mean and variance (of residuals: 0 and mean square), and the weight of each column.
+
+    Rows are centred by s·level with s the size factors of the rows, or 1 and the raw means without any.
+    """
 
     n_samples: int
     mean: np.ndarray
     variances: np.ndarray
     weights: np.ndarray
     energies: np.ndarray
+    level: np.ndarray
+    loss: float
+    residuals: CountResiduals | None
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused below
@@ -89,27 +97,52 @@ def _sums(rows: Rows, options: Options) -> _Table:
     """Mean and variance of every column in one pass, merged block by block (Chan, Golub & LeVeque 1983)."""
     n = n_dropped = 0
     mean, scatter = np.zeros(rows.n_columns or 0), np.zeros(rows.n_columns or 0)
-    for block, dropped in _clean(rows, options.drop_nonfinite):
+    size, size_scatter, cross = 0.0, 0.0, np.zeros(rows.n_columns or 0)
+    given = len(options.size_factors) if isinstance(options.size_factors, np.ndarray) else None
+    for block, sizes, dropped in _clean(mapped(checked(rows, options), _same, n_sizes=given), options):
         m, n_dropped = block.shape[0], n_dropped + dropped
         if m == 0:
             continue
         block_mean, block_scatter = _block_sums(block)
-        gap = block_mean - mean
+        gap, share = block_mean - mean, n * m / (n + m)
+        if sizes is not None:
+            off, size_gap = sizes - sizes.mean(), float(sizes.mean()) - size
+            cross = cross + block.T @ off + gap * (size_gap * share)
+            size, size_scatter = size + size_gap * m / (n + m), size_scatter + off @ off + size_gap**2 * share
         mean = mean + gap * (m / (n + m))
-        scatter = scatter + block_scatter + gap**2 * (n * m / (n + m))
+        scatter = scatter + block_scatter + gap**2 * share
         n += m
     if n_dropped:
         warnings.warn(f"left out {n_dropped} rows with NaN or infinite values", UncollapseWarning, stacklevel=4)
     if n < 2:
         raise DataError(f"only {n} row(s) to learn from; a spectrum needs two or more")
-    second = scatter / n + mean**2
-    if not np.isfinite(second).all():
+    if not np.isfinite(scatter / n + mean**2).all():
         raise overflow_error(rows.name)
-    weights = np.full(len(mean), options.scale)
-    if options.likelihood == "bernoulli":
-        weights = weights * bernoulli_scale(mean * options.scale, second * options.scale**2)
-    energies = scatter / (n - options.ddof) if options.bias else second
-    return _Table(n, mean, scatter / n, weights, energies * weights**2)
+    table = _Table(n, mean, scatter / n, np.full(len(mean), float(options.scale)), scatter, mean, math.nan, None)
+    return _weighed(table, options, size, cross / n, size_scatter / n)
+
+
+def _weighed(table: _Table, options: Options, size: float, cross: np.ndarray, size_variance: float) -> _Table:
+    """The table with the likelihood's weights and size factors (their mean, covariances and variance) put in."""
+    n, mean, variances, weights, level = table.n_samples, table.mean, table.variances, table.weights, table.level
+    loss, residuals = math.nan, None
+    if options.likelihood != "gaussian":
+        unit = size if isinstance(options.size_factors, str) else 1.0
+        fit = column_fit(options, mean * options.scale, variances * options.scale**2, size / unit if size else 1.0)
+        weights, loss = weights * fit.scale, fit.loss
+        if options.size_factors is not None:
+            level = mean / size
+            variances = np.where(mean > 0, variances - 2 * level * cross + level**2 * size_variance, 0.0)
+            mean = np.zeros(len(mean))  # E[y − sμ] = 0 by the choice of μ
+            given = None if isinstance(options.size_factors, str) else options.size_factors
+            at_one = level * options.scale * unit
+            residuals = CountResiduals(at_one, fit.scale, np.zeros(len(mean)), given, unit, options.scale)
+    energies = variances * n / (n - options.ddof) if options.bias else variances + mean**2
+    return _Table(n, mean, variances, weights, energies * weights**2, level, loss, residuals)
+
+
+def _same(block: Block, start: int) -> Block:
+    return block
 
 
 def _block_sums(block: Block) -> tuple[np.ndarray, np.ndarray]:
@@ -125,42 +158,57 @@ def _block_sums(block: Block) -> tuple[np.ndarray, np.ndarray]:
     return block[0] + shift, ((shifted - shift) ** 2).sum(axis=0)
 
 
-def _clean(rows: Rows, drop_nonfinite: bool) -> Iterator[tuple[Block, int]]:
-    """Blocks of finite rows, with the number of rows left out of each."""
+def _clean(rows: Rows, options: Options) -> Iterator[tuple[Block, np.ndarray | None, int]]:
+    """Blocks of finite rows, their size factors if there are any, and the number of rows left out of each."""
     n_seen = 0
     blocks = rows.blocks()
     for block in blocks:
         values = block.data if is_sparse(block) else block
+        sizes = sizes_of(block, n_seen, options)
         n_seen, dropped = n_seen + block.shape[0], 0
         if not np.isfinite(values.sum(dtype=np.float64)):
             finite = np.isfinite(dense(block)).all(axis=1)
-            if not drop_nonfinite:
+            if not options.drop_nonfinite:
                 raise nonfinite_error(rows.name, dense(block), n_seen - block.shape[0], blocks)
             block, dropped = block[finite], int((~finite).sum())
-        yield block, dropped
+            sizes = None if sizes is None else sizes[finite]
+        yield block, sizes, dropped
 
 
 def _product(rows: Rows, table: _Table, options: Options, v: np.ndarray) -> np.ndarray:
     """C v for the weighted covariance C, reading the data once.
 
     Sparse blocks stay sparse: the scores are centred instead of the rows, and since centred scores sum to zero over
-    all the rows, Σ x(s − s̄) = Σ (x − x̄)(s − s̄).
+    all the rows, Σ x(t − t̄) = Σ (x − x̄)(t − t̄). With size factors s the scores times s do not: their sum is taken out.
     """
     weighted = table.weights[:, None] * v  # (d, b)
     total = np.zeros_like(v)
-    for block, _ in _clean(rows, options.drop_nonfinite):
+    sized = np.zeros(v.shape[1])
+    for block, sizes, _ in _clean(rows, options):
         if is_sparse(block):
             scores = block @ weighted
-            total += block.T @ (scores - table.mean @ weighted if options.bias else scores)
+            if sizes is not None:
+                scores = scores - np.multiply.outer(sizes, table.level @ weighted)
+                sized += sizes @ scores
+            elif options.bias:
+                scores = scores - table.level @ weighted
+            total += block.T @ scores
         else:
-            centred = block - table.mean if options.bias else block.astype(np.float64)
+            centred = _taken(block, sizes, table, options)
             total += centred.T @ (centred @ weighted)
+    total -= np.multiply.outer(table.level, sized)
     return table.weights[:, None] * total / (table.n_samples - options.ddof)
 
 
+def _taken(block: np.ndarray, sizes: np.ndarray | None, table: _Table, options: Options) -> np.ndarray:
+    """A dense block with its means taken out."""
+    if sizes is not None:
+        return block - np.multiply.outer(sizes, table.level)
+    return block - table.level if options.bias else block.astype(np.float64)
+
+
 def _centred(rows: Rows, table: _Table, options: Options) -> np.ndarray:
-    whole = np.vstack([dense(block) for block, _ in _clean(rows, options.drop_nonfinite)]).astype(np.float64)
-    if options.bias:
-        whole -= table.mean
+    blocks = _clean(rows, options)
+    whole = np.vstack([_taken(dense(block), sizes, table, options) for block, sizes, _ in blocks])
     whole *= table.weights
     return whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +19,9 @@ __all__ = ["page"]
 TABLE_ROWS = 60
 
 
-def page(forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str]) -> str:
+def page(
+    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], also: Sequence[str] = ()
+) -> str:
     """The whole report as HTML text; every text from outside is escaped.
 
     Parameters
@@ -29,6 +32,8 @@ def page(forecast: Forecast, intervals: Intervals | None, source: str, notes: li
         What the data were called.
     notes : list of str
         Warnings that came up on the way.
+    also : sequence of str
+        Further findings, each a sentence.
     """
     from jinja2 import Environment, StrictUndefined
     from plotly.offline import get_plotlyjs
@@ -39,7 +44,7 @@ def page(forecast: Forecast, intervals: Intervals | None, source: str, notes: li
     return template.render(
         source=source,
         verdict=words.verdict(forecast, intervals),
-        advice=words.advice(forecast),
+        advice=[*words.advice(forecast), *also],
         caveats=words.caveats(forecast),
         notes=notes,
         facts=facts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -22,12 +23,14 @@ HEIGHT, WIDTH = 10, 56
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-def render(forecast: Forecast, intervals: Intervals | None, name: str, console: Console) -> None:
-    """Print everything, widest line 80 columns."""
+def render(
+    forecast: Forecast, intervals: Intervals | None, name: str, console: Console, also: Sequence[str] = ()
+) -> None:
+    """Print everything, widest line 80 columns; `also` are further findings, each a sentence."""
     s = forecast.spectrum
     color = {"alive": "green", "partial": "yellow"}.get(forecast.status, "red")
     console.print(Text(words.verdict(forecast, intervals), style=f"bold {color}"))
-    for line in words.advice(forecast):
+    for line in [*words.advice(forecast), *also]:
         console.print(Text("→ " + line))
     if forecast.levels:
         console.print(_levels(forecast))

@@ -81,8 +81,9 @@ def caveats(forecast: Forecast) -> list[str]:
     notes = []
     if not forecast.exact:
         notes.append(
-            "For this likelihood the β of complete collapse is exact; the number alive is an estimate, and no closed "
-            "form of the loss is known while latents live."
+            "For this likelihood collapse is stable from the critical β on, exactly, whatever the network; on counts "
+            "with rare large values a better solution can exist somewhat above it. The number alive is an estimate, "
+            "and no closed form of the loss is known while latents live."
         )
     if forecast.objective.levels:
         notes.append("β in the advice is the overall weight, which multiplies that of every level.")

@@ -1,10 +1,16 @@
-"""Probabilistic PCA: the marginal density of a linear decoder with a Gaussian latent."""
+"""Probabilistic PCA: the marginal density of a linear decoder with a Gaussian latent, and where it is stationary.
+
+The model is x ~ N(mean, W Wᵀ + σ²I), W of shape (d, k). Up to a rotation of W's columns, its stationary points carry a
+subset S of the covariance's eigenvectors with squared lengths λ_i − σ², and zero columns. Values are nats per row.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-__all__ = ["log_density"]
+__all__ = ["column_curvature", "deviance", "log_density", "noise_variance", "stationary_log_likelihood"]
 
 
 def log_density(centred: np.ndarray, directions: np.ndarray, gains: np.ndarray, noise_variance: float) -> np.ndarray:
@@ -41,3 +47,110 @@ def log_density(centred: np.ndarray, directions: np.ndarray, gains: np.ndarray, 
     mahalanobis = scores**2 @ (1 / along) + np.maximum(rest, 0.0) / noise_variance
     log_determinant = np.log(along).sum() + (d - len(gains)) * np.log(noise_variance)
     return -0.5 * (mahalanobis + log_determinant + d * np.log(2 * np.pi))
+
+
+def noise_variance(eigenvalues: np.ndarray, total: float, n_features: int, modes: Sequence[int]) -> float:
+    """σ² that maximises the likelihood with `modes` carried: the mean of the d − |S| eigenvalues left out.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray of shape (m,)
+        Of the covariance; those not listed count through `total`.
+    total : float
+        Trace of the covariance.
+    n_features : int
+        d, more than the number of modes carried.
+    modes : sequence of int
+        S, counted from 0.
+
+    Notes
+    -----
+    Tipping & Bishop 1999, eq. 8 and App. A; Lucas et al. 2019, eq. 8.
+
+    Examples
+    --------
+    >>> noise_variance(np.array([5.0, 2.0, 1.0]), 8.0, 3, [0])
+    1.5
+    """
+    return float(total - eigenvalues[list(modes)].sum()) / (n_features - len(modes))
+
+
+def stationary_log_likelihood(
+    eigenvalues: np.ndarray, total: float, n_features: int, modes: Sequence[int], sigma2: float
+) -> float:
+    """Mean log-likelihood per row where W carries `modes` at squared lengths λ_i − σ² and is zero otherwise, in nats.
+
+    −½ [d log 2π + Σ_S log λ_i + (d − |S|) log σ² + |S| + (T − Σ_S λ_i)/σ²].
+
+    Parameters
+    ----------
+    eigenvalues, total, n_features, modes
+        As in `noise_variance`.
+    sigma2 : float
+        σ², below every eigenvalue carried.
+
+    Notes
+    -----
+    Tipping & Bishop 1999, App. A; Lucas et al. 2019, App. A.
+
+    Examples
+    --------
+    >>> round(stationary_log_likelihood(np.array([2.0]), 2.0, 1, [0], 1.0), 4)  # N(0, 2) on variance 2
+    -1.7655
+    """
+    lengths = np.zeros(len(eigenvalues))
+    lengths[list(modes)] = eigenvalues[list(modes)] - sigma2
+    return -0.5 * float(deviance(eigenvalues, total, n_features, lengths, sigma2))
+
+
+def deviance(
+    eigenvalues: np.ndarray, total: float, n_features: int, squared_lengths: np.ndarray, sigma2: float
+) -> np.ndarray:
+    """−2 × mean log-likelihood per row of a W with orthogonal columns along eigenvectors, in nats.
+
+    d log 2π + Σ_i [log(ℓ_i + σ²) + λ_i/(ℓ_i + σ²)] over all d eigenvectors, ℓ_i = 0 where no column lies.
+
+    Parameters
+    ----------
+    eigenvalues, total, n_features
+        As in `noise_variance`.
+    squared_lengths : ndarray of shape (..., m)
+        ℓ_i of the column along each listed eigenvector.
+    sigma2 : float
+        σ², positive.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    Notes
+    -----
+    Lucas et al. 2019, Fig. 1; Tipping & Bishop 1999, eq. 4, in the eigenvectors' coordinates.
+
+    Examples
+    --------
+    >>> deviance(np.array([2.0]), 2.0, 1, np.array([[1.0]]), 1.0).round(4)
+    array([3.531])
+    """
+    along = squared_lengths + sigma2
+    listed = (np.log(along) + eigenvalues / along).sum(axis=-1)
+    beyond = n_features - len(eigenvalues)
+    energy = max(float(total - eigenvalues.sum()), 0.0) if beyond else 0.0
+    return n_features * np.log(2 * np.pi) + listed + beyond * np.log(sigma2) + energy / sigma2
+
+
+def column_curvature(eigenvalue: np.ndarray, sigma2: float) -> np.ndarray:
+    """Second derivative of the mean log-likelihood in the length of a zero column of W along an unused eigenvector.
+
+    (λ − σ²)/σ⁴, nats per squared unit of x: the zero column is stable iff λ ≤ σ².
+
+    Notes
+    -----
+    Lucas et al. 2019, sec. 4.1 and App. A (stability of W_MLE).
+
+    Examples
+    --------
+    >>> column_curvature(np.array([3.0, 0.5]), 1.0)
+    array([ 2. , -0.5])
+    """
+    return (eigenvalue - sigma2) / sigma2**2

@@ -1,0 +1,1 @@
+"""The subcommands of `uncollapse`, one file each."""

@@ -1,0 +1,86 @@
+"""Options of the command as text → values of the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uncollapse.errors import ObjectiveError
+
+__all__ = ["levels_from", "number", "objective_from", "vector"]
+
+
+def objective_from(
+    written: dict[str, Any],
+    *,
+    n_features: int,
+    beta: float | None,
+    decoder_variance: str | None,
+    n_latents: int | None,
+    **shared: Any,
+) -> Any:
+    from uncollapse.objective import Objective
+
+    given = {name: value for name, value in written.items() if value is not None}
+    if not given:
+        variance = number(decoder_variance or "1", "--decoder-variance")
+        return Objective(beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared)
+    if "likelihood" in shared:
+        raise ObjectiveError(
+            "--likelihood goes with --beta; a loss as code writes it says its likelihood itself (--recon mse or bce)"
+        )
+    kl_weight_given = "kl_weight" in given
+    if decoder_variance is not None or (beta is not None and kl_weight_given):
+        raise ObjectiveError(
+            "give the loss either as --beta and --decoder-variance, or as code writes it (--recon, --reduction, "
+            "--half, --kl-reduction, --kl-weight, --kl-batch-sum), not both"
+        )
+    given.setdefault("kl_weight", 1.0 if beta is None else beta)
+    if (batch_size := given.pop("kl_batch_sum", None)) is not None:
+        given |= {"kl_batch": "sum", "batch_size": batch_size}
+    return Objective.from_loss(given.pop("recon", "mse"), n_features=n_features, n_latents=n_latents, **given, **shared)
+
+
+def vector(text: str | None, word: str) -> Any:
+    """Nothing, the `word`, a number, or the numbers of a source."""
+    if text is None or text == word:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        from uncollapse.data.vectors import read_vector
+
+        return read_vector(text)
+
+
+def levels_from(betas: str | None, variances: str | None, latents: str | None) -> Any:
+    """Levels from three comma-separated lists; what is left out takes its default."""
+    from uncollapse.objective import Level
+
+    lists = {"--level-betas": betas, "--level-variances": variances, "--level-latents": latents}
+    columns = {
+        option: [number(part, option) for part in text.split(",")] for option, text in lists.items() if text is not None
+    }
+    lengths = {option: len(column) for option, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{option} has {length}" for option, length in lengths.items())
+        raise ObjectiveError(f"every level needs one value in each list: {told}")
+    n_levels = next(iter(lengths.values()), 0)
+    column = {option: columns.get(option, [default] * n_levels) for option, default in LEVEL_DEFAULTS.items()}
+    rows = zip(*column.values(), strict=True)
+    return tuple(Level(beta, variance, _whole(n)) for beta, variance, n in rows)
+
+
+LEVEL_DEFAULTS: dict[str, Any] = {"--level-betas": 1.0, "--level-variances": "learned", "--level-latents": None}
+
+
+def _whole(value: float | None) -> Any:
+    return int(value) if value is not None and value == int(value) else value
+
+
+def number(text: str, option: str) -> Any:
+    """`learned`, a number, or a list of either."""
+    try:
+        values = [part if part == "learned" else float(part) for part in text.split(",")]
+    except ValueError:
+        raise ObjectiveError(f"{option}: expected a number or 'learned', got {text!r}") from None
+    return values[0] if len(values) == 1 else tuple(values)

@@ -1,0 +1,389 @@
+"""Where the loss of a linear VAE is stationary, which of those points are saddles, and how to leave them.
+
+Modes are counted from 0, as in ``forecast.spectrum.strengths``; latents from 0, as the columns of U and W.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from uncollapse.errors import ObjectiveError
+from uncollapse.forecast import Forecast
+from uncollapse.solution import one_level
+from uncollapse.theory import landscape as theory
+from uncollapse.theory.modes import Basis
+from uncollapse.weights import Weights
+
+__all__ = [
+    "Direction",
+    "OriginHessian",
+    "StationaryPoint",
+    "origin_hessian",
+    "stationary_point",
+    "stationary_points",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A straight way out of a stationary point (or up from it): one latent moves towards one mode.
+
+    Attributes
+    ----------
+    latent, mode : int
+    from_mode : int or None
+        What the latent carries at the point; None when it is dead.
+    curvature : float
+        Second derivative of the loss along the direction, nats per squared unit; negative for an escape.
+    decoder, encoder : float
+        The unit direction: U[:, latent] moves along the mode's F by `decoder`, W[:, latent] along the unit vector of
+        the mode's E by `encoder`.
+    distance : float
+        Step along it at which the loss is lowest; 0 when the curvature is not negative.
+    drop : float
+        Nats gained there, all else left as it is.
+    """
+
+    latent: int
+    mode: int
+    from_mode: int | None
+    curvature: float
+    decoder: float
+    encoder: float
+    distance: float
+    drop: float
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryPoint:
+    """The point where the first latents carry `modes`, each at its optimum, and the others are dead.
+
+    Attributes
+    ----------
+    forecast : Forecast
+    modes : tuple of int
+        S, ascending; latent i carries ``modes[i]``.
+    restricted : Forecast
+        The forecast of a model that sees only these modes; this point is its global optimum.
+
+    Notes
+    -----
+    Any subset S of modes above water with |S| ≤ d1 is such a point (docs/landscape.md). Permuting latents and turning
+    signs gives its copies.
+    """
+
+    forecast: Forecast
+    modes: tuple[int, ...]
+    restricted: Forecast
+
+    @property
+    def loss(self) -> float:
+        """Nats per sample, as `Forecast.loss`."""
+        return self.restricted.loss
+
+    @property
+    def elbo(self) -> float:
+        """With all constants, as `Forecast.elbo`; compare points by it when the decoder variance is learned."""
+        return self.restricted.elbo
+
+    @property
+    def water_level(self) -> float:
+        """τ = βη², with η² at its stationary value when it is learned."""
+        return self.restricted.water_level
+
+    @property
+    def weights(self) -> Weights:
+        """U, W, Σ, biases and decoder variance."""
+        return self.restricted.weights
+
+    @property
+    def index(self) -> int:
+        """Morse index: number of independent directions of negative curvature; 0 at the global minimum alone."""
+        f = self.forecast
+        return theory.morse_index(f.spectrum.strengths, self.modes, f.n_latents, self.water_level)
+
+    @cached_property
+    def escapes(self) -> tuple[Direction, ...]:
+        """The directions of negative curvature, steepest first; `index` of them.
+
+        A dead latent grows along an unused mode above water, or a living one turns to a stronger unused mode. When
+        y = x they are eigenvectors of the Hessian in (U, W, log σ), orthogonal to each other. With another
+        target they are independent and each is the steepest in its plane.
+        """
+        f, found = self.forecast, []
+        unused = np.setdiff1d(np.arange(f.spectrum.rank), self.modes)
+        for latent in range(f.n_latents):
+            out = [k for k in unused if f.spectrum.strengths[k] > self._level(latent)]
+            found += self._directions(latent, np.array(out, dtype=int))
+        return tuple(sorted(found, key=lambda way: way.curvature))
+
+    def direction(self, latent: int, mode: int) -> Direction:
+        """The lowest curvature that `latent` has towards an unused `mode`, escape or not."""
+        f = self.forecast
+        if not 0 <= latent < f.n_latents or not 0 <= mode < f.spectrum.rank:
+            raise ObjectiveError(
+                f"no latent {latent} or no mode {mode}: latents run from 0 to {f.n_latents - 1}, modes to "
+                f"{f.spectrum.rank - 1}"
+            )
+        if mode in self.modes:
+            raise ObjectiveError(f"mode {mode} is carried already at this point; take one of those that are not")
+        return self._directions(latent, np.array([mode]))[0]
+
+    def matrices(self, direction: Direction) -> tuple[np.ndarray, np.ndarray]:
+        """(dU, dW) of a direction, shapes (d2, d1) and (d0, d1); together they have length 1."""
+        f, basis = self.forecast, self.forecast.spectrum.basis
+        du, dw = np.zeros((f.spectrum.n_targets, f.n_latents)), np.zeros((f.spectrum.n_features, f.n_latents))
+        reader = basis.encoder[:, direction.mode]
+        du[:, direction.latent] = direction.decoder * basis.decoder[:, direction.mode]
+        dw[:, direction.latent] = direction.encoder * reader / np.linalg.norm(reader)
+        return du, dw
+
+    def input_gain(self, mode: int) -> float:
+        """Standard deviation of the input along the unit encoder direction of a mode: ζ when y = x."""
+        return float(_input_gains(self.forecast)[mode])
+
+    def _level(self, latent: int) -> float:
+        """What a mode must exceed to draw this latent away: the strength it carries, or the water if it is dead."""
+        carried = latent < len(self.modes)
+        return float(self.forecast.spectrum.strengths[self.modes[latent]]) if carried else self.water_level
+
+    def _directions(self, latent: int, modes: np.ndarray) -> list[Direction]:
+        f = self.forecast
+        prior, variance = f.objective.prior_variance, self.restricted.decoder_variance
+        strengths, gains = f.spectrum.strengths[modes], _input_gains(f)[modes]
+        cost = np.full(len(modes), prior)
+        plane = theory.planes(strengths, gains, cost, self._level(latent) / cost, variance)
+        curvature = np.minimum(plane.lowest, 0.0)
+        distance, drop = theory.slide(curvature, gains * plane.decoder * plane.encoder, variance)
+        source = self.modes[latent] if latent < len(self.modes) else None
+        columns = (plane.lowest, plane.decoder, plane.encoder, distance, drop)
+        return [
+            Direction(latent, int(mode), source, *map(float, row))
+            for mode, row in zip(modes, np.transpose(columns), strict=True)
+        ]
+
+
+def stationary_point(forecast: Forecast, modes: tuple[int, ...] | list[int]) -> StationaryPoint:
+    """The stationary point at which latents carry exactly `modes`.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Gaussian, encoder variance learned.
+    modes : sequence of int
+        Counted from 0; empty for the origin.
+
+    Returns
+    -------
+    StationaryPoint
+
+    Raises
+    ------
+    ObjectiveError
+        When the modes cannot all be carried: one is under water (at the decoder variance this point implies, if it is
+        learned), there are fewer latents, or the objective is not covered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> point = stationary_point(forecast(x, n_latents=1), [1])  # the one latent carries the weaker mode
+    >>> point.index, point.escapes[0].mode
+    (1, 0)
+    """
+    f = forecast
+    _check_covered(f)
+    chosen = tuple(sorted({int(mode) for mode in modes}))
+    if len(chosen) != len(modes) or (chosen and not 0 <= chosen[0] <= chosen[-1] < f.spectrum.rank):
+        raise ObjectiveError(f"modes must differ and lie in 0 to {f.spectrum.rank - 1}, got {list(modes)}")
+    if len(chosen) > f.n_latents:
+        raise ObjectiveError(f"{len(chosen)} modes need as many latents, and the model has {f.n_latents}")
+    restricted = _restricted(f, chosen)
+    if restricted.ill_posed:
+        raise ObjectiveError(f"no stationary point carries modes {list(chosen)}: {restricted.ill_posed}")
+    if restricted.n_alive < len(chosen):
+        raise ObjectiveError(
+            f"no stationary point carries modes {list(chosen)}: mode {chosen[-1]} would lie under water; leave it out"
+        )
+    _check_all_seen(f, restricted.water_level)
+    return StationaryPoint(f, chosen, restricted)
+
+
+def stationary_points(forecast: Forecast, *, limit: int = 4096) -> tuple[StationaryPoint, ...]:
+    """Every stationary point at which latents carry one mode each, the global minimum first, by descending ELBO.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Gaussian, encoder variance learned.
+    limit : int
+        Most subsets that may be tried.
+
+    Returns
+    -------
+    tuple of StationaryPoint
+
+    Raises
+    ------
+    ObjectiveError
+        When there are more subsets than `limit`: p modes above water on d1 latents have Σ_k≤d1 C(p, k).
+
+    Notes
+    -----
+    Up to permutations and signs of the latents. An ill-posed objective has saddles, and no minimum. Besides these
+    there are saddles at which several latents share modes evenly (`theory.landscape.shared_reach`), never minima.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> [(point.modes, point.index) for point in stationary_points(forecast(x))]
+    [((0, 1), 0), ((0,), 1), ((1,), 2), ((), 4)]
+    """
+    f = forecast
+    _check_covered(f)
+    _check_all_seen(f, f.water_level)
+    # a learned decoder variance is nowhere smaller than at the global minimum, so no point reaches below its water
+    n = int((f.spectrum.strengths > f.water_level).sum())
+    most = min(n, f.n_latents)
+    count = sum(math.comb(n, k) for k in range(most + 1))
+    if count > limit:
+        raise ObjectiveError(
+            f"{n} modes on {f.n_latents} latents make {count:.3g} subsets, more than limit={limit}; ask for one with "
+            f"stationary_point(forecast, modes)"
+        )
+    points = []
+    for modes in (subset for k in range(most + 1) for subset in combinations(range(n), k)):
+        restricted = _restricted(f, modes)
+        if restricted.n_alive == len(modes) and not restricted.ill_posed:
+            points.append(StationaryPoint(f, modes, restricted))
+    return tuple(sorted(points, key=lambda point: -point.elbo))
+
+
+@dataclass(frozen=True, eq=False)
+class OriginHessian:
+    """Curvature of the loss where every latent is dead, nats per squared unit of the parameters.
+
+    Attributes
+    ----------
+    lowest, highest : ndarrays of shape (m, w)
+        The two eigenvalues of each mode's plane (decoder, encoder), for each distinct width of a latent.
+    widths : ndarray of shape (w,)
+        Variances σ² of the latents, distinct ones; η_enc² alone when learned.
+    latents : ndarray of shape (w,)
+        How many latents have each.
+    """
+
+    lowest: np.ndarray
+    highest: np.ndarray
+    widths: np.ndarray
+    latents: np.ndarray
+
+    @property
+    def index(self) -> int:
+        """Number of negative eigenvalues, all latents together."""
+        return int(((self.lowest < 0) * self.latents).sum())
+
+    @property
+    def positive_semidefinite(self) -> bool:
+        """True iff the origin is the global minimum."""
+        return self.index == 0
+
+
+def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessian:
+    """Eigenvalues of the Hessian at the origin: positive semidefinite iff nothing can live.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Gaussian; encoder variance learned (then at σ = η_enc, and each log σ adds an eigenvalue 2β) or fixed. A
+        learned decoder variance is taken where everything is dead, T/d2, and adds one positive eigenvalue.
+    whitened : bool
+        Take derivatives in V, for a network that reads whitened inputs. With another target than x this is
+        the only basis in which modes separate; see `theory.landscape.origin_block` for the raw one.
+
+    Returns
+    -------
+    OriginHessian
+
+    Notes
+    -----
+    Wang & Ziyin 2022, Theorem 3 and eq. 118, corrected: positive semidefinite iff ζ_1² ≤ τ ρ² for the narrowest latent,
+    ρ = σ/η_enc. Directions outside the modes have eigenvalues σ²/η², and β/η_enc² or more (0 for constant inputs).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> origin_hessian(forecast(x, beta=5.0)).positive_semidefinite, origin_hessian(forecast(x)).index
+    (True, 2)
+    """
+    f = forecast
+    if not f.exact:
+        raise ObjectiveError(f"the origin's Hessian is known for Gaussian decoders only, not {f.spectrum.likelihood}")
+    _check_separable(f, whitened)
+    variance, prior = _restricted(f, ()).decoder_variance, f.objective.prior_variance
+    if variance == 0:
+        raise ObjectiveError(f"the loss has no Hessian: {f.ill_posed}")
+    if f.objective.encoder_variance == "learned":
+        widths, latents = np.array([prior]), np.array([f.n_latents])
+    else:
+        one_level(f.solution)
+        each = np.broadcast_to(f.objective.encoder_variance, f.n_latents).astype(float)
+        widths, latents = np.unique(each, return_counts=True)
+    strengths = f.spectrum.strengths[:, None]
+    gains = np.ones_like(strengths) if whitened else np.sqrt(strengths)
+    plane = theory.planes(strengths, gains, widths, np.full(len(widths), f.objective.beta * variance / prior), variance)
+    return OriginHessian(plane.lowest, plane.highest, widths, latents)
+
+
+def _restricted(f: Forecast, modes: tuple[int, ...]) -> Forecast:
+    """The forecast of the same objective on data that have only these modes, the others being residual energy."""
+    s, kept = f.spectrum, list(modes)
+    visible = replace(
+        s,
+        strengths=s.strengths[kept],
+        strength_errors=s.strength_errors[kept],
+        find_basis=lambda: Basis(s.basis.decoder[:, kept], s.basis.encoder[:, kept]),
+    )
+    return Forecast(visible, f.objective, f.n_latents)
+
+
+def _input_gains(f: Forecast) -> np.ndarray:
+    """Standard deviation of the raw input along each mode's encoder direction, shape (m,)."""
+    if f.spectrum.target_is_input:
+        return np.sqrt(f.spectrum.strengths)
+    return 1 / np.linalg.norm(f.spectrum.basis.encoder, axis=0)
+
+
+def _check_covered(f: Forecast) -> None:
+    if not f.exact:
+        raise ObjectiveError(f"stationary points are known for Gaussian decoders only, not {f.spectrum.likelihood}")
+    if one_level(f.solution).rho is not None:
+        raise ObjectiveError(
+            'stationary points are covered for encoder_variance="learned" only; at the origin see origin_hessian'
+        )
+
+
+def _check_separable(f: Forecast, whitened: bool) -> None:
+    if not whitened and not f.spectrum.target_is_input:
+        raise ObjectiveError(
+            "with another target than x the modes do not separate in raw inputs; pass whitened=True, or use "
+            "theory.landscape.origin_block on the second moments"
+        )
+
+
+def _check_all_seen(f: Forecast, level: float) -> None:
+    if not f.spectrum.complete and f.spectrum.rank and f.spectrum.strengths[-1] > level:
+        raise ObjectiveError(
+            f"only {f.spectrum.rank} modes were computed and all are above water, so others may be too; ask for more "
+            f"with n_modes"
+        )
