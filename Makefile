@@ -62,8 +62,11 @@ browser: $(VENV)/.dev
 figures: $(VENV)/.dev browser
 	$(BIN)/python docs/make_figures.py
 
+# the pictures and measured tables of the theory pages: about half an hour
 theory-figures: $(VENV)/.dev browser
 	$(BIN)/python docs/make_theory_figures.py
+	$(BIN)/python docs/make_landscape_figures.py
+	$(BIN)/python docs/measure_thresholds.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
-from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
-from playwright.sync_api import sync_playwright
+from photograph import photograph
 
 from uncollapse import Forecast, UncollapseWarning, forecast
 from uncollapse.data.sources import open_source
@@ -18,26 +15,13 @@ from uncollapse.landscape import stationary_point
 from uncollapse.report.landscape_figures import flow_figure, slice_figure
 from uncollapse.slices import likelihood_slice, loss_slice
 
-OUT = Path(__file__).parent / "figures"
 RATE = 2e-3
 
 
 def main() -> None:
     """Fig. 1 of Lucas et al. 2019 on the digits, the same cut of the loss, the flow with and without annealing."""
     warnings.simplefilter("ignore", UncollapseWarning)
-    OUT.mkdir(exist_ok=True)
-    drawn = {"ppca_slices": ppca_slices(), "loss_slices": loss_slices(), "flow": flow()}
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for name, figure in drawn.items():
-            path = Path(folder) / f"{name}.html"
-            figure.write_html(path, config={"displayModeBar": False})
-            width, height = figure.layout.width, figure.layout.height
-            tab = browser.new_page(viewport={"width": width + 20, "height": height + 20})
-            tab.goto(path.as_uri())
-            tab.wait_for_timeout(1500)
-            tab.locator(".plotly-graph-div").screenshot(path=OUT / f"{name}.png")
-        browser.close()
+    photograph({"ppca_slices": ppca_slices(), "loss_slices": loss_slices(), "flow": flow()})
 
 
 def ppca_slices() -> go.Figure:

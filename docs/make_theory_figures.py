@@ -39,7 +39,7 @@ CASES = {
 
 def main() -> None:
     """Draw, measure, and put the table into the page."""
-    photograph({"hierarchy": picture()}, width=1250, height=400)
+    photograph({"hierarchy": picture()}, scale=1.5)
     if "--picture" in sys.argv:
         return
     text = PAGE.read_text("utf-8")
@@ -68,7 +68,9 @@ def picture() -> go.Figure:
     _string(figure)
     _sweep(figure)
     _scale(figure)
-    return figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 50, "b": 50}, font={"size": 13})
+    return figure.update_layout(
+        template="plotly_white", width=1250, height=400, margin={"l": 60, "r": 20, "t": 50, "b": 50}, font={"size": 13}
+    )
 
 
 def _string(figure: go.Figure) -> None:

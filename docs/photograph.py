@@ -12,17 +12,17 @@ from playwright.sync_api import sync_playwright
 OUT = Path(__file__).parent / "figures"
 
 
-def photograph(figures: dict[str, go.Figure], *, width: int, height: int) -> None:
-    """Write each figure to docs/figures/NAME.png at twice the size in pixels."""
+def photograph(figures: dict[str, go.Figure], scale: float = 1.0) -> None:
+    """Write each figure, of the size its layout gives, to docs/figures/NAME.png; `scale` multiplies the pixels."""
     OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=2)
         for name, figure in figures.items():
             path = Path(folder) / f"{name}.html"
-            figure.write_html(path, include_plotlyjs=True, config={"displayModeBar": False})
+            figure.write_html(path, config={"displayModeBar": False})
+            size = {"width": figure.layout.width + 20, "height": figure.layout.height + 20}
+            tab = browser.new_page(viewport=size, device_scale_factor=scale)
             tab.goto(path.as_uri())
-            tab.wait_for_selector(".main-svg")
-            tab.wait_for_timeout(300)
-            tab.screenshot(path=OUT / f"{name}.png")
+            tab.wait_for_timeout(1500)
+            tab.locator(".plotly-graph-div").screenshot(path=OUT / f"{name}.png")
         browser.close()

@@ -49,6 +49,7 @@ def test_every_command_shown_runs(command, tmp_path, rng):
     for name in ("data.npy", "inputs.npy"):
         np.save(tmp_path / name, x)
     np.save(tmp_path / "outputs.npy", x[:, :5] ** 2)
+    np.save(tmp_path / "counts.npy", rng.poisson(5 * x) + 1)
     images = (rng.random((100, 5, 5)) * 255).astype(np.uint8)
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *images.shape)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(header + images.tobytes())

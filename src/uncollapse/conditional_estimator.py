@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from uncollapse.decompose import spectrum
+from uncollapse.estimators import ClosedFormEstimator
 from uncollapse.forecast import forecast
 from uncollapse.moments import moments
-from uncollapse.objective import Learned, Objective
 from uncollapse.theory.ppca import log_density
 
 __all__ = ["LinearCVAE"]
 
 
-class LinearCVAE(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class LinearCVAE(MultiOutputMixin, RegressorMixin, ClosedFormEstimator):  # type: ignore[misc]
     """Linear conditional VAE of y given X, fitted by its closed-form global optimum.
 
     `predict` is the decoder with the latents at their prior mean, which is the regression of y on X; the latents code
@@ -61,29 +61,12 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
 
     Examples
     --------
-    >>> from sklearn.datasets import load_linnerud
+    >>> from sklearn.datasets import load_iris
     >>> from uncollapse import LinearCVAE
-    >>> X, y = load_linnerud(return_X_y=True)
-    >>> LinearCVAE(n_components=2).fit(X, y).forecast_.n_alive
-    2
+    >>> sepals, petals = load_iris().data[:, :2], load_iris().data[:, 2:]
+    >>> LinearCVAE(decoder_variance=0.05).fit(sepals, petals).forecast_.n_alive
+    1
     """
-
-    def __init__(
-        self,
-        n_components: int | None = None,
-        *,
-        beta: float = 1.0,
-        decoder_variance: float | Learned = 1.0,
-        prior_variance: float = 1.0,
-        encoder_variance: Any = "learned",
-        ddof: int = 1,
-    ) -> None:
-        self.n_components = n_components
-        self.beta = beta
-        self.decoder_variance = decoder_variance
-        self.prior_variance = prior_variance
-        self.encoder_variance = encoder_variance
-        self.ddof = ddof
 
     def fit(self, X: Any, y: Any) -> Self:
         """Find the optimum for targets `y` of shape (n_samples, n_targets) given the rows of `X`."""
@@ -91,15 +74,8 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=2
         )
         self._is_flat = y.ndim == 1
-        objective = Objective(
-            beta=self.beta,
-            decoder_variance=self.decoder_variance,
-            prior_variance=self.prior_variance,
-            encoder_variance=self.encoder_variance,
-            n_latents=self.n_components,
-        )
         joint = moments(X, y.reshape(len(y), -1))
-        result = forecast(spectrum(joint, given=True, ddof=self.ddof), objective=objective)
+        result = forecast(spectrum(joint, given=True, ddof=self.ddof), objective=self._objective())
         weights = result.weights
         self.forecast_ = result
         self.n_components_ = result.n_latents

@@ -15,10 +15,40 @@ from uncollapse.moments import Moments, moments
 from uncollapse.objective import Learned, Objective
 from uncollapse.theory.ppca import log_density
 
-__all__ = ["LinearVAE"]
+__all__ = ["ClosedFormEstimator", "LinearVAE"]
 
 
-class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ClosedFormEstimator(BaseEstimator):  # type: ignore[misc]
+    """The parameters that linear VAEs share; see `LinearVAE`."""
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        beta: float = 1.0,
+        decoder_variance: float | Learned = 1.0,
+        prior_variance: float = 1.0,
+        encoder_variance: Any = "learned",
+        ddof: int = 1,
+    ) -> None:
+        self.n_components = n_components
+        self.beta = beta
+        self.decoder_variance = decoder_variance
+        self.prior_variance = prior_variance
+        self.encoder_variance = encoder_variance
+        self.ddof = ddof
+
+    def _objective(self) -> Objective:
+        return Objective(
+            beta=self.beta,
+            decoder_variance=self.decoder_variance,
+            prior_variance=self.prior_variance,
+            encoder_variance=self.encoder_variance,
+            n_latents=self.n_components,
+        )
+
+
+class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClosedFormEstimator):  # type: ignore[misc]
     """Linear variational autoencoder, fitted by its closed-form global optimum instead of by gradient descent.
 
     Parameters
@@ -66,23 +96,6 @@ class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     >>> vae.forecast_.n_alive, round(vae.noise_variance_, 3)
     (3, 0.774)
     """
-
-    def __init__(
-        self,
-        n_components: int | None = None,
-        *,
-        beta: float = 1.0,
-        decoder_variance: float | Learned = 1.0,
-        prior_variance: float = 1.0,
-        encoder_variance: Any = "learned",
-        ddof: int = 1,
-    ) -> None:
-        self.n_components = n_components
-        self.beta = beta
-        self.decoder_variance = decoder_variance
-        self.prior_variance = prior_variance
-        self.encoder_variance = encoder_variance
-        self.ddof = ddof
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the optimum on the rows of `X`; `y` is ignored."""
@@ -133,14 +146,7 @@ class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return int(self.n_components_)
 
     def _solve(self, summed: Moments) -> Self:
-        objective = Objective(
-            beta=self.beta,
-            decoder_variance=self.decoder_variance,
-            prior_variance=self.prior_variance,
-            encoder_variance=self.encoder_variance,
-            n_latents=self.n_components,
-        )
-        result = forecast(spectrum(summed, ddof=self.ddof), objective=objective)
+        result = forecast(spectrum(summed, ddof=self.ddof), objective=self._objective())
         weights = result.weights
         self._moments = summed
         self.forecast_ = result
