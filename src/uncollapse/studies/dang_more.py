@@ -1,0 +1,206 @@
+"""Dang et al. 2024: CVAEs per digit, samples of hierarchies, and the convolutional hierarchy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from uncollapse.objective import Objective
+from uncollapse.studies.dang_common import (
+    Pair,
+    canvas,
+    digit_labels,
+    gap,
+    images,
+    n_carrying,
+    pairs,
+    quarter_and_rest,
+    theory_count,
+)
+from uncollapse.studies.dang_deep import deep_settings, deep_training, falls, hierarchies, judged, level_row
+from uncollapse.studies.study import Request, Result, Study
+from uncollapse.training import Network, Setup, Trained, Training
+from uncollapse.training.models import prior_mean
+
+__all__ = ["STUDIES"]
+
+
+def cvae_digits(request: Request) -> Result:
+    """A CVAE for each digit: linear, ReLU and convolutional."""
+    n, pool = request.pick(3000, 10000, None), 2 if request.preset != "full" else 1
+    labels, pictures = digit_labels(request, n), images(request, n, pool)
+    sampled = deep_training(request, (8, 25))
+    exact = Training(estimator="analytic", learning_rate=1e-2, epochs=request.pick(15, 40, 500))
+    side = 28 // pool
+    nets = {
+        "linear": (Network(), exact, 1.0),
+        "ReLU": (Network(hidden=(request.pick(64, 256, 256),), encoder_variance="global"), sampled, 0.5),
+        "CNN": (
+            Network(hidden=(64,), image=(1, side, side), channels=(8, 16), encoder_variance="global"),
+            sampled,
+            0.5,
+        ),
+    }
+    rows: list[dict[str, Any]] = []
+    for digit in request.pick([0, 1, 7], range(10), range(10)):
+        mine = pictures[labels == digit]
+        for name, (network, training, factor) in nets.items():
+            # a convolution takes the whole image with the quarter black, which has the same modes
+            given, y = quarter_and_rest(mine, masked=name == "CNN")
+            objective = Objective(beta=factor, n_latents=16, decoder_variance=0.25, bias=False)
+            (p,) = pairs([Setup(objective, network, training)], y, given)
+            rows.append({"digit": digit, "network": name, **_digit_row(p, name)})
+    figure, axes = canvas(2)
+    for i, name in enumerate(nets):
+        own = [r for r in rows if r["network"] == name]
+        axes[0].plot([r["digit"] for r in own], [r["KL ours"] for r in own], "os^"[i], label=f"{name}, trained")
+        axes[1].plot([r["KL theory"] for r in own], [r["KL ours"] for r in own], "os^"[i], label=name)
+    own = [r for r in rows if r["network"] == "linear"]
+    axes[0].plot(
+        [r["digit"] for r in own], [r["KL theory"] for r in own], "_", ms=14, color="grey", label="theory, β = 1"
+    )
+    axes[0].set(xlabel="digit", ylabel="KL of all 16 latents (nats)", title="A CVAE per digit, η = ½")
+    axes[1].set(xlabel="KL, linear closed form (nats)", ylabel="KL, trained (nats)")
+    for axis in axes:
+        axis.legend(fontsize=7)
+    return Result(rows, figure, deep_settings(request, sampled, len(pictures), pool, latents=16, eta=0.5, beta=1.0,
+                  linear_convention="linear: β = 1, KL and error both halved, analytic estimator"),
+                  *judged(*_digit_claims(rows)))  # fmt: skip
+
+
+def _digit_row(p: Pair, name: str) -> dict[str, Any]:
+    condition = p.forecast.spectrum.condition
+    assert condition is not None
+    return {
+        "share of the energy the condition explains": 1 - p.forecast.spectrum.total_energy / condition.energy,
+        "loss ours": p.evaluation.loss, "loss theory": p.forecast.loss,
+        "relative difference": gap(p) if name == "linear" else None, "KL ours": p.evaluation.rate,
+        "KL theory": p.forecast.rate, "paper": None, "ours": n_carrying(p), "theory": theory_count(p.forecast),
+    }  # fmt: skip
+
+
+def _digit_claims(rows: list[dict[str, Any]]) -> tuple[dict[str, bool], str]:
+    from scipy.stats import spearmanr
+
+    claims, words = {}, []
+    for name in ("linear", "ReLU", "CNN"):
+        own = [r for r in rows if r["network"] == name]
+        order = float(spearmanr([r["KL theory"] for r in own], [r["KL ours"] for r in own]).statistic)
+        words.append(f"{name}: alive {[r['ours'] for r in own]}, theory {[r['theory'] for r in own]}, rank correlation "
+                     f"of KL with theory {order:.2f}")  # fmt: skip
+        claims[f"{name}: KL ordered as forecast (rank correlation above 0.8)"] = order > 0.8
+    worst = max(r["relative difference"] for r in rows if r["network"] == "linear")
+    claims["linear: loss within 1e-3"] = worst < 1e-3
+    shares = [r["share of the energy the condition explains"] for r in rows if r["network"] == "linear"]
+    kls = [r["KL ours"] for r in rows if r["network"] == "linear"]
+    with_share = float(spearmanr(shares, kls).statistic)
+    words.append(f"linear: rank correlation of KL with the share that x explains {with_share:.2f}, largest relative "
+                 f"difference of the loss {worst:.1e}")  # fmt: skip
+    claims["more collapse where x explains more of y"] = with_share < -0.5
+    return claims, "; ".join(words) + "."
+
+
+def mhvae_samples(request: Request) -> Result:
+    """Samples of a ReLU hierarchy over a grid of β1 and β2."""
+    n, pool, hidden = request.pick((1000, 2, 64), (5000, 1, 256), (60000, 1, 256))
+    x = images(request, n, pool).reshape(n, -1)
+    training, values = deep_training(request, (60, 25)), request.pick((0.1, 1.0, 6.0), *[(0.1, 1.0, 2.0, 4.0, 6.0)] * 2)
+    network = Network(hidden=(hidden,), encoder_variance="global")
+    found = hierarchies([(a, b) for a in values for b in values], x, network, training)
+    rows, samples = [], {}
+    for (b1, b2), p in found.items():
+        samples[b1, b2] = drawn = _samples(p.trained, 256, seed=0)
+        diversity = float(drawn.var(0).sum() / x.var(0).sum())
+        rows.append({**level_row({"beta1": b1, "beta2": b2}, p, x), "diversity": diversity})
+    figure, axes = canvas(2, 4.6, 4.4)
+    side = 28 // pool
+    block = [np.hstack([samples[a, b][0].reshape(side, side) for b in values]) for a in values]
+    axes[0].imshow(np.vstack(block), cmap="gray", vmin=0, vmax=1)
+    ticks = side * (np.arange(len(values)) + 0.5)
+    axes[0].set_xticks(ticks, [f"{b:g}" for b in values])
+    axes[0].set_yticks(ticks, [f"{b:g}" for b in values])
+    axes[0].set(xlabel="β2", ylabel="β1", title="one sample each")
+    for a in values:
+        axes[1].plot(values, [r["diversity"] for r in rows if r["beta1"] == a], "o-", label=f"β1 = {a:g}")
+    axes[1].set(xlabel="β2", ylabel="variance of samples / of data", title="Diversity")
+    axes[1].legend(fontsize=7)
+    corner = {(r["beta1"], r["beta2"]): r for r in rows}
+    low, high = values[0], values[-1]
+    claims = {
+        "samples differ less at the largest β1 = β2 than at (1, 1)": corner[high, high]["diversity"]
+        < corner[1.0, 1.0]["diversity"],
+        "KL of z2 falls as β2 grows, at every β1": all(
+            falls([corner[a, b]["z2 KL ours"] for b in values]) for a in values
+        ),
+        "less of z2 alive at the largest β2 than at the smallest, β1 = 1": corner[1.0, high]["ours"]
+        < corner[1.0, low]["ours"],
+    }
+    because = (
+        f"z2 alive along the diagonal {list(values)}: {[corner[a, a]['ours'] for a in values]}, linear theory "
+        f"{[corner[a, a]['theory'] for a in values]}; diversity "
+        f"{[round(corner[a, a]['diversity'], 2) for a in values]}."
+    )
+    settings = deep_settings(request, training, n, pool, hidden=hidden, latents=[16, 16], sigma1=0.5, eta=0.5)
+    return Result(rows, figure, settings, *judged(claims, because))
+
+
+def _samples(trained: Trained, n: int, seed: int) -> np.ndarray:
+    """Means of p(y | z1) for z1 drawn through the hierarchy, z2 first; shape (n, d)."""
+    objective, generator = trained.setup.objective, torch.Generator().manual_seed(seed)
+    z2 = torch.randn(1, n, trained.architecture.latents[1], generator=generator) * objective.prior_variance**0.5
+    stacked = {name: value[None] for name, value in trained.parameters.items()}
+    with torch.no_grad():
+        mean = prior_mean(trained.architecture, stacked, 1, z2)
+    z1 = mean + float(objective.decoder_variance) ** 0.5 * torch.randn(mean.shape, generator=generator)
+    return trained.decode(z1[0].numpy())
+
+
+def mhvae_cnn(request: Request) -> Result:
+    """Convolutional hierarchy over β1 and β2."""
+    n, pool = request.pick((500, 2), (3000, 2), (60000, 1))
+    x = images(request, n, pool).reshape(n, -1)
+    training = deep_training(request, (60, 40))
+    values = request.pick((1.0, 16.0), *[(1.0, 2.0, 4.0, 8.0, 16.0)] * 2)
+    along = [(b, 1.0) for b in values] + [(1.0, b) for b in values]
+    points = along if request.preset != "full" else [(a, b) for a in values for b in values]
+    side = 28 // pool
+    network = Network(hidden=(64,), image=(1, side, side), channels=(8, 16), encoder_variance="global")
+    found = hierarchies(list(dict.fromkeys(points)), x, network, training)
+    rows = [level_row({"beta1": b1, "beta2": b2}, p, x) for (b1, b2), p in found.items()]
+    by_beta = {(r["beta1"], r["beta2"]): r for r in rows}
+    over1, over2 = [by_beta[b, 1.0] for b in values], [by_beta[1.0, b] for b in values]
+    figure, axes = canvas(2)
+    for axis, mine, name in zip(axes, (over1, over2), ("β1", "β2"), strict=True):
+        axis.plot(values, [r["theory"] for r in mine], color="grey", label="z2 alive, linear theory")
+        axis.plot(values, [r["ours"] for r in mine], "o", label="z2 alive, trained")
+        axis.plot(values, [r["z1 alive ours"] for r in mine], "x", color="C1", label="z1 alive, trained")
+        axis.set(xscale="log", xlabel=f"{name} (as in the paper), the other 1", ylabel="latents (of 16)")
+        axis.legend(fontsize=7)
+    axes[0].set_title("Convolutional MHVAE on MNIST")
+    claims = {
+        "KL of z2 falls as β2 grows": falls([r["z2 KL ours"] for r in over2]),
+        "z2 collapsed in part or whole at the largest β2": over2[-1]["ours"] < 16,
+        "z1 keeps all coordinates there": over2[-1]["z1 alive ours"] == 16,
+    }
+    because = (
+        f"z2 alive over β2: {[r['ours'] for r in over2]}, linear theory {[r['theory'] for r in over2]}; over β1: "
+        f"{[r['ours'] for r in over1]}, linear theory {[r['theory'] for r in over1]}; z1 coordinates alive over β2: "
+        f"{[r['z1 alive ours'] for r in over2]}."
+    )
+    settings = deep_settings(request, training, n, pool, channels=[8, 16], hidden=64, latents=[16, 16], sigma1=0.5,
+                             eta=0.5, grid="along the two axes; full: the whole grid")  # fmt: skip
+    return Result(rows, figure, settings, *judged(claims, because))
+
+
+_PAPER = "Dang et al. 2024"
+STUDIES = (
+    Study("dang-cvae-digits", f"{_PAPER}, CVAE per digit", "Digits whose x tells more of y collapse more.", cvae_digits,
+          "mnist"),
+    Study("dang-mhvae-samples", f"{_PAPER}, ReLU MHVAE, samples", "Samples lose diversity as β1 and β2 grow.",
+          mhvae_samples, "mnist"),
+    Study("dang-mhvae-cnn", f"{_PAPER}, convolutional MHVAE", "z2 collapses as β2 grows, z1 does not.", mhvae_cnn,
+          "mnist"),
+)  # fmt: skip
+"""In the order of the paper."""
