@@ -25,7 +25,7 @@ $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
 # torch first and by its exact version: a looser request brings gigabytes of accelerator libraries
 $(VENV)/.dev: $(VENV)/.core
 	$(CONSTRAINED) $(PIP) install torch==2.13.0
-	$(CONSTRAINED) $(PIP) install -e ".[io,dask,torch,docs,dev]"
+	$(CONSTRAINED) $(PIP) install -e ".[io,dask,torch,plot,docs,dev]"
 	@touch $@
 
 lint: $(VENV)/.dev
@@ -41,6 +41,7 @@ tests: $(VENV)/.dev browser
 
 docs: $(VENV)/.dev
 	$(BIN)/typer uncollapse.cli utils docs --name uncollapse --title "The command" --output docs/command.md >/dev/null
+	$(BIN)/python docs/make_results.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 package: $(VENV)/.dev

@@ -236,7 +236,7 @@ def fig_3(request: Request) -> Result:
         "images": n,
         "latents": k,
         "steps": steps,
-        "optimiser": f"Adam {sampled.learning_rate:g}, all images at every step, σ² at its optimum for the step, one seed",
+        "optimiser": f"Adam {sampled.learning_rate:g}, all images at every step, σ² at each step's optimum, one seed",
         "coordinates": "pixels turned to the data's principal axes, for both",
         "chosen here": "latents: 200 make the optimum about the paper's 950.7; steps and learning rate",
         "sign": "the paper prints 950.7 and 939.3, which are the ELBO itself: pPCA's maximum with 200 latents is near",
