@@ -169,26 +169,12 @@ def _fig_2_verdict(rows: list[dict[str, Any]], collapse: dict[str, float], criti
         f"Complete collapse at β = {collapse['warm-up']:.3g} coming from a smaller β and {collapse['plain']:.3g} from "
         f"the usual start, predicted {critical:.4g} for these images ({away:.1%} away). Below it the number alive is "
         f"the linear one in: {', '.join(counts)}; models with a dead latent that the residual test calls stuck: "
-        f"{', '.join(stuck)}.{_above(rows, critical)}"
+        f"{', '.join(stuck)}."
     )
     if not away <= COLLAPSE_TOLERANCE:
         return "not reproduced", because
     equal = all(row["ours"] == row["theory"] for row in rows if row["quantity"] == "alive")
     return ("reproduced", because) if equal else ("reproduced in part", because)
-
-
-def _above(rows: list[dict[str, Any]], critical: float) -> str:
-    """Whether some model lives above the threshold at a loss below the collapsed one: stable need not be optimal."""
-    told = {(row["training"], row["beta"], row["quantity"]): row for row in rows}
-    losses = [row for (_, beta, quantity), row in told.items() if quantity == "loss" and beta > critical]
-    better = [
-        row["beta"]
-        for row in losses
-        if told[row["training"], row["beta"], "KL"]["ours"] > ALIVE_NATS and row["ours"] < row["theory"]
-    ]
-    if not better:
-        return ""
-    return f" Above it, at β = {max(better):.3g}, a living model has a loss below the collapsed one, stable as that is."
 
 
 def _fig_2_figure(rows: list[dict[str, Any]], found: Spectrum) -> Figure:
