@@ -70,10 +70,13 @@ def _table(path: Path) -> list[str]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     shown = rows[1 : MOST_ROWS + 1]
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in shown]
+    lines = [_line(rows[0]), "|" + "---|" * len(rows[0]), *map(_line, shown)]
     left = len(rows) - 1 - len(shown)
     return [*lines, "", f"{left} more rows in results/."] if left else lines
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 if __name__ == "__main__":
