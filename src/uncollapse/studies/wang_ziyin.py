@@ -111,9 +111,12 @@ def _regression_verdict(kind: Kind, rows: list[dict[str, Any]], ours: float, cri
     away = abs(ours / critical - 1)
     gap = max(abs(row["ours"] / row["theory"] - 1) for row in rows if row["quantity"] == "loss")
     widths = max(abs(row["ours"] - row["theory"]) for row in rows if row["quantity"].startswith("mean σ"))
+    counts = [row for row in rows if row["quantity"] == "alive"]
+    same = sum(row["ours"] == row["theory"] for row in counts)
     because = (
         f"{kind.name}: complete collapse at β = {ours:.3g}, predicted {critical:.4g} ({away:.1%} away); loss within "
-        f"{gap:.2%} of the theory's line, mean σ within {widths:.2g}."
+        f"{gap:.2%} of the theory's line, mean σ within {widths:.2g}; number alive as predicted at {same} of "
+        f"{len(counts)} β."
     )
     if away > COLLAPSE_TOLERANCE:
         return "not reproduced", because

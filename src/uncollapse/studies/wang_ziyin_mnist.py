@@ -189,27 +189,40 @@ def _fig_2_figure(rows: list[dict[str, Any]], found: Spectrum) -> Figure:
         ("top residual eigenvalue, against τ", "top residual eigenvalue"),
     )
     names = list(dict.fromkeys(row["quantity"] for row in rows if row["beta"] is not None))
+    lowest, highest = (limit(row["beta"] for row in rows if row["beta"] is not None) for limit in (min, max))
+    grid = np.linspace(lowest, highest, 300)
+    lines = _theory(found, grid)
     for axis, (quantity, label) in zip(axes, panels, strict=True):
+        axis.plot(grid, lines[quantity], color="0.3", linewidth=1)
         for name in (name for name in names if name.startswith(quantity)):
-            _plot(axis, rows, name)
+            _points(axis, rows, name)
         for strength in found.strengths[:LATENTS]:
             axis.axvline(strength, color="0.8", linestyle="--", linewidth=0.8, zorder=0)
         axis.set_xlabel("β")
         axis.set_ylabel(label)
-        if quantity != "mean σ":
-            axis.legend(frameon=False, fontsize=8)
-    figure.suptitle("MNIST, 5 latents; dashed: the linear thresholds ζ²", fontsize=10)
+    figure.suptitle(
+        "MNIST, 5 latents. Lines: linear theory, water level τ; × plain, ● with KL warm-up; dashed: thresholds ζ²",
+        fontsize=10,
+    )
     return figure
 
 
-def _plot(axis: Any, rows: list[dict[str, Any]], quantity: str) -> None:
-    chosen = [row for row in rows if row["quantity"] == quantity and row["beta"] is not None]
-    line = sorted({(row["beta"], row["theory"]) for row in chosen})
-    theory = "water level τ" if quantity.startswith("top") else "linear theory"
-    axis.plot(*zip(*line, strict=True), color="0.3", linewidth=1, label=theory)
-    for kind, marker in (("plain", "x"), ("warm-up", "o")):
-        points = [(row["beta"], row["ours"]) for row in chosen if row["training"] == kind]
-        axis.plot(*zip(*points, strict=True), marker, color="C0" if kind == "plain" else "C1", markersize=4, label=kind)
+def _theory(found: Spectrum, betas: np.ndarray) -> dict[str, np.ndarray]:
+    f = _forecast(found, 1.0)
+    curves = f.curves(betas)
+    widths = [f.solution.modes(float(beta)).encoder_std[:LATENTS] for beta in betas]
+    return {
+        "loss": curves.loss,
+        "alive": curves.n_alive,
+        "mean σ": np.array(widths),
+        "top residual eigenvalue, against τ": curves.water_level,
+    }
+
+
+def _points(axis: Any, rows: list[dict[str, Any]], quantity: str) -> None:
+    for kind, marker, colour in (("plain", "x", "C0"), ("warm-up", "o", "C1")):
+        chosen = [row for row in rows if row["quantity"] == quantity and row["training"] == kind and row["beta"]]
+        axis.plot([row["beta"] for row in chosen], [row["ours"] for row in chosen], marker, color=colour, markersize=4)
 
 
 def fig_3(request: Request) -> Result:
@@ -223,7 +236,7 @@ def fig_3(request: Request) -> Result:
     for vae in train_all(_setups(size, betas, warm=True), x):
         beta = vae.setup.objective.beta
         f, samples = _forecast(found, beta), vae.decode(z)
-        pictures.append(samples[:8])
+        pictures.append(samples[:6])
         trio = (
             ("modes left", PAPER_MODES_LEFT[beta], vae.evaluate(x).n_alive, f.n_alive),
             ("variance of samples", None, _total_variance(samples), _total_variance(_linear_samples(f, z))),
@@ -263,7 +276,7 @@ def _fig_3_verdict(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
 def _fig_3_figure(pictures: list[np.ndarray], rows: list[dict[str, Any]]) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 5), layout="constrained")
+    figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots(len(pictures), len(pictures[0]))
     left = [row for row in rows if row["quantity"] == "modes left"]
     for line, images, row in zip(axes, pictures, left, strict=True):
@@ -273,5 +286,5 @@ def _fig_3_figure(pictures: list[np.ndarray], rows: list[dict[str, Any]]) -> Fig
             axis.set_yticks([])
         label = f"β = {row['beta']:g}\n{row['ours']} alive\n(linear {row['theory']})"
         line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
-    figure.suptitle("Decoder means of eight draws of z from the prior, the same in every row", fontsize=9)
+    figure.suptitle("Decoder means of six draws of z from the prior, the same in every row", fontsize=9)
     return figure
