@@ -132,7 +132,7 @@ def test_convolutional_table_on_generated_images(rng):
     shapes = rng.standard_normal((4, 3, 4, 4)).repeat(2, 2).repeat(2, 3).reshape(4, -1)
     levels = np.clip(128 + 40 * rng.standard_normal((120, 4)) @ shapes, 0, 255).round()
     result = table_on_images(levels, Sizes(120, 8, (8,), 6, 5, 20))
-    assert len(result.rows) == 50
+    assert len(result.rows) == 60
     elbo = {(row["case"], row["quantity"]): row["ours"] for row in result.rows}
     for case, quantity in elbo:  # tuning σ² cannot hurt
         if quantity == "ELBO":

@@ -83,4 +83,4 @@ def tuned_elbo(misfit: float, n_targets: int, rate: float) -> float:
     >>> round(tuned_elbo(2.0, 2, 0.0), 4)  # two standard normals: −log 2π − 1
     -2.8379
     """
-    return -n_targets / 2 * (np.log(2 * np.pi * misfit / n_targets) + 1) - rate
+    return float(-n_targets / 2 * (np.log(2 * np.pi * misfit / n_targets) + 1) - rate)
