@@ -38,7 +38,7 @@ def fig_1(request: Request) -> Result:
         (middle, ("unstable", "stable")),
         (0.7 * strengths[6], ("unstable", "unstable")),
     ):
-        slices.append(likelihood_slice(f, [0, 1, 2], (4, 6), float(sigma2), reach=(1.5, 1.5), n_grid=41))
+        slices.append(likelihood_slice(f, [0, 1, 2], (4, 6), float(sigma2), reach=(1.5, 1.5), n_grid=31))
         for component, paper in zip((5, 7), told, strict=True):
             curve = _measured_curvature(centred, basis, strengths, component - 1, float(sigma2))
             theory = float(ppca.column_curvature(strengths[component - 1], float(sigma2)))
@@ -87,7 +87,7 @@ def _slice_figure(slices: list[Any]) -> Figure:
 
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     for panel, cut in zip(figure.subplots(1, 3), slices, strict=True):
-        drawn = panel.contourf(cut.first, cut.second, cut.values, 20)
+        drawn = panel.contourf(cut.first, cut.second, cut.values, 12)
         figure.colorbar(drawn, ax=panel, label="log-likelihood above the middle (nats)" if cut is slices[-1] else None)
         panel.plot(0, 0, "k+")
         panel.set(xlabel=cut.first_label, title=cut.title)
