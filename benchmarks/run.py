@@ -42,10 +42,8 @@ data, by up to 10 % and 3 %. The product of the data with themselves, which all 
 the time of `PCA`. For float32 the rest goes into taking the mean out of each block: left in, as `PCA` leaves it,
 two-valued columns lose 1e-4 of the largest strength, where 1e-5 was asked for.
 
-Two goals of training are missed. pythae's trainer is 1.2 to 1.3 times slower, not 1.5: on a CPU both spend their time in
-the same matrix products, and a bare loop is no faster than ours (`benchmarks/bench_pythae.py`, which needs pythae). The
-memory of an ensemble is 1.86 times weights, gradients, Adam's moments and activations: the last good state, kept for a
-loss that leaves the finite numbers, holds the moments too, and the results are copies.
+One goal of training is missed. pythae's trainer is 1.2 to 1.3 times slower, not 1.5: on a CPU both spend their time in
+the same matrix products, and a bare loop is no faster than ours (`benchmarks/bench_pythae.py`, which needs pythae).
 """
 
 

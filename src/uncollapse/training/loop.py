@@ -78,7 +78,7 @@ class Run:
 
     def _one_epoch(self, see: See | None) -> None:
         stack, started = self.stack, time.perf_counter()
-        last_good = {name: value.detach().clone() for name, value in stack.tensors().items()}
+        last_good = {name: value.detach().clone() for name, value in stack.parameters.items()}
         losses = torch.empty(stack.n_steps, stack.n_members, device=stack.rows.x.device, dtype=stack.rows.x.dtype)
         sums = torch.zeros(stack.n_members, 2 + stack.architecture.n_latents, device=losses.device, dtype=losses.dtype)
         n_rows = 0
@@ -90,6 +90,7 @@ class Run:
         averages, variances = (sums / n_rows).double().cpu().numpy(), variance.double().cpu().numpy()
         seconds = (time.perf_counter() - started) / stack.n_members
         failures = self._failures(losses, variances, last_good)
+        del last_good  # before results are copied: memory is what limits a stack
         self.epoch += 1
         for position, member in enumerate(self.members):
             member.seconds += seconds
@@ -151,9 +152,11 @@ class Run:
             why = likely_cause(setup, self.stack.architecture, run[:step], self.epoch, variances[position], largest)
             found[position] = f"the loss is not finite from step {step + 1} of epoch {self.epoch + 1} on; likely {why}"
             with torch.no_grad():
-                for name, value in {**self.stack.parameters, **self.stack.optimiser.moments}.items():
+                for name, value in self.stack.parameters.items():
+                    value[position] = last_good[name][position]
+                for name, value in self.stack.optimiser.moments.items():
                     if name != "steps":
-                        value[position] = last_good[name][position]
+                        value[position] = 0.0  # a training that failed is not gone on with
         return found
 
 

@@ -140,6 +140,7 @@ class Stack:
                 if shared.clip is not None:
                     clip_each(gradients, shared.clip)
                 self.optimiser.step(gradients)
+            del gradients  # or they would stand beside the next ones
             yield losses.detach(), found, n
 
     def _each_terms(self) -> Iterator[tuple[Terms, int]]:
