@@ -119,7 +119,9 @@ def _head(path: Path) -> np.ndarray:
 
 def _gaussian_rows(request: Request, data: _Data) -> list[dict[str, Any]]:
     """At β a share of the first strength: VAE, and CVAE of the second half given the first."""
-    exact = Training(estimator="analytic", learning_rate=1e-2, epochs=request.pick(30, 50, 400))
+    exact = Training(
+        estimator="analytic", learning_rate=request.pick(5e-3, 3e-3, 1e-3), epochs=request.pick(25, 60, 400)
+    )
     sampled = Training(epochs=request.pick(30, 100, 300), learning_rate=2e-3)
     relu = Network(hidden=(32,), encoder_variance="global")
     half = data.rows.shape[1] // 2
