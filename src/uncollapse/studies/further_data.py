@@ -84,7 +84,7 @@ def _digits(request: Request) -> _Data:
 
 
 def _colour(request: Request) -> _Data:
-    """Generated 8 × 8 RGB images (quick: 4 × 4): a coloured blob on a coloured ground, so channels and pixels correlate."""
+    """Generated 8 × 8 RGB images (quick: 4 × 4): a coloured blob on a coloured ground."""
     rng, n, side = np.random.default_rng(0), request.pick(600, 2000, 20000), request.pick(4, 8, 8)
     grid = np.linspace(0, 7, side)
     centre, width = rng.uniform(1, 6, (n, 2)), rng.uniform(1, 2.5, n)
