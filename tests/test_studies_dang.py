@@ -65,8 +65,11 @@ def test_the_two_lists_are_all_studies() -> None:
 @pytest.mark.parametrize("name", EXACT)
 def test_linear_studies_agree_with_theory_to_a_thousandth_in_loss(name: str, mnist_dir: Path, tmp_path: Path) -> None:
     summary, rows = _run(name, mnist_dir, tmp_path)
-    # at this size singular values of a weak mode may still be on their way; the loss must be there
-    assert summary["verdict"] != "not reproduced", summary["because"]
+    if name == "dang-theorems":  # a dead mode just under the water takes longer to vanish than `quick` has
+        values = [float(row["difference"]) for row in rows if row["quantity"] != "loss"]
+        assert max(values) < 0.1
+    else:
+        assert summary["verdict"] == "reproduced", summary["because"]
     losses = [row for row in rows if row.get("quantity", "loss") == "loss"]
     if "loss ours" in rows[0] and name != "dang-cvae-correlation":  # there the closed form reaches 0
         np.testing.assert_allclose(_column(rows, "loss ours"), _column(rows, "loss theory"), rtol=1e-3)
@@ -104,7 +107,7 @@ def test_upper_level_of_the_relu_hierarchy_carries_less_as_its_beta_grows(mnist_
 def test_linear_cvae_of_each_digit_is_at_the_closed_form(mnist_dir: Path, tmp_path: Path) -> None:
     _, rows = _run("dang-cvae-digits", mnist_dir, tmp_path)
     linear = [row for row in rows if row["network"] == "linear"]
-    np.testing.assert_allclose(_column(linear, "loss ours"), _column(linear, "loss theory"), rtol=2e-2)  # sampled
+    np.testing.assert_allclose(_column(linear, "loss ours"), _column(linear, "loss theory"), rtol=1e-3)
     assert min(linear, key=lambda row: float(row["KL ours"]))["digit"] == "1"  # of 0, 1, 7 the most alike
 
 
@@ -132,7 +135,7 @@ def test_other_data_collapse_where_forecast(mnist_dir: Path, tmp_path: Path) -> 
     _, rows = _run("further-other-data", mnist_dir, tmp_path)
     linear = [row for row in rows if row["network"] == "linear" and row["loss theory"]]
     assert [row["ours"] for row in linear] == [row["theory"] for row in linear]
-    np.testing.assert_allclose(_column(linear, "loss ours"), _column(linear, "loss theory"), rtol=1e-2)
+    np.testing.assert_allclose(_column(linear, "loss ours"), _column(linear, "loss theory"), rtol=1e-3)
     counts = [row for row in rows if row["critical beta"]]
     assert int(counts[0]["ours"]) > 0  # at half the predicted β
     assert int(counts[-1]["ours"]) == 0  # 5 % above it

@@ -29,10 +29,12 @@ __all__ = ["STUDIES"]
 
 def cvae_digits(request: Request) -> Result:
     """A CVAE for each digit: linear, ReLU and convolutional."""
-    n, pool = request.pick(3000, 10000, None), 2 if request.preset != "full" else 1
+    n, pool = request.pick((3000, 4), (10000, 2), (None, 1))
     labels, pictures = digit_labels(request, n), images(request, n, pool)
     sampled = deep_training(request, (8, 25))
-    exact = Training(estimator="analytic", learning_rate=1e-2, epochs=request.pick(15, 40, 500))
+    exact = Training(
+        estimator="analytic", learning_rate=request.pick(1e-2, 4e-3, 1e-3), epochs=request.pick(30, 60, 500)
+    )
     side = 28 // pool
     nets = {
         "linear": (Network(), exact, 1.0),
