@@ -16,7 +16,6 @@ from uncollapse.errors import ObjectiveError, UncollapseWarning
 
 __all__ = ["forecast"]
 
-PILOT_NETWORK = "128"
 DATA, LOSS, OUT = "The data", "The loss, as theory or as code writes it", "The answer"
 
 
@@ -233,7 +232,8 @@ def forecast(
             (rows, goal, condition),
             nonlinear=nonlinear,
             learning_rate=learning_rate,
-            network=network or (PILOT_NETWORK if pilot else None),
+            pilot=pilot or network is not None,
+            network=network,
             counts=counts,
             scale=scale,
             drop_nonfinite=drop_nonfinite,
@@ -260,6 +260,7 @@ def _beyond(
     *,
     nonlinear: bool,
     learning_rate: float | None,
+    pilot: bool,
     network: str | None,
     counts: dict[str, Any],
     scale: float,
@@ -280,13 +281,13 @@ def _beyond(
         from uncollapse.dynamics import escape_times
 
         times = escape_times(result, learning_rate)
-    if network is not None:
+    if pilot:
         side = training_side()
-        from uncollapse.training.pilot import pilot
+        from uncollapse.training.pilot import pilot as pilot_
 
         rows, goal, condition = tables
-        shape = side.Network(hidden=whole_numbers(network, "--network"))
-        small = pilot(rows, result, goal, condition, network=shape, drop_nonfinite=drop_nonfinite, progress=True)
+        shape = None if network is None else side.Network(hidden=whole_numbers(network, "--network"))
+        small = pilot_(rows, result, goal, condition, network=shape, drop_nonfinite=drop_nonfinite, progress=True)
     return Beyond(other, times, small)
 
 

@@ -15,6 +15,7 @@ from uncollapse.studies.dang_common import (
     carried,
     gap,
     images,
+    mean_spectrum,
     n_carrying,
     pairs,
     quarter_and_rest,
@@ -238,7 +239,7 @@ def mhvae_linear(request: Request) -> Result:
     rows = []
     for b, p in zip(betas, found, strict=True):
         means = p.trained.encode(x)[0]
-        theta = np.linalg.eigvalsh(means.T @ means / len(means))[::-1]
+        theta = mean_spectrum(means)
         first, second = p.forecast.levels
         rows.append(
             {
