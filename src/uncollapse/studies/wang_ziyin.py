@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.forecast import Forecast, forecast
+from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.studies.study import Request, Result, Study, Verdict
 from uncollapse.studies.wang_ziyin_mnist import collapse_beta, fig_2, fig_3
 from uncollapse.training import Network, Schedule, Setup, Trained, Training, forecast_loss, train_all
-from uncollapse.training.result import ALIVE_NATS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

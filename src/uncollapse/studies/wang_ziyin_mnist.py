@@ -12,12 +12,12 @@ import numpy as np
 from uncollapse.decompose import spectrum
 from uncollapse.errors import UncollapseWarning
 from uncollapse.forecast import Forecast, forecast
+from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.spectrum import Spectrum
 from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.theory.residual import residual_strengths
 from uncollapse.training import Network, Schedule, Setup, Trained, Training, train_all
-from uncollapse.training.result import ALIVE_NATS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
