@@ -76,9 +76,7 @@ def own_probe(model: Trained | str | Path) -> TorchProbe:
         decoder_variance=fixed if gaussian and fixed != "learned" else None,
         latent_shape=(a.latents[0],),
         dispersion=None if dispersion is None else dispersion.exp().double().numpy().ravel(),
-        trained_for=TrainedFor(
-            trained.n_epochs, training.learning_rate, training.batch_size, training.optimiser
-        ),
+        trained_for=TrainedFor(trained.n_epochs, training.learning_rate, training.batch_size, training.optimiser),
         notes=notes,
     )
 

@@ -176,7 +176,9 @@ class TorchProbe:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {reason}") from error
+            raise DataError(
+                f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {reason}"
+            ) from error
 
     def copy(self) -> TorchProbe:
         """The same model with parameters of its own."""

@@ -12,7 +12,17 @@ from uncollapse.training.architecture import Architecture
 from uncollapse.training.likelihoods import negative_log_likelihood, squared_error
 from uncollapse.training.models import Knobs, Parameters, decode, posterior, prior_mean
 
-__all__ = ["Terms", "decoder_variance", "elbo", "kl_to_level_above", "log_weights", "minimised", "objective", "sampled_terms", "terms"]
+__all__ = [
+    "Terms",
+    "decoder_variance",
+    "elbo",
+    "kl_to_level_above",
+    "log_weights",
+    "minimised",
+    "objective",
+    "sampled_terms",
+    "terms",
+]
 
 LOG_2PI = math.log(2 * math.pi)
 
