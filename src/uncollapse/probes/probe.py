@@ -28,10 +28,21 @@ class Probe(Protocol):
     `objective` and `decoder_variance` are None where the model does not say them; they are then asked for, not guessed.
     """
 
-    name: str
-    objective: Objective | None
-    decoder_variance: float | None
-    notes: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """Of library and model, for messages."""
+
+    @property
+    def objective(self) -> Objective | None:
+        """As trained."""
+
+    @property
+    def decoder_variance(self) -> float | None:
+        """η² as it is now, where it is learned."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how the model was read."""
 
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
         """q(z|x) of rows of the data (n, d), with their condition (n, c) if there is one."""
