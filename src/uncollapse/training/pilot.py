@@ -231,7 +231,8 @@ def sample_rows(
     if n_rows < 2:
         raise DataError(f"a sample needs 2 rows or more, got {n_rows}")
     rng, rows = np.random.default_rng(seed), as_rows(data)
-    others = [None if part is None else as_rows(part) for part in (target, given)]
+    named = ((target, "the target"), (given, "the condition"))
+    others = [None if part is None else as_rows(part, name) for part, name in named]
     kept: list[np.ndarray] = []
     for parts in _together(rows, [part for part in others if part is not None]):
         keyed = [rng.random(parts[0].shape[0])[:, None], *map(dense, parts)]
