@@ -1,12 +1,7 @@
-"""Trained models of any library, seen through one interface. Needs the extra `torch`."""
-
-try:
-    import torch as _torch  # noqa: F401
-except ImportError as error:
-    raise ImportError("seeing into models needs PyTorch: pip install 'uncollapse[torch]'") from error
+"""Trained models of any library, seen through one interface. Models in PyTorch need the extra `torch`."""
 
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.open import open_probe
-from uncollapse.probes.probe import Probe, TorchProbe, TrainedFor
+from uncollapse.probes.protocol import Probe, TrainedFor
 
-__all__ = ["CallableProbe", "Probe", "TorchProbe", "TrainedFor", "open_probe"]
+__all__ = ["CallableProbe", "Probe", "TrainedFor", "open_probe"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from uncollapse.errors import ObjectiveError, SourceError
 from uncollapse.probes.probe import TorchProbe, mode_notes
@@ -66,15 +66,13 @@ def diffusers_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None
     return replace(probe, name=f"{probe.name} of {folder}")
 
 
-def _mean_and_log_variance(model: nn.Module, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+def _mean_and_log_variance(model: Any, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
     if given is not None:
         raise ObjectiveError(f"{CLASS} knows no condition; leave --given out")
-    encode: Any = model.encode
-    found = encode(x).latent_dist
+    found = model.encode(x).latent_dist
     return found.mean, found.logvar
 
 
-def _output(model: nn.Module, z: Tensor, given: Tensor | None) -> Tensor:
-    decode: Any = model.decode
-    found: Tensor = decode(z).sample
+def _output(model: Any, z: Tensor, given: Tensor | None) -> Tensor:
+    found: Tensor = model.decode(z).sample
     return found

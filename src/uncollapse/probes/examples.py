@@ -1,4 +1,4 @@
-"""Probe of any PyTorch module with `encode` and `decode`: pytorch/examples, PyTorch-VAE, latent diffusion and one's own.
+"""Probe of any PyTorch module with `encode` and `decode`: pytorch/examples, PyTorch-VAE, latent diffusion, one's own.
 
 Whether `encode` gives a log-variance, a variance or a standard deviation is read from the module's own
 `reparameterize`, or is asked for.
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.probes.probe import Spread, TorchProbe, check_spread, log_variance_of, mode_notes
+from uncollapse.probes.probe import TorchProbe, log_variance_of, mode_notes
+from uncollapse.probes.protocol import Spread, check_spread
 
 __all__ = ["Pair", "module_probe", "spread_of"]
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from uncollapse.errors import ObjectiveError, SourceError
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
-from uncollapse.probes.probe import Probe, Spread, TorchProbe, check_spread
+from uncollapse.probes.protocol import Probe, Spread, check_spread
 
 __all__ = ["open_probe"]
 
@@ -78,24 +77,26 @@ def open_probe(
     if spread is not None:
         check_spread(spread)
     if isinstance(model, str | os.PathLike):
-        found = _opened(os.fspath(model), spread, input_shape, rows, trust)
+        found: Any = _opened(os.fspath(model), spread, input_shape, rows, trust)
     else:
         found = _seen(model, spread, input_shape, rows)
     if objective is None:
         return found
-    variance = objective.decoder_variance
-    known = found.decoder_variance if variance == "learned" else variance
-    return replace(found, objective=objective, decoder_variance=known if objective.likelihood == "gaussian" else None)  # type: ignore[type-var]
+    variance: Any = objective.decoder_variance
+    if objective.likelihood != "gaussian":
+        variance = None
+    elif variance == "learned":
+        variance = found.decoder_variance
+    return replace(found, objective=objective, decoder_variance=variance)
 
 
-def _seen(
-    model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None
-) -> TorchProbe | CallableProbe:
-    """Of an object."""
+def _seen(model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None) -> Any:
+    """Of an object. Its library is known by its class, so that none is imported that is not there already."""
     libraries = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
-    if isinstance(model, TorchProbe | CallableProbe):
-        return model
-    if type(model).__name__ == "Trained" and "uncollapse" in libraries:
+    has_both = callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
+    if has_both and hasattr(model, "decoder_variance") and hasattr(model, "notes"):
+        return model  # a probe
+    if "uncollapse" in libraries and type(model).__name__ == "Trained":
         from uncollapse.probes.own import own_probe
 
         return own_probe(model)
@@ -111,28 +112,38 @@ def _seen(
         from uncollapse.probes.diffusers import diffusers_probe
 
         return diffusers_probe(model, input_shape=input_shape)
+    if "torch" in libraries:
+        return _seen_module(model, spread, input_shape, rows)
     if isinstance(model, tuple | list) and len(model) == 2 and all(callable(part) for part in model):
         return _pair(model[0], model[1], spread, input_shape)
+    if has_both:
+        return replace(_pair(model.encode, model.decode, spread, input_shape), name=type(model).__name__)
+    raise _unknown(model)
+
+
+def _seen_module(
+    module: Any, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None
+) -> Any:
+    """Of a PyTorch module of no library that is known."""
     from uncollapse.probes.examples import module_probe
     from uncollapse.probes.pyro import is_pyro, pyro_probe
 
-    if is_pyro(model):
-        return pyro_probe(model, input_shape=input_shape, rows=rows)
-    has_both = callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
-    if isinstance(model, nn.Module) and has_both:
-        return module_probe(model, spread=spread, input_shape=input_shape)
-    if has_both:
-        return replace(_pair(model.encode, model.decode, spread, input_shape), name=type(model).__name__)
-    raise ObjectiveError(
+    if is_pyro(module):
+        return pyro_probe(module, input_shape=input_shape, rows=rows)
+    if callable(getattr(module, "encode", None)) and callable(getattr(module, "decode", None)):
+        return module_probe(module, spread=spread, input_shape=input_shape)
+    raise _unknown(module)
+
+
+def _unknown(model: Any) -> ObjectiveError:
+    return ObjectiveError(
         f"{type(model).__module__}.{type(model).__name__}: cannot be seen into: it needs encode(x) → mean, spread and "
         f"decode(z) → mean of x; or give the pair of functions (encode, decode)"
     )
 
 
-def _pair(
-    encoder: Any, decoder: Any, spread: Spread | None, input_shape: tuple[int, ...] | None
-) -> TorchProbe | CallableProbe:
-    if isinstance(encoder, nn.Module) and isinstance(decoder, nn.Module):
+def _pair(encoder: Any, decoder: Any, spread: Spread | None, input_shape: tuple[int, ...] | None) -> Any:
+    if all(any(kind.__module__.startswith("torch.") for kind in type(part).__mro__) for part in (encoder, decoder)):
         from uncollapse.probes.examples import Pair, module_probe
 
         return module_probe(Pair(encoder, decoder), spread=spread, input_shape=input_shape)
@@ -143,7 +154,7 @@ def _pair(
 
 def _opened(
     text: str, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None, trust: bool
-) -> TorchProbe | CallableProbe:
+) -> Any:
     """Of a name."""
     from uncollapse.probes import diffusers, own, pythae
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
-from uncollapse.probes.probe import TorchProbe, log_variance_of, mode_notes
+from uncollapse.probes.probe import TorchProbe, evaluating, log_variance_of, mode_notes
 
 __all__ = ["is_pyro", "pyro_probe"]
 
@@ -52,7 +52,7 @@ def pyro_probe(
         return _with(
             probe, None, None, "Pyro's model says its likelihood when run: give rows of data, or the objective"
         )
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(module):
         return _with(probe, *_objective(module, probe._in_shape(probe.tensor(rows))))
 
 
@@ -76,7 +76,9 @@ def _trace(function: Any, x: Tensor, given: Tensor | None) -> Any:
 
 
 def _latent(trace: Any) -> Any:
-    sites = [trace.nodes[name] for name in trace.stochastic_nodes]
+    from pyro.poutine.util import site_is_subsample
+
+    sites = [trace.nodes[name] for name in trace.stochastic_nodes if not site_is_subsample(trace.nodes[name])]
     if len(sites) != 1 or not isinstance(_base(sites[0]["fn"]), torch.distributions.Normal):
         found = ", ".join(f"{site['name']} ({type(_base(site['fn'])).__name__})" for site in sites) or "none"
         raise ObjectiveError(f"the guide's latent sites are {found}; one Gaussian site is due")
@@ -97,6 +99,7 @@ def _objective(module: Any, x: Tensor) -> tuple[Objective | None, float | None, 
     latent = _latent(_trace(module.guide, x, None))
     prior = _base(trace.nodes[latent["name"]]["fn"])
     observed = [trace.nodes[name] for name in trace.observation_nodes]
+    _check_decoder(module, trace.nodes[latent["name"]]["value"], observed)
     if len(observed) != 1 or not _is_standard(prior):
         return None, None, "the model has several observed sites, or a prior other than N(0, I): say the objective"
     scales = [float(torch.as_tensor(site["scale"])) for site in (latent, observed[0])]
@@ -106,12 +109,23 @@ def _objective(module: Any, x: Tensor) -> tuple[Objective | None, float | None, 
         return Objective(beta=beta, likelihood="bernoulli", n_latents=n_latents), None, None
     if isinstance(likelihood, d.Poisson):
         return Objective(beta=beta, likelihood="poisson", n_latents=n_latents), None, None
-    if isinstance(likelihood, d.Normal) and float(likelihood.scale.std(correction=0)) < 1e-6 * float(
-        likelihood.scale.mean()
-    ):
+    if isinstance(likelihood, d.Normal) and bool(torch.isclose(likelihood.scale, likelihood.scale.mean()).all()):
         variance = float(likelihood.scale.mean()) ** 2
         return Objective(beta=beta, decoder_variance=variance, n_latents=n_latents), variance, None
     return None, None, f"the likelihood {type(likelihood).__name__} is not one that is known: say the objective"
+
+
+def _check_decoder(module: nn.Module, z: Tensor, observed: list[Any]) -> None:
+    """`decoder(z)` must be the mean that the model gives its observed site."""
+    if len(observed) != 1:
+        return
+    mean, decoded = observed[0]["fn"].mean, _output(module, z, None)
+    same = torch.is_tensor(decoded) and decoded.numel() == mean.numel()
+    if not same or not torch.allclose(decoded.flatten(), mean.flatten(), rtol=1e-3, atol=1e-4):
+        raise ObjectiveError(
+            f"Pyro {type(module).__name__}: decoder(z) is not the mean of the site {observed[0]['name']!r} (logits, "
+            f"perhaps): give the pair of functions (encode, decode) instead"
+        )
 
 
 def _is_standard(prior: Any) -> bool:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
 from uncollapse.objective import Objective
-from uncollapse.probes.probe import TorchProbe, TrainedFor, mode_notes
+from uncollapse.probes.probe import TorchProbe, mode_notes
+from uncollapse.probes.protocol import TrainedFor
 
 __all__ = ["CONFIG", "pythae_folder", "pythae_probe"]
 
@@ -49,8 +50,8 @@ def pythae_probe(model: Any) -> TorchProbe:
     kind = _kind(type(model))
     if kind not in GAUSSIAN:
         raise ObjectiveError(
-            f"pythae {type(model).__name__}: its posterior or its prior is no diagonal Gaussian against N(0, I), so its "
-            f"KL is not that of each latent; known are {', '.join(GAUSSIAN)}"
+            f"pythae {type(model).__name__}: its posterior is no diagonal Gaussian, or its prior not N(0, I), so there "
+            f"is no KL of each latent; known are {', '.join(GAUSSIAN)}"
         )
     name = f"pythae {type(model).__name__}"
     objective, notes = _objective(model), mode_notes(model)
@@ -112,10 +113,10 @@ def pythae_folder(folder: Path, *, trust: bool = False) -> TorchProbe:
     except Exception as error:  # pythae and pickled code raise anything
         raise SourceError(f"{folder}: pythae cannot load it: {_line(error)}") from error
     probe = pythae_probe(model)
-    notes = (
-        *probe.notes,
-        "the loss is that of the installed pythae; up to 0.1.1 it had no ½, and half the water level",
-    )
+    notes = probe.notes
+    if probe.objective is not None and probe.objective.likelihood == "gaussian":
+        notes += ("the loss is read as the installed pythae has it; one trained with 0.1.1 or older had no ½, and half "
+                  "the water level",)  # fmt: skip
     return replace(probe, name=f"{probe.name} of {folder}", trained_for=_trained_for(folder), notes=notes)
 
 
@@ -157,16 +158,15 @@ def _home(model: Any, method: str) -> str:
     return next(c.__module__ for c in type(model).__mro__ if method in vars(c))
 
 
-def _mean_and_log_variance(model: nn.Module, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+def _mean_and_log_variance(model: Any, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
     if given is not None:
         raise ObjectiveError("pythae models know no condition; leave --given out")
-    found: Any = model.encoder(x)
+    found = model.encoder(x)
     return found["embedding"], found["log_covariance"]
 
 
-def _output(model: nn.Module, z: Tensor, given: Tensor | None) -> Tensor:
-    decoder: Any = model.decoder
-    found: Tensor = decoder(z)["reconstruction"]
+def _output(model: Any, z: Tensor, given: Tensor | None) -> Tensor:
+    found: Tensor = model.decoder(z)["reconstruction"]
     return found
 
 

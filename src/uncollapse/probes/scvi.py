@@ -14,7 +14,8 @@ from torch import Tensor
 
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.objective import Objective
-from uncollapse.probes.probe import TorchProbe, TrainedFor, mode_notes
+from uncollapse.probes.probe import TorchProbe, mode_notes
+from uncollapse.probes.protocol import TrainedFor
 
 __all__ = ["scvi_probe", "scvi_rows"]
 
@@ -129,8 +130,8 @@ class Columns:
                             f"library size and {n_covariates} covariates")  # fmt: skip
         continuous, categorical = given[:, 2 : 2 + self.n_continuous], given[:, 2 + self.n_continuous :]
         covariates = {"cont_covs": continuous if self.n_continuous else None,
-                      "cat_covs": categorical if self.n_categorical else None}  # fmt: skip
-        return given[:, :1], given[:, 1:2], covariates
+                      "cat_covs": categorical.long() if self.n_categorical else None}  # fmt: skip
+        return given[:, :1].long(), given[:, 1:2], covariates
 
 
 def _final_weight(model: Any) -> tuple[float | None, tuple[str, ...]]:
@@ -151,8 +152,8 @@ def _final_weight(model: Any) -> tuple[float | None, tuple[str, ...]]:
     if weight >= 1:
         return weight, ()
     return weight, (
-        f"the KL's weight was {weight:.3g}, not 1, when training ended after {n_epochs} epochs: the warm-up (by default "
-        f"{DEFAULT_WARMUP} epochs) is longer than the training; train longer, or set plan_kwargs=n_epochs_kl_warmup",
+        f"the KL's weight was {weight:.3g}, not 1, when training ended after {n_epochs} epochs: the warm-up, "
+        f"by default {DEFAULT_WARMUP} epochs, is longer; train longer, or with plan_kwargs={{'n_epochs_kl_warmup': …}}",
     )
 
 
