@@ -24,7 +24,8 @@ def vae(diffusers):
     torch.manual_seed(0)
     return diffusers.AutoencoderKL(
         block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=2, norm_num_groups=4, sample_size=8, layers_per_block=1,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=2, norm_num_groups=4, sample_size=8, layers_per_block=1,
     ).eval()  # fmt: skip
 
 

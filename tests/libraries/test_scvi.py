@@ -41,9 +41,7 @@ def fitted(scvi, adata, max_epochs=2, covariates=False, **options):
     short = {"batch_size": 16, "accelerator": "cpu", "enable_progress_bar": False}
     with warnings.catch_warnings():  # the library's own
         warnings.simplefilter("ignore")
-        model.train(
-            max_epochs=max_epochs, batch_size=16, accelerator="cpu", enable_progress_bar=False, plan_kwargs=plan
-        )
+        model.train(max_epochs=max_epochs, plan_kwargs={"n_epochs_kl_warmup": 8}, **short)
     return model
 
 

@@ -16,7 +16,7 @@ from uncollapse.posterior import posterior as checked
 from uncollapse.probes.probe import TorchProbe, evaluating
 from uncollapse.probes.protocol import TrainedFor
 from uncollapse.theory.posterior import gaussian_kl
-from uncollapse.training.architecture import Architecture
+from uncollapse.training.architecture import Architecture, initial
 from uncollapse.training.likelihoods import mean_of
 from uncollapse.training.losses import kl_to_level_above
 from uncollapse.training.models import Knobs, Parameters, decode, knobs, posterior, prior_mean
@@ -93,6 +93,15 @@ class OwnModule(nn.Module):
         self.values = nn.ParameterDict(values)
         dtype = next(iter(trained.parameters.values())).dtype
         self.knobs: Knobs = knobs([trained.setup], self.architecture, torch.device("cpu"), dtype)
+        self.initial_variance = trained.setup.training.initial_decoder_variance
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Fresh weights, as a training starts with, drawn by PyTorch's own generator."""
+        generator = torch.Generator().manual_seed(int(torch.randint(2**31, (1,))))
+        dtype = next(iter(self.values.values())).dtype
+        for name, value in initial(self.architecture, self.initial_variance, generator, dtype).items():
+            self.values[name.replace(".", "/")].copy_(value)
 
     def stacked(self) -> Parameters:
         """As the functions of `training.models` take them: a stack of one."""
