@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -312,6 +313,7 @@ def test_a_pickled_model_is_refused_unless_trusted(rng, tmp_path, suffix):
 
 def test_a_function_of_a_module_in_the_current_folder_returns_the_model(tmp_path, monkeypatch):
     code = ("import numpy as np\ndef make():\n    return (lambda x: (x, 0 * x), lambda z: z)\n"
+            "def leaves():\n    raise SystemExit(2)\n"
             "def fails():\n    raise RuntimeError('no weights\\nhere')\n")  # fmt: skip
     (tmp_path / "my_models.py").write_text(code)
     (tmp_path / "broken_models.py").write_text("1 +")
@@ -322,6 +324,7 @@ def test_a_function_of_a_module_in_the_current_folder_returns_the_model(tmp_path
     for text, told in (
         ("my_models:nothing", "has no function 'nothing'"),
         ("my_models:fails", "the function failed: RuntimeError: no weights$"),
+        ("my_models:leaves", "the function failed: SystemExit: 2"),
         ("broken_models:make", "cannot be imported from here: SyntaxError"),
         ("absent_models:make", "cannot be imported from here: ModuleNotFoundError"),
         ("absent.bin", "no such file"),
@@ -332,6 +335,12 @@ def test_a_function_of_a_module_in_the_current_folder_returns_the_model(tmp_path
         with pytest.raises(SourceError, match=told):
             open_probe(text)
     del sys.modules["my_models"]
+
+
+def test_functions_need_no_torch():
+    code = ("import sys; from uncollapse.probes import open_probe; "
+            "open_probe((lambda x: (x, x), lambda z: z), spread='std'); print('torch' in sys.modules)")  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_an_object_that_cannot_be_seen_into_is_refused():
