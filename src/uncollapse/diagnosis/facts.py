@@ -142,9 +142,10 @@ class Facts:
 
     @property
     def under_noise(self) -> bool:
-        """Whether the water level lies far below the noise variance of the data."""
-        noise = self.forecast.spectrum.noise.variance
-        return self.forecast.exact and self.level < CODES_NOISE * noise
+        """Whether the water level lies far below the noise variance of the data; False if no mode stands out of it,
+        since what is not told from noise need not be noise (a circle has two equal modes)."""
+        s = self.forecast.spectrum
+        return self.forecast.exact and bool(s.above_noise.any()) and self.level < CODES_NOISE * s.noise.variance
 
     @cached_property
     def one_variance(self) -> bool:
