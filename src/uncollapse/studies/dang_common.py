@@ -14,10 +14,11 @@ import numpy as np
 from uncollapse.decompose import spectrum
 from uncollapse.errors import SourceError, UncollapseWarning
 from uncollapse.forecast import Forecast, forecast
+from uncollapse.measure import ALIVE_NATS
 from uncollapse.studies.study import MNIST_FILE, Request
 from uncollapse.theory.optimum import fixed_width_kl
 from uncollapse.training import Setup, Trained, train_all
-from uncollapse.training.result import ALIVE_NATS, Evaluation
+from uncollapse.training.result import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.forecast import Forecast, forecast
+from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.studies.wang_ziyin_mnist import collapse_beta
 from uncollapse.training import Network, Schedule, Setup, Trained, Training, forecast_loss, train_all
-from uncollapse.training.result import ALIVE_NATS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,21 +1,37 @@
-"""What posteriors say about collapse: KL of each latent on each row, the (ε, δ) measure, and the σ²-tuned ELBO."""
+"""What posteriors say about collapse: KL of each latent on each row, the (ε, δ) measure, information, tuned ELBO."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import logsumexp
 
-__all__ = ["collapsed_share", "gaussian_kl", "tuned_elbo"]
+__all__ = [
+    "aggregate_kl",
+    "collapsed_share",
+    "counts_below",
+    "gaussian_kl",
+    "importance_bound",
+    "log_ratio",
+    "sampled_information",
+    "share_collapsed",
+    "tuned_elbo",
+]
 
 
-def gaussian_kl(mean: np.ndarray, variance: np.ndarray, prior_variance: float = 1.0) -> np.ndarray:
-    """KL(N(m, s²) ‖ N(0, η_enc²)) of each entry, in nats.
+def gaussian_kl(
+    mean: np.ndarray,
+    variance: np.ndarray,
+    prior_variance: np.ndarray | float = 1.0,
+    prior_mean: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """KL(N(m, s²) ‖ N(m₀, η_enc²)) of each entry, in nats.
 
     Parameters
     ----------
     mean, variance : ndarrays that broadcast, usually of shape (n, l)
         Posterior mean and variance of each row and latent.
-    prior_variance : float
-        η_enc².
+    prior_variance, prior_mean : float or ndarrays that broadcast
+        η_enc² and m₀, which a conditional prior gives per row.
 
     Notes
     -----
@@ -27,7 +43,7 @@ def gaussian_kl(mean: np.ndarray, variance: np.ndarray, prior_variance: float = 
     array([[0. , 0.5]])
     """
     ratio = variance / prior_variance
-    return 0.5 * (mean**2 / prior_variance + ratio - 1 - np.log(ratio))
+    return 0.5 * ((mean - prior_mean) ** 2 / prior_variance + ratio - 1 - np.log(ratio))
 
 
 def collapsed_share(kl: np.ndarray, epsilons: np.ndarray, delta: float = 0.01) -> np.ndarray:
@@ -56,10 +72,137 @@ def collapsed_share(kl: np.ndarray, epsilons: np.ndarray, delta: float = 0.01) -
     >>> collapsed_share(np.array([[0.0, 0.5], [0.001, 0.7]]), np.array([0.01, 1.0]))
     array([0.5, 1. ])
     """
-    ordered = np.sort(kl, axis=0)
-    # count rows below each ε by bisection, so that a long list of ε costs one sort
-    below = np.array([np.searchsorted(column, epsilons, side="left") for column in ordered.T])  # (l, k)
-    return (below / len(kl) >= 1 - delta).mean(axis=0)
+    return share_collapsed(counts_below(kl, epsilons), len(kl), delta)
+
+
+def counts_below(kl: np.ndarray, epsilons: np.ndarray) -> np.ndarray:
+    """Rows in which each latent's KL lies below each ε, shape (l, k): sums over blocks of rows add up.
+
+    Parameters
+    ----------
+    kl : ndarray of shape (n, l)
+        Nats.
+    epsilons : ndarray of shape (k,)
+        Nats, ascending.
+
+    Examples
+    --------
+    >>> counts_below(np.array([[0.0, 0.5], [0.001, 0.7]]), np.array([0.001, 0.01, 1.0]))
+    array([[1, 2, 2],
+           [0, 0, 2]])
+    """
+    k = len(epsilons)
+    bins = np.searchsorted(epsilons, kl, side="right")  # ε up to the KL, so kl < ε_j iff bin ≤ j
+    counts = [np.bincount(column, minlength=k + 1)[:k] for column in bins.T]
+    return np.cumsum(np.reshape(counts, (kl.shape[1], k)), axis=1)
+
+
+def share_collapsed(below: np.ndarray, n_rows: int, delta: float) -> np.ndarray:
+    """(ε, δ)-collapsed share of latents from the counts of `counts_below`, shape (k,); see `collapsed_share`."""
+    return (below >= (1 - delta) * n_rows).mean(axis=0)
+
+
+def aggregate_kl(mean: np.ndarray, covariance: np.ndarray, prior_variance: np.ndarray | float = 1.0) -> float:
+    """KL(N(m, S) ‖ N(0, η_enc² I)): a lower bound of KL(q(z) ‖ p(z)) for any q(z) of mean m and covariance S, in nats.
+
+    A Gaussian has the largest entropy of all distributions with its moments, so E KL(q(z|x) ‖ p) less this is an upper
+    bound of the mutual information.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (l,)
+    covariance : ndarray of shape (l, l)
+    prior_variance : float or ndarray of shape (l,)
+
+    Notes
+    -----
+    Cover & Thomas 2006, theorem 8.6.5 (maximum entropy); Hoffman & Johnson 2016 for E KL = I + KL(q(z) ‖ p(z)).
+
+    Examples
+    --------
+    >>> aggregate_kl(np.ones(1), np.eye(1))
+    0.5
+    """
+    scale = 1 / np.sqrt(np.broadcast_to(prior_variance, mean.shape))
+    whitened = covariance * np.multiply.outer(scale, scale)
+    sign, log_determinant = np.linalg.slogdet(whitened)
+    if sign <= 0:
+        return float("inf")
+    return float(0.5 * (np.sum((mean * scale) ** 2) + np.trace(whitened) - len(mean) - log_determinant))
+
+
+def sampled_information(mean: np.ndarray, variance: np.ndarray, draws: np.ndarray) -> float:
+    """I(x; z) from N rows: the mean of log q(z_i|x_i) − log (1/N) Σ_j q(z_i|x_j), in nats.
+
+    Its expectation lies below the mutual information and never exceeds log N: the mixture holds z_i's own row.
+
+    Parameters
+    ----------
+    mean, variance, draws : ndarrays of shape (N, l)
+        Of q(z|x_i), and z_i drawn from it.
+
+    Notes
+    -----
+    Docs/theory.md section 7; the bound: Poole et al. 2019, eq. 10, with the optimal critic.
+
+    Examples
+    --------
+    >>> apart = np.array([[-100.0], [100.0]])
+    >>> round(sampled_information(apart, np.ones((2, 1)), apart), 6)  # log 2: which of the two rows
+    0.693147
+    """
+    precision = 1 / variance  # (N, l)
+    # log q(z_i | x_j) up to the constant that cancels, (N, N), by products of matrices
+    quadratic = draws**2 @ precision.T - 2 * draws @ (mean * precision).T + np.sum(mean**2 * precision, axis=1)
+    log_q = -0.5 * (quadratic + np.log(variance).sum(axis=1))
+    return float(np.mean(np.diagonal(log_q) - logsumexp(log_q, axis=1)) + np.log(len(mean)))
+
+
+def importance_bound(log_weights: np.ndarray) -> float:
+    """The importance-weighted bound on log p(y): the mean of log (1/K) Σ_k w_k over rows, in nats.
+
+    Parameters
+    ----------
+    log_weights : ndarray of shape (K, n)
+        log p(y, z_k) − log q(z_k|x) of K draws for each row.
+
+    Notes
+    -----
+    Burda, Grosse & Salakhutdinov 2016, eq. 8. It rises with K towards log p(y), and at K = 1 is the ELBO.
+
+    Examples
+    --------
+    >>> round(importance_bound(np.log([[1.0], [3.0]])), 4)  # log 2
+    0.6931
+    """
+    return float(np.mean(logsumexp(log_weights, axis=0) - np.log(len(log_weights))))
+
+
+def log_ratio(
+    draws: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    prior_variance: np.ndarray | float = 1.0,
+    prior_mean: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """log q(z|x) − log p(z) of each row's draw, in nats, shape (n,); its mean over draws from q is the KL.
+
+    Parameters
+    ----------
+    draws, mean, variance : ndarrays of shape (n, l)
+    prior_variance, prior_mean : float or ndarrays that broadcast
+
+    Notes
+    -----
+    Two Gaussian densities, whose 2π cancel.
+
+    Examples
+    --------
+    >>> log_ratio(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1)))
+    array([0.5])
+    """
+    own, prior = (draws - mean) ** 2 / variance, (draws - prior_mean) ** 2 / prior_variance
+    return 0.5 * (prior - own - np.log(variance / prior_variance)).sum(axis=1)
 
 
 def tuned_elbo(misfit: float, n_targets: int, rate: float) -> float:

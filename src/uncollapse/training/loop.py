@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uncollapse.measure import ALIVE_NATS
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.losses import LOG_2PI
 from uncollapse.training.progress import See
-from uncollapse.training.result import ALIVE_NATS, Trained
+from uncollapse.training.result import Trained
 from uncollapse.training.schedules import kl_weight
 from uncollapse.training.stack import Stack
 

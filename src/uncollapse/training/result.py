@@ -12,6 +12,7 @@ from torch import Tensor
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecast import Forecast
+from uncollapse.measure import ALIVE_NATS
 from uncollapse.training.analytic import analytic_terms, second_moments
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
@@ -19,10 +20,7 @@ from uncollapse.training.data import Table, table
 from uncollapse.training.losses import LOG_2PI, Terms, elbo, log_weights, objective, sampled_terms, terms
 from uncollapse.training.models import Knobs, Parameters, decode, knobs, posterior
 
-__all__ = ["ALIVE_NATS", "Evaluation", "History", "Trained", "forecast_loss"]
-
-ALIVE_NATS = 0.01
-"""A latent of at least so much mean KL is counted as alive (docs/theory.md section 7)."""
+__all__ = ["Evaluation", "History", "Trained", "forecast_loss"]
 
 EVALUATION_ROWS = 4096
 

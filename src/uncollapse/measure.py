@@ -1,0 +1,279 @@
+"""Posteriors → Measurement: how collapsed a trained model is, by every measure of the field, in one pass.
+
+A block of rows is reduced to `PosteriorSums`, which add up; `Measurement` is computed from the sums alone. What needs
+pairs of rows or the decoder is measured on a random sample of rows (see `sample.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from uncollapse.errors import DataError
+from uncollapse.posterior import Posterior, posterior
+from uncollapse.theory.posterior import aggregate_kl, counts_below, share_collapsed
+
+__all__ = ["ALIVE_NATS", "EPSILONS", "Measurement", "PosteriorSums", "measure_posterior", "posterior_sums"]
+
+ALIVE_NATS = 0.01
+"""A latent of at least so much mean KL is counted as alive (docs/theory.md section 7)."""
+
+ACTIVE_VARIANCE = 0.01
+"""Variance of the posterior mean from which on a unit is active: Burda, Grosse & Salakhutdinov 2016, section 4.3."""
+
+EPSILONS = 10.0 ** np.linspace(-5, 2, 71)
+"""Nats at which the (ε, δ)-curve is counted: ten per decade, 0.01 among them."""
+
+MOST_COVARIANCE = 1024
+"""Latents up to which their covariance is summed; beyond (spatial latents), the variance of each alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorSums:
+    """Sums over rows; those of parts of the data add up to those of the whole.
+
+    All are plain sums about 0 in float64: posterior means lie within some prior widths of the prior's mean, so
+    nothing cancels, and any framework's sum-reduction merges them.
+
+    Attributes
+    ----------
+    n_samples : int
+    kl, kl_square : ndarray of shape (l,)
+    below : ndarray of int, shape (l, k)
+        Rows in which the KL is below each of `EPSILONS`.
+    mean, variance : ndarray of shape (l,)
+        Σ m and Σ s².
+    mean_square : ndarray of shape (l, l), or (l,) for more than `MOST_COVARIANCE` latents
+        Σ m mᵀ.
+    variance_square : ndarray of shape (l,)
+        Σ s⁴: whether a posterior's variance changes with the row.
+    prior_variance : ndarray of shape (l,)
+        Σ η_enc².
+    level_sizes, latent_shape : tuple of int
+    """
+
+    n_samples: int
+    kl: np.ndarray
+    kl_square: np.ndarray
+    below: np.ndarray
+    mean: np.ndarray
+    mean_square: np.ndarray
+    variance: np.ndarray
+    variance_square: np.ndarray
+    prior_variance: np.ndarray
+    level_sizes: tuple[int, ...]
+    latent_shape: tuple[int, ...]
+
+    def __add__(self, other: PosteriorSums) -> PosteriorSums:
+        """Sums over both parts."""
+        if (self.level_sizes, self.latent_shape) != (other.level_sizes, other.latent_shape):
+            raise DataError(
+                f"cannot add the sums of {self.latent_shape} latents and of {other.latent_shape}; both parts must come "
+                f"from one model"
+            )
+        names = [item.name for item in fields(self)][:-2]
+        sums: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return replace(self, **sums)
+
+    def measurement(self) -> Measurement:
+        """What they say."""
+        if self.n_samples < 1:
+            raise DataError("nothing to measure: no rows came")
+        return Measurement(self)
+
+
+def posterior_sums(found: Posterior) -> PosteriorSums:
+    """Sums over the rows of one block.
+
+    Examples
+    --------
+    >>> found = posterior(np.ones((4, 2)), variance=np.ones((4, 2)))
+    >>> posterior_sums(found).kl
+    array([2., 2.])
+    """
+    m, v, kl = found.mean, found.variance, found.kl
+    prior = np.broadcast_to(found.prior_variance, m.shape)
+    wide = m.shape[1] > MOST_COVARIANCE
+    return PosteriorSums(
+        n_samples=len(m),
+        kl=kl.sum(axis=0),
+        kl_square=np.einsum("nl,nl->l", kl, kl),
+        below=counts_below(kl, EPSILONS),
+        mean=m.sum(axis=0),
+        mean_square=np.einsum("nl,nl->l", m, m) if wide else m.T @ m,
+        variance=v.sum(axis=0),
+        variance_square=np.einsum("nl,nl->l", v, v),
+        prior_variance=prior.sum(axis=0),
+        level_sizes=found.level_sizes,
+        latent_shape=found.latent_shape,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """How collapsed the posteriors of a model are. KL in nats per sample.
+
+    Attributes
+    ----------
+    sums : PosteriorSums
+
+    Examples
+    --------
+    >>> mean = np.random.default_rng(0).standard_normal((500, 2)) * [3.0, 0.0]
+    >>> m = measure_posterior(mean, variance=np.full((500, 2), [0.1, 1.0]))
+    >>> m.n_alive, m.n_active, m.n_latents
+    (1, 1, 2)
+    """
+
+    sums: PosteriorSums
+
+    @property
+    def n_samples(self) -> int:
+        """Rows measured."""
+        return self.sums.n_samples
+
+    @property
+    def n_latents(self) -> int:
+        """Latents of all levels."""
+        return len(self.sums.kl)
+
+    @cached_property
+    def kl(self) -> np.ndarray:
+        """Mean KL of each latent, shape (l,)."""
+        return self.sums.kl / self.n_samples
+
+    @cached_property
+    def kl_std(self) -> np.ndarray:
+        """Standard deviation of each latent's KL over the rows, shape (l,)."""
+        return np.sqrt(np.maximum(self.sums.kl_square / self.n_samples - self.kl**2, 0.0))
+
+    @property
+    def rate(self) -> float:
+        """KL of all latents."""
+        return float(self.kl.sum())
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Latents of at least `ALIVE_NATS` mean KL, bool of shape (l,)."""
+        return self.kl > ALIVE_NATS
+
+    @property
+    def n_alive(self) -> int:
+        """How many those are."""
+        return int(self.alive.sum())
+
+    def kl_quantiles(self, share: float) -> np.ndarray:
+        """The KL that a share of the rows stays below, per latent; the next of `EPSILONS` above it, shape (l,)."""
+        reached = self.sums.below >= share * self.n_samples
+        return np.where(reached.any(axis=1), EPSILONS[reached.argmax(axis=1)], np.inf)
+
+    def collapse_curve(self, delta: float = 0.01) -> np.ndarray:
+        """(ε, δ)-collapsed share of the latents at each of `EPSILONS`, shape (k,): Lucas et al. 2019, section 6.2."""
+        return share_collapsed(self.sums.below, self.n_samples, delta)
+
+    @cached_property
+    def aggregate_mean(self) -> np.ndarray:
+        """E_x of the posterior mean, shape (l,)."""
+        return self.sums.mean / self.n_samples
+
+    @cached_property
+    def mean_variance(self) -> np.ndarray:
+        """Var_x of the posterior mean, shape (l,)."""
+        square = self.sums.mean_square
+        diagonal = square if square.ndim == 1 else np.diagonal(square)
+        return np.maximum(diagonal / self.n_samples - self.aggregate_mean**2, 0.0)
+
+    @property
+    def active(self) -> np.ndarray:
+        """Active units: posterior means of variance over 0.01 (Burda et al. 2016), bool of shape (l,)."""
+        return self.mean_variance > ACTIVE_VARIANCE
+
+    @property
+    def n_active(self) -> int:
+        """How many those are."""
+        return int(self.active.sum())
+
+    @cached_property
+    def variance(self) -> np.ndarray:
+        """Mean posterior variance, shape (l,)."""
+        return self.sums.variance / self.n_samples
+
+    @cached_property
+    def variance_std(self) -> np.ndarray:
+        """Standard deviation over rows of the posterior variance, shape (l,)."""
+        return np.sqrt(np.maximum(self.sums.variance_square / self.n_samples - self.variance**2, 0.0))
+
+    @cached_property
+    def aggregate_covariance(self) -> np.ndarray | None:
+        """Covariance of q(z): that of the means plus the mean variances, (l, l); None beyond `MOST_COVARIANCE`."""
+        if self.sums.mean_square.ndim == 1:
+            return None
+        centred = self.sums.mean_square / self.n_samples - np.multiply.outer(self.aggregate_mean, self.aggregate_mean)
+        return centred + np.diag(self.variance)
+
+    @cached_property
+    def mean_rank(self) -> float | None:
+        """Effective dimension of the posterior means, (Σλ)²/Σλ² of their covariance's eigenvalues; None beyond
+        `MOST_COVARIANCE` latents, 0 when no mean moves."""
+        if self.aggregate_covariance is None:
+            return None
+        eigenvalues = np.linalg.eigvalsh(self.aggregate_covariance - np.diag(self.variance)).clip(min=0.0)
+        total = float(eigenvalues.sum())
+        return total**2 / float(eigenvalues @ eigenvalues) if total > 1e-12 else 0.0
+
+    @cached_property
+    def information_above(self) -> float:
+        """Upper bound of the mutual information I(x; z): E KL less that of a Gaussian with q(z)'s moments.
+
+        For the standard prior of fixed variance; the rate itself where the covariance was not summed.
+        """
+        if self.aggregate_covariance is None:
+            return self.rate
+        prior = self.sums.prior_variance / self.n_samples
+        gap = aggregate_kl(self.aggregate_mean, self.aggregate_covariance, prior)
+        return max(self.rate - gap, 0.0) if np.isfinite(gap) else self.rate
+
+    @property
+    def levels(self) -> tuple[np.ndarray, ...]:
+        """KL of the latents of each level."""
+        return tuple(np.split(self.kl, np.cumsum(self.sums.level_sizes)[:-1]))
+
+
+def measure_posterior(
+    mean: Any, *, log_variance: Any = None, variance: Any = None, std: Any = None, **prior: Any
+) -> Measurement:
+    """Measure posteriors that come as arrays, from any framework; nothing but NumPy is needed.
+
+    Parameters
+    ----------
+    mean, log_variance, variance, std, **prior
+        As in `posterior`; or `mean` is an iterable of `Posterior`, one per batch.
+
+    Returns
+    -------
+    Measurement
+
+    Raises
+    ------
+    DataError
+        No posterior, or no rows.
+
+    Examples
+    --------
+    >>> dead = measure_posterior(np.zeros((10, 3)), log_variance=np.zeros((10, 3)))
+    >>> dead.n_alive, dead.rate
+    (0, 0.0)
+    """
+    if isinstance(mean, Iterable) and not hasattr(mean, "__array__") and not isinstance(mean, list | tuple):
+        total: PosteriorSums | None = None
+        for part in mean:
+            total = posterior_sums(part) if total is None else total + posterior_sums(part)
+        if total is None:
+            raise DataError("nothing to measure: no batches came")
+        return total.measurement()
+    found = posterior(mean, log_variance=log_variance, variance=variance, std=std, **prior)
+    return posterior_sums(found).measurement()

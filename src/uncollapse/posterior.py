@@ -1,0 +1,175 @@
+"""q(z|x) of some rows, as any encoder gives it, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from uncollapse.errors import DataError
+from uncollapse.theory.posterior import gaussian_kl
+
+__all__ = ["Posterior", "posterior"]
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """A diagonal Gaussian posterior on each row, with its prior.
+
+    Attributes
+    ----------
+    mean, variance : ndarrays of shape (n, l)
+        Several levels, from the data upwards, one after another; spatial latents flattened.
+    prior_mean, prior_variance : float or ndarrays that broadcast to (n, l)
+    kl : ndarray of shape (n, l)
+        Nats, per row and latent.
+    level_sizes : tuple of int
+        Latents of each level; one level usually.
+    latent_shape : tuple of int
+        Shape of one row's latents before they were flattened: (l,), or (channels, height, width).
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    prior_mean: np.ndarray | float
+    prior_variance: np.ndarray | float
+    kl: np.ndarray
+    level_sizes: tuple[int, ...]
+    latent_shape: tuple[int, ...]
+
+    @property
+    def n_latents(self) -> int:
+        """l, all levels."""
+        return self.mean.shape[1]
+
+    @property
+    def lowest(self) -> slice:
+        """Columns of the level that the decoder sees."""
+        return slice(0, self.level_sizes[0])
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """One z per row, shape (n, l)."""
+        return self.mean + np.sqrt(self.variance) * rng.standard_normal(self.mean.shape)
+
+    def __getitem__(self, rows: Any) -> Posterior:
+        """Some of the rows."""
+        prior_mean, prior_variance = (
+            part[rows] if isinstance(part, np.ndarray) and part.ndim == 2 and len(part) == len(self.mean) else part
+            for part in (self.prior_mean, self.prior_variance)
+        )
+        parts = (self.mean[rows], self.variance[rows], prior_mean, prior_variance, self.kl[rows])
+        return Posterior(*parts, self.level_sizes, self.latent_shape)
+
+
+def posterior(
+    mean: Any,
+    *,
+    log_variance: Any = None,
+    variance: Any = None,
+    std: Any = None,
+    prior_mean: Any = 0.0,
+    prior_variance: Any = 1.0,
+    kl: Any = None,
+    level_sizes: tuple[int, ...] = (),
+    where: str = "the posterior",
+    first_row: int = 0,
+) -> Posterior:
+    """Check what an encoder gave for some rows.
+
+    Parameters
+    ----------
+    mean : array_like of shape (n, l) or (n, channels, height, width)
+        Trailing dimensions are flattened.
+    log_variance, variance, std : array_like of the same shape, or one that broadcasts to it
+        Exactly one of the three: of q(z|x), not of the decoder.
+    prior_mean, prior_variance : array_like
+        Standard normal when left out; per row for a conditional prior.
+    kl : array_like of shape (n, l), optional
+        Nats per row and latent, where the prior given the row is not Gaussian; computed when left out.
+    level_sizes : tuple of int
+        Latents of each level of a hierarchy, from the data upwards.
+    where, first_row : str, int
+        For messages.
+
+    Raises
+    ------
+    DataError
+        Not a mean and a variance of one shape, negative variances, or values that are not finite.
+
+    Examples
+    --------
+    >>> posterior(np.zeros((2, 3)), log_variance=np.zeros((2, 3))).kl.sum()
+    np.float64(0.0)
+    """
+    means, shape = _flat(mean, where, "mean")
+    given = {"log_variance": log_variance, "variance": variance, "std": std}
+    named = [(name, value) for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        got = " and ".join(name for name, _ in named) or "none"
+        raise DataError(f"{where}: give one of log_variance, variance and std beside the mean, got {got}")
+    name, value = named[0]
+    spread, spread_shape = _flat(value, where, name.replace("_", "-"))
+    if spread_shape != shape and spread.shape[1] != means.shape[1]:
+        raise DataError(
+            f"{where}: a mean of shape {(len(means), *shape)} beside a {name.replace('_', '-')} of shape "
+            f"{(len(spread), *spread_shape)}; an encoder gives both for every latent"
+        )
+    if len(spread) not in (1, len(means)):
+        raise DataError(f"{where}: {len(means)} rows of means and {len(spread)} of the {name.replace('_', '-')}")
+    _finite(means, where, "mean", first_row)
+    _finite(spread, where, name.replace("_", "-"), first_row)
+    variances = np.broadcast_to(_variance(spread, name, where), means.shape)
+    priors = [np.asarray(part, dtype=np.float64) for part in (prior_mean, prior_variance)]
+    m0, v0 = (part.reshape(len(part), -1) if part.ndim > 2 else part for part in priors)
+    if kl is None:
+        kls = gaussian_kl(means, variances, v0, m0)
+    else:
+        kls, _ = _flat(kl, where, "KL")
+        _finite(kls, where, "KL", first_row)
+    sizes = tuple(level_sizes) or (means.shape[1],)
+    if sum(sizes) != means.shape[1]:
+        raise DataError(f"{where}: levels of {' + '.join(map(str, sizes))} latents, and {means.shape[1]} means a row")
+    return Posterior(means, variances, m0, v0, kls, sizes, shape)
+
+
+def _flat(values: Any, where: str, what: str) -> tuple[np.ndarray, tuple[int, ...]]:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().float() if str(values.dtype) == "torch.bfloat16" else values.detach().cpu()
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError):
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{where}: the {what} is {type(values).__name__}, not an array of numbers")
+    if array.ndim < 2 or 0 in array.shape[1:]:
+        raise DataError(f"{where}: the {what} has shape {array.shape}; one row a sample and one column a latent is due")
+    return array.astype(np.float64).reshape(len(array), -1), array.shape[1:]
+
+
+def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:
+    if name == "log_variance":
+        with np.errstate(over="ignore"):
+            values = np.exp(spread)
+        if not np.isfinite(values).all():
+            raise DataError(f"{where}: log-variances up to {spread.max():.4g} overflow; are these variances already?")
+        return np.maximum(values, np.finfo(float).tiny)
+    if (spread < 0).any():
+        row, column = np.argwhere(spread < 0)[0]
+        raise DataError(
+            f"{where}: negative {name} {spread[row, column]:.4g} (latent {column + 1}, row {row + 1}); is this the "
+            f"log-variance? Then say so (log_variance=...)"
+        )
+    return np.maximum(spread**2 if name == "std" else spread, np.finfo(float).tiny)
+
+
+def _finite(values: np.ndarray, where: str, what: str, first_row: int) -> None:
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return
+    rows, latents = np.flatnonzero(bad.any(axis=1)), np.flatnonzero(bad.any(axis=0)) + 1
+    shown = ", ".join(map(str, latents[:5])) + (", …" if len(latents) > 5 else "")
+    raise DataError(
+        f"{where}: the {what} is not finite for {len(rows)} of {len(values)} samples (latents {shown}; first in row "
+        f"{first_row + rows[0] + 1}); the encoder overflows there"
+    )

@@ -1,0 +1,1 @@
+"""Adapters: one file per library, each a function from its model to a `TorchProbe`."""
