@@ -120,7 +120,6 @@ class Trial:
     alive_after: int
     loss_before: float
     loss_after: float
-    n_steps: int
     seconds: float
 
     @property
@@ -221,7 +220,6 @@ class Diagnosis:
                     "alive_after": t.alive_after,
                     "loss_before": _plain(t.loss_before),
                     "loss_after": _plain(t.loss_after),
-                    "n_steps": t.n_steps,
                 }
                 for t in self.trials
             ],

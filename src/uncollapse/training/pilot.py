@@ -230,7 +230,8 @@ def sample_rows(
     (3, 2)
     """
     rows, kept = as_rows(data), RowSample(n_rows, seed)
-    others = [None if part is None else as_rows(part) for part in (target, given)]
+    named = ((target, "the target"), (given, "the condition"))
+    others = [None if part is None else as_rows(part, name) for part, name in named]
     for parts in _together(rows, [part for part in others if part is not None]):
         whole = [dense(part) for part in parts]
         if drop_nonfinite:
