@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from uncollapse.decoded import Decoded
+from uncollapse.decoded import Decoded, residual_level
 from uncollapse.forecast import Forecast
 from uncollapse.measure import EPSILONS, Measurement
 from uncollapse.objective import Objective
@@ -173,6 +173,11 @@ class Diagnosis:
     remedies: tuple[Remedy, ...]
     notes: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = ()
+
+    @property
+    def residual_level(self) -> float:
+        """What the residual's strengths are held against: the water level, with the decoder variance as it is."""
+        return residual_level(self.forecast.objective, self.decoded)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""

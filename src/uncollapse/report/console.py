@@ -17,12 +17,11 @@ HEIGHT, WIDTH, MARGIN = 10, 56, 13
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-def plain_table(headings: Sequence[str], rows: list[list[str]], *, n_text: int = 0) -> Table:
-    """Cells as they are; the first `n_text` columns hold words, which may wrap, the others numbers."""
+def plain_table(headings: Sequence[str], rows: list[list[str]], *, words: Sequence[str] = ()) -> Table:
+    """Cells as they are: numbers, and under the headings in `words` text."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, heading in enumerate(headings):
-        words = i < n_text
-        table.add_column(Text(heading), justify="left" if words else "right", no_wrap=not words)
+    for heading in headings:
+        table.add_column(Text(heading), justify="left" if heading in words else "right", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 EVIDENCE_HEADINGS = ("finding", "value", "held against")
-TRIAL_HEADINGS = ("change", "alive", "after", "promised", "loss", "after", "steps")
+TRIAL_HEADINGS = ("change", "alive", "after", "promised", "loss", "after", "seconds")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class LatentRow:
             return "alive" if self.active else "alive, its mean hardly moves"
         if self.active:
             return "active without KL"
-        return "collapsed; forecast: alive" if self.forecast_kl > ALIVE_NATS else "collapsed"
+        return "collapsed, forecast alive" if self.forecast_kl > ALIVE_NATS else "collapsed"
 
     def cells(self, n_levels: int) -> list[str]:
         """Under `latent_headings`."""
@@ -123,7 +123,7 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
         ]
     if c.tuned_elbo is not None:
         rows += [("ELBO with that variance", number(c.tuned_elbo))]
-    return [*rows, ("water level", number(d.water_level))]
+    return [*rows, ("water level", number(d.residual_level))]
 
 
 def evidence_rows(d: Diagnosis) -> list[list[str]]:
@@ -141,7 +141,7 @@ def trial_rows(trials: tuple[Trial, ...]) -> list[list[str]]:
             "" if t.remedy.expected_alive is None else str(t.remedy.expected_alive),
             number(t.loss_before),
             number(t.loss_after),
-            f"{t.n_steps:,}",
+            f"{t.seconds:.0f}",
         ]
         for t in trials
     ]
@@ -164,4 +164,4 @@ def _beside(value: float, forecast: float, error: float | None = None) -> str:
 def _information(d: Diagnosis) -> str:
     c, most = d.decoded, d.measurement.information_above
     cap = f"; sampling sees no more than {number(c.information_cap)}" if c.information > 0.8 * c.information_cap else ""
-    return f"{number(c.information)} at least, {number(most)} at most{cap}"
+    return f"{number(c.information)} by sampling, at most {number(most)}{cap}"
