@@ -60,13 +60,17 @@ def _unfinished(f: Facts) -> tuple[Cause, Confidence]:
     """The model is not at an optimum: which part of it is behind?"""
     if f.refined is None or f.continued is None:
         return "optimisation", "low"
-    continuing = f.continued.gain > SLOW_SHARE * f.scale and f.continued.gain > N_ERRORS * f.continued.gain_error
-    lagging = f.refined.gain > LAG_SHARE * f.scale and f.refined.gain > N_ERRORS * f.refined.gain_error
+    continuing = _counts(f, f.continued.gain, f.continued.gain_error, SLOW_SHARE)
+    lagging = _counts(f, f.refined.gain, f.refined.gain_error, LAG_SHARE)
     if lagging and f.refined.gain > f.continued.gain:
         return "encoder-lags", "high"
     if continuing:
         return "slow", "high"
     return "optimisation", "high" if f.should_live else "low"
+
+
+def _counts(f: Facts, gain: float, error: float, share: float) -> bool:
+    return gain > max(share * f.scale, f.negligible, N_ERRORS * error)
 
 
 def _as_asked(f: Facts) -> tuple[Cause, Confidence]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.decoded import Decoded, residual_level
-from uncollapse.diagnosis.thresholds import BAND, CODES_NOISE, GAIN_SHARE, MOVES, N_ERRORS, SAME
+from uncollapse.diagnosis.thresholds import BAND, CODES_NOISE, ENERGY_SHARE, GAIN_SHARE, MOVES, N_ERRORS, SAME
 from uncollapse.forecast import Forecast
 from uncollapse.measure import Measurement
 
@@ -107,18 +107,26 @@ class Facts:
 
     @property
     def attainable(self) -> float:
-        """What the linear optimum gains over collapse on these rows: the scale of all gains."""
+        """What the linear optimum gains over collapse on these rows."""
         return max(self.collapsed - float(self.floor.mean()), 0.0)
 
     @property
     def scale(self) -> float:
-        """The larger of what the linear optimum and the model itself gain over collapse."""
-        return max(self.attainable, self.collapsed - self.decoded.loss, 1e-12)
+        """The larger of what the linear optimum and the model itself gain over collapse: the scale of all gains."""
+        return max(self.attainable, self.collapsed - self.decoded.loss, 0.0)
+
+    @property
+    def negligible(self) -> float:
+        """A gain or loss too small to call anything wrong, in nats: a share of `scale`, or of the energy to be coded
+        where there is next to nothing to gain."""
+        s, o = self.forecast.spectrum, self.forecast.objective
+        energy = s.total_energy / self.decoded.decoder_variance if self.forecast.exact else float(s.strengths.sum())
+        return max(GAIN_SHARE * self.scale, ENERGY_SHARE * energy / 2, 1e-9 * o.beta)
 
     @property
     def worse_than_linear(self) -> bool:
         """Whether the certificate fails the model, beyond sampling error."""
-        return self.gap > N_ERRORS * self.gap_error and self.gap > GAIN_SHARE * self.scale
+        return self.gap > N_ERRORS * self.gap_error and self.gap > self.negligible
 
     @property
     def usable(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "BAND",
     "CODES_NOISE",
+    "ENERGY_SHARE",
     "FEW",
     "GAIN_SHARE",
     "LAG_SHARE",
@@ -26,6 +27,10 @@ BAND = 0.10
 GAIN_SHARE = 0.01
 """A model is under-optimised when it costs more than the linear optimum by this share of what that optimum gains over
 collapse, and by `N_ERRORS` standard errors."""
+
+ENERGY_SHARE = 0.005
+"""... and by this share of half the data's energy over η², which is what collapse costs: the jitter of a trained
+decoder's biases alone came to 0.4 % of it."""
 
 SLOW_SHARE = 0.02
 """Training is unfinished when a short continuation lowers the loss by this share of what the linear optimum gains."""

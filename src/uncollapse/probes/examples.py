@@ -1,4 +1,4 @@
-"""Probe of any PyTorch module with `encode` and `decode`: pytorch/examples, PyTorch-VAE, latent diffusion and one's own.
+"""Probe of any PyTorch module with `encode` and `decode`: pytorch/examples, PyTorch-VAE, latent diffusion, one's own.
 
 Whether `encode` gives a log-variance, a variance or a standard deviation is read from the module's own
 `reparameterize`, or is asked for.

@@ -15,7 +15,7 @@ from uncollapse.posterior import Posterior
 from uncollapse.posterior import posterior as checked
 from uncollapse.probes.probe import TorchProbe, TrainedFor, evaluating
 from uncollapse.theory.posterior import gaussian_kl
-from uncollapse.training.architecture import Architecture
+from uncollapse.training.architecture import Architecture, initial
 from uncollapse.training.likelihoods import mean_of
 from uncollapse.training.losses import kl_to_level_above
 from uncollapse.training.models import Knobs, Parameters, decode, knobs, posterior, prior_mean
@@ -70,8 +70,8 @@ def own_probe(model: Trained | str | Path) -> TorchProbe:
     return probe(
         where,
         module,
-        OwnModule.mean_and_log_variance,
-        OwnModule.mean_of_target,
+        lambda own, x, given: own.mean_and_log_variance(x, given),  # type: ignore[operator]
+        lambda own, z, given: own.mean_of_target(z, given),  # type: ignore[operator]
         objective=replace(setup.objective, n_latents=a.latents[0]),
         decoder_variance=fixed if gaussian and fixed != "learned" else None,
         latent_shape=(a.latents[0],),
@@ -92,6 +92,15 @@ class OwnModule(nn.Module):
         self.values = nn.ParameterDict(values)
         dtype = next(iter(trained.parameters.values())).dtype
         self.knobs: Knobs = knobs([trained.setup], self.architecture, torch.device("cpu"), dtype)
+        self.initial_variance = trained.setup.training.initial_decoder_variance
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Fresh weights, as a training starts with, drawn by PyTorch's own generator."""
+        generator = torch.Generator().manual_seed(int(torch.randint(2**31, (1,))))
+        dtype = next(iter(self.values.values())).dtype
+        for name, value in initial(self.architecture, self.initial_variance, generator, dtype).items():
+            self.values[name.replace(".", "/")].copy_(value)
 
     def stacked(self) -> Parameters:
         """As the functions of `training.models` take them: a stack of one."""

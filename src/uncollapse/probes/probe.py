@@ -217,7 +217,7 @@ def check_spread(spread: Any) -> Spread:
     if spread not in get_args(Spread):
         known = ", ".join(get_args(Spread))
         raise ObjectiveError(f"spread says what the encoder gives beside the mean, one of {known}; got {spread!r}")
-    return spread  # type: ignore[no-any-return]
+    return spread
 
 
 def log_variance_of(spread: Tensor, kind: Spread, where: str) -> Tensor:

@@ -47,6 +47,5 @@ def diagnosis_page(d: Diagnosis, source: str) -> str:
         latents=[row.cells(n_levels) for row in rows[:TABLE_ROWS]],
         latent_headings=latent_headings(n_levels),
         n_latents=len(rows),
-        n_hidden=int((d.decoded.residual.held_out <= 0).sum()),
         reading=words.reading(d),
     )
