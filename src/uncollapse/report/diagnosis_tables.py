@@ -112,14 +112,17 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
         rows += [("directions that the means use", number(m.mean_rank))]
     rows += [("ELBO, nats per sample", _beside(c.elbo, f.elbo, c.elbo_error))]
     if c.importance_bound is not None:
-        rows += [(f"importance bound, {c.n_draws} draws", f"{c.importance_bound:.6g}")]
+        rows += [(f"importance bound, {c.n_draws} draws", number(c.importance_bound, 6))]
     if d.linear_gap is not None:
         error = "" if d.linear_gap_error is None else f" ± {number(d.linear_gap_error)}"
         rows += [("loss above the linear optimum's", f"{number(d.linear_gap)}{error}")]
     rows += [("squared error", number(c.misfit))]
     if c.tuned_decoder_variance is not None:
         rows += [
-            ("decoder variance η²", f"{number(c.decoder_variance)}; best for the error {c.tuned_decoder_variance:.4g}")
+            (
+                "decoder variance η²",
+                f"{number(c.decoder_variance)}; best for the error {number(c.tuned_decoder_variance, 4)}",
+            )
         ]
     if c.tuned_elbo is not None:
         rows += [("ELBO with that variance", number(c.tuned_elbo))]
@@ -147,18 +150,18 @@ def trial_rows(trials: tuple[Trial, ...]) -> list[list[str]]:
     ]
 
 
-def number(value: float) -> str:
-    """Three or four digits; "–" where there is none."""
+def number(value: float, digits: int | None = None) -> str:
+    """So many digits, three or four when left out; "–" where there is no number."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.4g}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.{digits or (4 if abs(value) >= 100 else 3)}g}"
 
 
 def _beside(value: float, forecast: float, error: float | None = None) -> str:
-    own = f"{value:.6g}" + ("" if error is None else f" ± {number(error)}")
-    return own if not math.isfinite(forecast) else f"{own}; forecast {forecast:.6g}"
+    own = number(value, 6) + ("" if error is None else f" ± {number(error)}")
+    return own if not math.isfinite(forecast) else f"{own}; forecast {number(forecast, 6)}"
 
 
 def _information(d: Diagnosis) -> str:

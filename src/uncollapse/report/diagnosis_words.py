@@ -52,7 +52,7 @@ def facts(d: Diagnosis, source: str) -> str:
         f"{m.n_alive} of {m.n_latents} latents alive, {m.n_active} active",
         f"KL {number(m.rate)} nats, mutual information {number(c.information)} by sampling, at most "
         f"{number(m.information_above)}",
-        f"ELBO {c.elbo:.5g} ± {number(c.elbo_error)}",
+        f"ELBO {number(c.elbo, 5)} ± {number(c.elbo_error)}",
     ]
     if d.linear_gap is not None:
         parts.append(f"loss {d.linear_gap:+.3g} nats against the linear optimum's")
