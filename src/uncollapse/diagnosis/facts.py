@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncollapse.decoded import Decoded
+from uncollapse.decoded import Decoded, residual_level
 from uncollapse.diagnosis.thresholds import BAND, CODES_NOISE, ENERGY_SHARE, GAIN_SHARE, MOVES, N_ERRORS, SAME
 from uncollapse.forecast import Forecast
 from uncollapse.measure import Measurement
@@ -81,10 +81,8 @@ class Facts:
 
     @property
     def level(self) -> float:
-        """What residual strengths are held against: τ, or β for a decoder other than Gaussian."""
-        if not self.forecast.exact:
-            return self.forecast.objective.beta
-        return self.forecast.objective.beta * self.decoded.decoder_variance
+        """What residual strengths are held against."""
+        return residual_level(self.forecast.objective, self.decoded)
 
     @property
     def should_live(self) -> bool:
