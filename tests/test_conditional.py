@@ -129,6 +129,16 @@ def test_conditions_that_do_not_fit(rng, options, message):
         spectrum(moments(rng.random((300, 4))), given=True)
 
 
+def test_a_condition_of_another_length_is_told_apart_from_the_data(rng):
+    x, y = problem(rng, 300)
+    f = forecast(y, given=x)
+    for call in (lambda short: spectrum(y, given=short), lambda short: bootstrap(y, f, given=short)):
+        with pytest.raises(DataError, match="^the condition has 299 rows and the data has 300; both need one row"):
+            call(x[1:])
+        with pytest.raises(DataError, match="^the condition ends after 299 rows, before the data; both need one row"):
+            call(iter([x[1:]]))
+
+
 def test_bootstrap_intervals_cover_the_other_half(rng):
     x, y = problem(rng, 4000)
     f = forecast(y[:2000], given=x[:2000])

@@ -57,6 +57,8 @@ def test_a_sample_takes_each_row_once_and_pairs_stay_together(rng):
     assert len(whole) == 50
     with pytest.raises(DataError, match="2 rows or more"):
         sample_rows(blocks[0], None, None, 1, 0)
+    with pytest.raises(DataError, match="the data has .* rows and the condition has 1; both need one row per sample"):
+        sample_rows(blocks[0], None, blocks[0][:1], 120, 0)
 
 
 @pytest.mark.parametrize(

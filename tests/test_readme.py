@@ -7,6 +7,7 @@ import shlex
 import struct
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+MADE = {"command.md", "results.md"}
+"""Pages that `make docs` writes."""
 
 
 def test_the_python_example_prints_what_its_comments_say():
@@ -39,8 +42,11 @@ def test_the_output_shown_is_the_output_of_make_demo():
 
 
 def commands() -> list[str]:
-    found = re.findall(r"`(uncollapse forecast [^`]*)`", README + (ROOT / "docs" / "which.md").read_text("utf-8"))
-    return sorted(set(found))
+    """Those in tables, and those on a line of their own."""
+    tables = re.findall(r"`(uncollapse [^`]* [^`]*)`", README + (ROOT / "docs" / "which.md").read_text("utf-8"))
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md") if page.name not in MADE]
+    lines = re.findall(r"^(uncollapse .*)$", "\n".join(pages), flags=re.MULTILINE)
+    return sorted({*tables, *lines})
 
 
 @pytest.mark.parametrize("command", commands())
@@ -56,6 +62,8 @@ def test_every_command_shown_runs(command, tmp_path, rng):
     words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
     result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr
+    for option, path in pairwise(words):
+        assert option not in ("--out", "--html") or (tmp_path / path).exists()
 
 
 def test_files_named_in_the_docs_exist():

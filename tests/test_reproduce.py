@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import warnings
 
@@ -64,6 +65,23 @@ def test_the_list_names_every_study_within_eighty_columns(run):
     words = " ".join(told.split())
     assert "Name" in words
     assert "(MNIST)" in words
+
+
+def test_without_the_extras_the_list_is_whole_and_a_study_says_what_to_install():
+    without = "import sys; sys.modules |= dict.fromkeys(['torch', 'safetensors', 'matplotlib']); "
+    command = [sys.executable, "-c", without + "from uncollapse.cli import main; main()", "reproduce"]
+    told = subprocess.run([*command, "--list"], capture_output=True, text=True, check=True).stdout
+    names = [line.split()[0] for line in told.splitlines() if not line.startswith(" ")]
+    assert names == ["Name", *(study.name for study in studies.STUDIES)]
+    refused = subprocess.run([*command, "wang-fig-2"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "pip install 'uncollapse[torch,plot]'" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_every_listed_study_is_there_to_run():
+    for study in studies.STUDIES:
+        assert callable(study.run.function), study.name
 
 
 def test_a_study_writes_its_files_and_prints_its_verdict(run, tmp_path):

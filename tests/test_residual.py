@@ -7,7 +7,7 @@ import pytest
 
 from problems import rows_with_spectrum
 from uncollapse import forecast
-from uncollapse.theory.residual import residual_strengths
+from uncollapse.theory.residual import residual_spectrum
 
 
 def test_the_linear_optimum_leaves_min_of_strength_squared_and_level(rng):
@@ -18,14 +18,14 @@ def test_the_linear_optimum_leaves_min_of_strength_squared_and_level(rng):
     mean = x @ w.encoder + w.encoder_bias
     draws = [(mean + w.encoder_std * rng.standard_normal(mean.shape)) @ w.decoder.T + w.decoder_bias for _ in range(64)]
     expected = sorted([tau**2 / 6, tau**2 / 3, 0.8, 0.3], reverse=True)
-    assert residual_strengths(x, draws) == pytest.approx(expected, abs=0.03)
+    assert residual_spectrum(x - draw for draw in draws).strengths == pytest.approx(expected, abs=0.03)
 
 
 def test_the_noise_of_few_draws_is_taken_out(rng):
     """f(z) is pure noise around x: nothing is left, however few the draws, and without the correction a third is."""
     x = rng.standard_normal((4000, 3)) * [3.0, 2.0, 1.0]
     draws = [x + rng.standard_normal(x.shape) for _ in range(3)]
-    assert np.abs(residual_strengths(x, draws)).max() < 0.05
+    assert np.abs(residual_spectrum(x - draw for draw in draws).strengths).max() < 0.05
     plain = np.linalg.eigvalsh(np.cov(np.mean(draws, axis=0) - x, rowvar=False))
     assert plain.min() > 0.25
 
@@ -41,7 +41,7 @@ def test_a_dead_latent_opened_along_the_top_direction_lowers_the_loss_only_above
     encoder, decoder = first.encoder * [1.0, 0.0], first.decoder * [1.0, 0.0]
     mean = x @ encoder
     draws = [(mean + width * rng.standard_normal(mean.shape)) @ decoder.T for _ in range(64)]
-    top = residual_strengths(x, draws)[0]
+    top = residual_spectrum(x - draw for draw in draws).strengths[0]
     assert top == pytest.approx(strength, abs=0.02)
 
     def loss(step: float) -> float:
@@ -59,4 +59,4 @@ def test_a_dead_latent_opened_along_the_top_direction_lowers_the_loss_only_above
 
 def test_one_draw_cannot_tell_noise_from_residual():
     with pytest.raises(ValueError, match="two of them"):
-        residual_strengths(np.eye(3), [np.eye(3)])
+        residual_spectrum([np.eye(3)])

@@ -15,12 +15,12 @@ pytest.importorskip("matplotlib")
 
 from uncollapse import forecast
 from uncollapse.objective import Objective
-from uncollapse.studies import dang, further
+from uncollapse.studies import STUDIES
 from uncollapse.studies.dang_common import n_modes_carried, pairs, quarter_and_rest
 from uncollapse.studies.study import Request, run_study
 from uncollapse.training import Setup, Training
 
-STUDIES = {study.name: study for study in (*dang.STUDIES, *further.STUDIES)}
+BY_NAME = {study.name: study for study in STUDIES if study.name.startswith(("dang-", "further-"))}
 EXACT = [
     "dang-linear-vae",
     "dang-linear-vae-fixed",
@@ -44,7 +44,7 @@ SAMPLED = [
 
 
 def _run(name: str, mnist_dir: Path, out: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    study = STUDIES[name]
+    study = BY_NAME[name]
     run_study(study, Request("quick", mnist_dir if study.needs_data else None), out)
     assert (out / "figure.svg").stat().st_size > 0
     with (out / "table.csv").open() as file:
@@ -58,7 +58,7 @@ def _column(rows: list[dict[str, str]], name: str) -> np.ndarray:
 
 
 def test_the_two_lists_are_all_studies() -> None:
-    assert set(EXACT) | set(SAMPLED) == set(STUDIES)
+    assert set(EXACT) | set(SAMPLED) == set(BY_NAME)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import scipy.stats as st
 
 from uncollapse import Objective
 from uncollapse.errors import SourceError
-from uncollapse.studies.lucas import STUDIES
+from uncollapse.studies import STUDIES
 from uncollapse.studies.lucas_data import in_own_axes, logit_pixels
 from uncollapse.studies.lucas_deep import MNIST
 from uncollapse.studies.lucas_images import Sizes, image_rows, table_on_images

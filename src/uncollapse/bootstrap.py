@@ -163,7 +163,7 @@ def _finite_parts(
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Blocks of rows as (x,), (x, y) or (condition, data); counts with size factors as their residuals."""
     if given is not None and given is not True:
-        data, target = given, data
+        data, target = as_rows(given, "the condition"), as_rows(data)
     n_seen = 0
     for parts in _blocks(as_rows(data, paired=paired), target):
         finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts]) if drop_nonfinite else ...

@@ -287,7 +287,8 @@ def _dask_moments(data: Any, target: Any, drop_nonfinite: bool) -> Moments:
         if any(size != size for size in array.shape):  # NaN: a filtered array does not know its length
             raise DataError("the Dask array does not know its own length; call compute_chunk_sizes() on it first")
     if len({len(array) for array in arrays}) > 1:
-        raise DataError(f"the data have {len(arrays[0])} rows and the target {len(arrays[1])}; they must match")
+        lengths = " and ".join(str(len(array)) for array in arrays)
+        raise DataError(f"the Dask arrays have {lengths} rows; both need one row per sample")
     tables = [array.reshape(len(array), -1).rechunk({1: -1}) for array in arrays]
     tables[1:] = [table.rechunk({0: tables[0].chunks[0]}) for table in tables[1:]]
     columns = [table.to_delayed().ravel() for table in tables]

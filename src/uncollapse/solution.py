@@ -76,7 +76,7 @@ class OneLevel:
 
     @property
     def levels(self) -> np.ndarray:
-        return self.problem.strengths if self.rho is None else self.problem.strengths / self.rho**2
+        return assignment.critical_levels(self.problem.strengths, self.rho)
 
     def keeping(self, n_alive: int) -> float:
         return float(self.critical_betas[n_alive - 1])
@@ -124,11 +124,11 @@ class PartlyLearned:
 
     @property
     def levels(self) -> np.ndarray:
-        return self.problem.strengths / np.where(np.isnan(self.rho), 1.0, self.rho) ** 2
+        return assignment.critical_levels(self.problem.strengths, self.rho)
 
     def keeping(self, n_alive: int) -> float:
-        narrowest = np.fmin(self.fixed.min(), 1.0)
-        low, high = 0.0, float(self.problem.strengths[0] / narrowest**2 / self._s)
+        first, narrowest = self.problem.strengths[:1], min(float(self.fixed.min()), 1.0)
+        low, high = 0.0, float(assignment.critical_levels(first, narrowest)[0] / self._s)
         if n_alive == 1:
             return high
         while high - low > 1e-12 * high:
@@ -152,8 +152,8 @@ class PartlyLearned:
 
     def modes(self, beta: float) -> ModeOptimum:
         p, rho, tau = self.problem, self._paired(beta), beta * self._s
-        reach = p.strengths > tau * np.where(np.isnan(rho), 1.0, rho) ** 2
-        alive = reach & (np.arange(len(p.strengths)) < p.n_usable)
+        above = assignment.critical_levels(p.strengths, rho) > tau
+        alive = above & (np.arange(len(p.strengths)) < p.n_usable)
         return optimum.at_modes(tau, p.strengths, rho=rho, n_usable=p.n_usable, alive=alive, prior_std=p.prior_std)
 
     @property

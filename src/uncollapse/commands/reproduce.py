@@ -36,13 +36,12 @@ def reproduce(
     ] = False,
 ) -> None:
     """Run a paper's figure or table again, and set the forecast beside it."""
-    studies = _studies()
-    if list_all:
-        _print_list(studies)
-        return
-    study = _named(name, studies)
-    from uncollapse.studies import Request, run_study
+    from uncollapse.studies import STUDIES, Request, run_study
 
+    if list_all:
+        _print_list(STUDIES)
+        return
+    study = _named(name, STUDIES)
     folder = out or Path("results") / study.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,23 +56,13 @@ def reproduce(
         try:
             result = run_study(study, Request(preset, data), folder)
         except ImportError as error:
-            raise _missing(error) from None
+            raise UncollapseError(
+                f"studies need PyTorch and Matplotlib: pip install 'uncollapse[torch,plot]' ({error})"
+            ) from None
     typer.echo(f"{study.name}: {result.verdict}. {result.because}")
     for note in dict.fromkeys(str(item.message) for item in caught):
         typer.echo(f"Note: {note}.")
     typer.echo(f"{len(result.rows)} rows in {folder / 'table.csv'}; figure.svg and summary.json beside it")
-
-
-def _studies() -> Any:
-    try:
-        from uncollapse.studies import STUDIES
-    except ImportError as error:
-        raise _missing(error) from None
-    return STUDIES
-
-
-def _missing(error: ImportError) -> UncollapseError:
-    return UncollapseError(f"studies need PyTorch and Matplotlib: pip install 'uncollapse[torch,plot]' ({error})")
 
 
 def _named(name: str | None, studies: Any) -> Any:

@@ -110,9 +110,7 @@ def dense(block: Block) -> np.ndarray:
 def paired_blocks(x: Rows, y: Rows) -> Iterator[tuple[Block, Block]]:
     """Walk two tables in step, cutting their blocks to equal numbers of rows."""
     if x.n_rows is not None and y.n_rows is not None and x.n_rows != y.n_rows:
-        raise DataError(
-            f"{x.name} has {x.n_rows} rows and {y.name} has {y.n_rows}; input and target need one row each per sample"
-        )
+        raise DataError(f"{x.name} has {x.n_rows} rows and {y.name} has {y.n_rows}; both need one row per sample")
     ends = object()
     xs, ys = x.blocks(), y.blocks()
     rest_x: Any = next(xs, ends)
@@ -125,8 +123,8 @@ def paired_blocks(x: Rows, y: Rows) -> Iterator[tuple[Block, Block]]:
         rest_x = rest_x[n:] if n < rest_x.shape[0] else next(xs, ends)
         rest_y = rest_y[n:] if n < rest_y.shape[0] else next(ys, ends)
     if rest_x is not ends or rest_y is not ends:
-        shorter = x if rest_x is ends else y
-        raise DataError(f"{shorter.name} ends after {n_rows} rows, before its partner; input and target must match")
+        shorter, longer = (x, y) if rest_x is ends else (y, x)
+        raise DataError(f"{shorter.name} ends after {n_rows} rows, before {longer.name}; both need one row per sample")
 
 
 def rows_per_block(n_columns: int) -> int:

@@ -3,35 +3,64 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import DataError
+from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
 
-__all__ = ["Probe", "TorchProbe", "evaluating"]
+__all__ = ["Probe", "Spread", "TorchProbe", "TrainedFor", "check_spread", "evaluating", "log_variance_of", "mode_notes"]
+
+Spread = Literal["log_variance", "variance", "std"]
+"""What an encoder gives beside the mean."""
 
 DECODED_ROWS = 4096
 """Rows that go through a decoder at once."""
 
 
+@dataclass(frozen=True)
+class TrainedFor:
+    """How long a model was trained, as far as it says: what tells a slow mode from a stuck one.
+
+    Attributes
+    ----------
+    epochs, batch_size : int, optional
+    learning_rate : float, optional
+    optimiser : str, optional
+        In the library's own words.
+    """
+
+    epochs: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    optimiser: str | None = None
+
+
 class Probe(Protocol):
     """A trained model, seen from outside: all that measuring and diagnosing ask of it.
 
-    `objective` and `decoder_variance` are None where the model does not say them; they are then asked for, not guessed.
+    `objective`, `decoder_variance` and `trained_for` are None where the model does not say them; they are then asked
+    for, not guessed.
     """
 
-    name: str
-    objective: Objective | None
-    decoder_variance: float | None
-    notes: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+    @property
+    def objective(self) -> Objective | None: ...
+    @property
+    def decoder_variance(self) -> float | None: ...
+    @property
+    def trained_for(self) -> TrainedFor | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
         """q(z|x) of rows of the data (n, d), with their condition (n, c) if there is one."""
@@ -59,8 +88,11 @@ class TorchProbe:
         η² as it is now, where it is learned; the objective's when that is a number.
     input_shape : tuple of int, optional
         Of one sample, if the module does not take rows: (1, 28, 28).
+    latent_shape : tuple of int, optional
+        Of one sample's latents, as the encoder gives them; learned from the first call when left out.
     dispersion : ndarray of shape (d,), optional
         r of a negative binomial decoder.
+    trained_for : TrainedFor, optional
     notes : tuple of str
         What a user should know about how the model was read.
     """
@@ -72,7 +104,9 @@ class TorchProbe:
     objective: Objective | None = None
     decoder_variance: float | None = None
     input_shape: tuple[int, ...] | None = None
+    latent_shape: tuple[int, ...] | None = None
     dispersion: np.ndarray | None = None
+    trained_for: TrainedFor | None = None
     notes: tuple[str, ...] = ()
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
@@ -99,23 +133,52 @@ class TorchProbe:
 
     def posterior(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance in the shape that the encoder gives them, differentiable."""
-        shaped = x if self.input_shape is None else x.reshape(len(x), *self.input_shape)
-        found: Any = self.mean_and_log_variance(self.module, shaped, given)
+        shaped = self._in_shape(x)
+        found: Any = self._ran("encoder", shaped, lambda: self.mean_and_log_variance(self.module, shaped, given))
         if not isinstance(found, tuple | list) or len(found) < 2 or not all(torch.is_tensor(p) for p in found[:2]):
             raise DataError(f"{self.name}: the encoder gave {_described(found)}; a mean and a log-variance are due")
         mean, log_variance = found[0], found[1]
-        if len(mean) != len(x):
+        if mean.ndim < 2 or len(mean) != len(x):
             raise DataError(f"{self.name}: the encoder gave means of shape {tuple(mean.shape)} for {len(x)} rows")
+        if log_variance.shape != mean.shape:
+            raise DataError(
+                f"{self.name}: the encoder gave means of shape {tuple(mean.shape)} and a spread of shape "
+                f"{tuple(log_variance.shape)}; it should give both for every latent"
+            )
         self._seen["latent"] = tuple(mean.shape[1:])
         return mean, log_variance
 
     def mean_of_target(self, z: Tensor, given: Tensor | None) -> Tensor:
         """E[y|z] (B, d) of latents (B, l), differentiable."""
-        shape = self._seen.get("latent", tuple(z.shape[1:]))
-        out = self.output(self.module, z.reshape(len(z), *shape), given)
-        if not torch.is_tensor(out) or len(out) != len(z):
+        shape = self.latent_shape or self._seen.get("latent", tuple(z.shape[1:]))
+        if math.prod(shape) != math.prod(z.shape[1:]):
+            raise DataError(f"{self.name}: the decoder takes latents of shape {shape}, got {tuple(z.shape[1:])}")
+        shaped = z.reshape(len(z), *shape)
+        out: Any = self._ran("decoder", shaped, lambda: self.output(self.module, shaped, given))
+        if not torch.is_tensor(out) or out.ndim < 1 or len(out) != len(z):
             raise DataError(f"{self.name}: the decoder gave {_described(out)} for {len(z)} rows of latents")
-        return out.flatten(1)
+        return out.flatten(1) if out.ndim > 1 else out[:, None]
+
+    def _in_shape(self, x: Tensor) -> Tensor:
+        if self.input_shape is None:
+            return x
+        if math.prod(self.input_shape) != math.prod(x.shape[1:]):
+            raise DataError(
+                f"{self.name}: the model takes samples of shape {self.input_shape}, {math.prod(self.input_shape)} "
+                f"numbers each, and the data have {math.prod(x.shape[1:])} columns"
+            )
+        return x.reshape(len(x), *self.input_shape)
+
+    def _ran(self, part: str, given: Tensor, run: Callable[[], Any]) -> Any:
+        try:
+            return run()
+        except UncollapseError:
+            raise
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(
+                f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {reason}"
+            ) from error
 
     def copy(self) -> TorchProbe:
         """The same model with parameters of its own."""
@@ -147,3 +210,42 @@ def _described(found: Any) -> str:
     if isinstance(found, tuple | list):
         return f"{type(found).__name__} of {', '.join(_described(part) for part in found)}"
     return f"{type(found).__name__}"
+
+
+def check_spread(spread: Any) -> Spread:
+    """The spread's name, or an error that lists the names."""
+    if spread not in get_args(Spread):
+        known = ", ".join(get_args(Spread))
+        raise ObjectiveError(f"spread says what the encoder gives beside the mean, one of {known}; got {spread!r}")
+    return spread
+
+
+def log_variance_of(spread: Tensor, kind: Spread, where: str) -> Tensor:
+    """log σ² of what an encoder gave, differentiable.
+
+    Raises
+    ------
+    DataError
+        A negative variance or standard deviation.
+    """
+    if kind == "log_variance":
+        return spread
+    if (spread < 0).any():
+        latent = int((spread < 0).flatten(1).any(0).nonzero()[0]) + 1
+        raise DataError(
+            f"{where}: negative {kind} {float(spread.min()):.4g} (latent {latent}); is this the log-variance? Then say "
+            f"spread='log_variance'"
+        )
+    logarithm = spread.clamp_min(torch.finfo(spread.dtype).tiny).log()
+    return 2 * logarithm if kind == "std" else logarithm
+
+
+def mode_notes(module: nn.Module) -> tuple[str, ...]:
+    """What to say of layers that behave otherwise while training, if the model was handed over in training mode."""
+    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+    active = [type(part).__name__ for part in module.modules() if isinstance(part, kinds) and part.training]
+    if not active:
+        return ()
+    names = ", ".join(sorted(set(active)))
+    return (f"the model was in training mode: its {len(active)} layer(s) {names} are put in evaluation mode while it "
+            f"is read, and back afterwards",)  # fmt: skip

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from uncollapse.forecast import Forecast
+from uncollapse.report.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout, own_point
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["ALIVE", "COLLAPSED", "alive_figure", "beta_grid", "rate_distortion_figure", "spectrum_figure"]
+__all__ = ["alive_figure", "beta_grid", "rate_distortion_figure", "spectrum_figure"]
 
-ALIVE, COLLAPSED, WATER, NOISE = "#1b7f5c", "#b9c0c7", "#2a6fdb", "#c2571a"
 N_GRID = 201
 MOST_BARS = 300
 
@@ -32,11 +31,11 @@ def beta_grid(forecast: Forecast) -> np.ndarray:
 
 def spectrum_figure(forecast: Forecast) -> go.Figure:
     """Strength of each mode as a bar, alive or collapsed, with the water level and the noise edge across."""
-    go = _plotly()
+    go = graph_objects()
     f = forecast
     shown = slice(0, min(f.spectrum.rank, MOST_BARS))
     index = np.arange(1, f.spectrum.rank + 1)[shown]
-    figure = go.Figure(_layout("mode", "strength ζ²" if f.exact else "strength, in units of β"))
+    figure = go.Figure(layout=layout(**axes("mode", "strength ζ²" if f.exact else "strength, in units of β")))
     figure.add_bar(
         x=index.tolist(),
         y=f.critical_levels[shown].tolist(),
@@ -62,9 +61,9 @@ def spectrum_figure(forecast: Forecast) -> go.Figure:
 
 def alive_figure(forecast: Forecast) -> go.Figure:
     """Number of living latents against β, with the objective's own β marked."""
-    go = _plotly()
+    go = graph_objects()
     f, betas = forecast, beta_grid(forecast)
-    figure = go.Figure(_layout("β", "latents alive"))
+    figure = go.Figure(layout=layout(**axes("β", "latents alive")))
     figure.add_scatter(
         x=betas.tolist(),
         y=f.curves(betas).n_alive.tolist(),
@@ -72,16 +71,16 @@ def alive_figure(forecast: Forecast) -> go.Figure:
         line={"color": ALIVE, "shape": "hv"},
         showlegend=False,
     )
-    figure.add_scatter(**_marker([f.objective.beta], [f.n_alive]))
+    figure.add_scatter(**own_point([f.objective.beta], [f.n_alive]))
     return figure.update_xaxes(type="log").update_yaxes(rangemode="tozero")
 
 
 def rate_distortion_figure(forecast: Forecast) -> go.Figure:
     """Distortion against rate over all β: the best any linear VAE can do, with the objective's own point."""
-    go = _plotly()
+    go = graph_objects()
     f, totals = forecast, forecast.curves(beta_grid(forecast))
     known = np.isfinite(totals.rate)
-    figure = go.Figure(_layout("rate: KL, nats per sample", "distortion E‖y − ŷ‖²"))
+    figure = go.Figure(layout=layout(**axes("rate: KL, nats per sample", "distortion E‖y − ŷ‖²")))
     figure.add_scatter(
         x=totals.rate[known].tolist(),
         y=totals.distortion[known].tolist(),
@@ -90,29 +89,5 @@ def rate_distortion_figure(forecast: Forecast) -> go.Figure:
         showlegend=False,
     )
     own = [f.rate] if np.isfinite(f.rate) else [None]
-    figure.add_scatter(**_marker(own, [f.distortion]))
+    figure.add_scatter(**own_point(own, [f.distortion]))
     return figure.update_yaxes(rangemode="tozero")
-
-
-def _marker(x: Sequence[float | None], y: Sequence[float]) -> dict[str, object]:
-    return {"x": x, "y": y, "mode": "markers", "marker": {"color": WATER, "size": 12}, "name": "your objective"}
-
-
-def _layout(x: str, y: str) -> dict[str, object]:
-    return {
-        "layout": {
-            "template": "simple_white",
-            "margin": {"l": 60, "r": 15, "t": 15, "b": 50},
-            "height": 340,
-            "xaxis": {"title": {"text": x}},
-            "yaxis": {"title": {"text": y}},
-            "legend": {"x": 1, "xanchor": "right", "y": 1},
-            "font": {"family": "system-ui, sans-serif", "size": 13},
-        }
-    }
-
-
-def _plotly() -> Any:
-    import plotly.graph_objects as go
-
-    return go

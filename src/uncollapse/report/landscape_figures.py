@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.dynamics import Flow
-from uncollapse.report.figures import ALIVE, COLLAPSED, WATER, _layout, _plotly
+from uncollapse.report.style import ALIVE, COLLAPSED, WATER, graph_objects, layout
 from uncollapse.slices import Slice
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def slice_figure(slices: Sequence[Slice]) -> go.Figure:
     """
     from plotly.subplots import make_subplots
 
-    go = _plotly()
+    go = graph_objects()
     named: set[str] = set()
     figure = make_subplots(cols=len(slices), subplot_titles=[each.title for each in slices], horizontal_spacing=0.06)
     for column, each in enumerate(slices, start=1):
@@ -47,14 +47,13 @@ def slice_figure(slices: Sequence[Slice]) -> go.Figure:
                 col=column,
             )
             named |= {name} if marks[0] else set()
-    layout = _layout("", "")["layout"] | {"xaxis": {}, "yaxis": {}}  # type: ignore[operator]
-    layout |= {
-        "margin": {"l": 60, "r": 15, "t": 40, "b": 85},
-        "width": 60 + 330 * len(slices),
-        "height": 430,
-        "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.18, "yanchor": "top"},
-    }
-    figure.update_layout(**layout)
+    own = layout(
+        margin={"l": 60, "r": 15, "t": 40, "b": 85},
+        width=60 + 330 * len(slices),
+        height=430,
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.18, "yanchor": "top"},
+    )
+    figure.update_layout(**own)
     for column, each in enumerate(slices, start=1):
         figure.update_xaxes(title_text=each.first_label, ticks="outside", row=1, col=column)
         figure.update_yaxes(title_text=each.second_label if column == 1 else None, ticks="outside", row=1, col=column)
@@ -75,7 +74,7 @@ def flow_figure(flows: dict[str, Flow], modes: Sequence[int], resting: np.ndarra
     """
     from plotly.subplots import make_subplots
 
-    go = _plotly()
+    go = graph_objects()
     figure = make_subplots(cols=len(flows), shared_yaxes=True, subplot_titles=list(flows), horizontal_spacing=0.04)
     for column, flow in enumerate(flows.values(), start=1):
         for place, k in enumerate(modes):
@@ -114,14 +113,10 @@ def flow_figure(flows: dict[str, Flow], modes: Sequence[int], resting: np.ndarra
                 row=1,
                 col=column,
             )
-    layout = _layout("", "")["layout"] | {"xaxis": {}, "yaxis": {}}  # type: ignore[operator]
-    layout |= {
-        "margin": {"l": 60, "r": 15, "t": 40, "b": 50},
-        "width": 60 + 440 * len(flows),
-        "height": 380,
-        "legend": {"x": 1.01, "y": 1},
-    }
-    figure.update_layout(**layout)
+    own = layout(
+        margin={"l": 60, "r": 15, "t": 40, "b": 50}, width=60 + 440 * len(flows), height=380, legend={"x": 1.01, "y": 1}
+    )
+    figure.update_layout(**own)
     figure.update_xaxes(title_text="step of gradient descent", ticks="outside")
     return figure.update_yaxes(title_text="decoder × encoder, over its end", ticks="outside", col=1)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uncollapse import __version__
 from uncollapse.bootstrap import Intervals
 from uncollapse.forecast import Forecast
-from uncollapse.report import figures, words
+from uncollapse.report import figures, style, words
 from uncollapse.report.beyond import Beyond
 from uncollapse.report.levels import LEVEL_HEADINGS, level_rows
 from uncollapse.report.pilot import HEADINGS, pilot_figure, pilot_rows
@@ -120,6 +120,6 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "start": betas.tolist().index(f.objective.beta),
         "n_latents": f.n_latents,
         "exact": f.exact,
-        "colors": [figures.ALIVE, figures.COLLAPSED],
+        "colors": [style.ALIVE, style.COLLAPSED],
         "figures": {name: json.loads(figure.to_json()) for name, figure in drawn.items()},
     }

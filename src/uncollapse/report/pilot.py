@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.report.figures import ALIVE, COLLAPSED, _layout, _marker, _plotly
+from uncollapse.report.style import ALIVE, COLLAPSED, axes, graph_objects, layout, own_point
 
 if TYPE_CHECKING:
     from uncollapse.training.pilot import Pilot
@@ -52,8 +52,8 @@ def pilot_rows(p: Pilot) -> list[list[str]]:
 
 def pilot_figure(p: Pilot) -> Any:
     """Number alive against the water level: networks as points, the linear forecast as a line."""
-    go = _plotly()
-    figure = go.Figure(_layout("water level", "latents alive"))
+    go = graph_objects()
+    figure = go.Figure(layout=layout(**axes("water level", "latents alive")))
     levels = np.geomspace(p.water_levels[-1], p.water_levels[0], 200)
     counts = replace(p.forecast, n_latents=p.n_latents).curves(levels / p.forecast.decoder_variance).n_alive
     figure.add_scatter(
@@ -70,7 +70,7 @@ def pilot_figure(p: Pilot) -> Any:
         marker={"color": ALIVE, "size": 9, "opacity": 0.6},
         name="small networks",
     )
-    figure.add_scatter(**_marker([float(p.water_levels[p.here])], [float(np.median(p.n_alive[p.here]))]))
+    figure.add_scatter(**own_point([float(p.water_levels[p.here])], [float(np.median(p.n_alive[p.here]))]))
     return figure.update_xaxes(type="log").update_yaxes(rangemode="tozero")
 
 

@@ -21,10 +21,10 @@ from uncollapse.studies.dang_common import (
     quarter_and_rest,
     theory_count,
 )
-from uncollapse.studies.study import Request, Result, Study, Verdict
+from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.training import Setup, Training
 
-__all__ = ["STUDIES"]
+__all__ = ["cvae_correlation", "cvae_linear", "linear_vae", "linear_vae_fixed", "mhvae_linear"]
 
 RATES = (1e-2, 2e-3)
 
@@ -284,19 +284,3 @@ def _hierarchy_result(request: Request, rows: list[dict[str, Any]], training: Tr
     settings = _settings(request, pool, training, latents=[n, n], sigma1=0.5, eta=0.5, beta1=1.0,
                          **_RATES_SAID)  # fmt: skip
     return Result(rows, figure, settings, verdict, words)
-
-
-_PAPER = "Dang et al. 2024"
-STUDIES = (
-    Study("dang-linear-vae", f"{_PAPER}, linear VAE, learnable Σ", "KL, σ and gains of each latent as in theory.",
-          linear_vae, "mnist"),
-    Study("dang-linear-vae-fixed", f"{_PAPER}, linear VAE, fixed unequal Σ", "Narrow latents take the strong modes.",
-          linear_vae_fixed, "mnist"),
-    Study("dang-cvae-linear", f"{_PAPER}, linear CVAE", "More latents collapse as β grows, where theory says.",
-          cvae_linear, "mnist"),
-    Study("dang-cvae-correlation", f"{_PAPER}, CVAE, correlation", "More collapse with more x–y correlation.",
-          cvae_correlation),
-    Study("dang-mhvae-linear", f"{_PAPER}, linear MHVAE", "β2 moves z1 and z2 as in theory.md section 4.",
-          mhvae_linear, "mnist"),
-)  # fmt: skip
-"""In the order of the paper."""

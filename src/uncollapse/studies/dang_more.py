@@ -20,11 +20,11 @@ from uncollapse.studies.dang_common import (
     theory_count,
 )
 from uncollapse.studies.dang_deep import deep_settings, deep_training, falls, hierarchies, judged, level_row
-from uncollapse.studies.study import Request, Result, Study
+from uncollapse.studies.study import Request, Result
 from uncollapse.training import Network, Setup, Trained, Training
 from uncollapse.training.models import knobs, prior_mean
 
-__all__ = ["STUDIES"]
+__all__ = ["cvae_digits", "mhvae_cnn", "mhvae_samples"]
 
 
 def cvae_digits(request: Request) -> Result:
@@ -195,15 +195,3 @@ def mhvae_cnn(request: Request) -> Result:
     settings = deep_settings(request, training, n, pool, channels=[8, 16], hidden=64, latents=[16, 16], sigma1=0.5,
                              eta=0.5, grid="along the two axes; full: the whole grid")  # fmt: skip
     return Result(rows, figure, settings, *judged(claims, because))
-
-
-_PAPER = "Dang et al. 2024"
-STUDIES = (
-    Study("dang-cvae-digits", f"{_PAPER}, CVAE per digit", "Digits whose x tells more of y collapse more.", cvae_digits,
-          "mnist"),
-    Study("dang-mhvae-samples", f"{_PAPER}, ReLU MHVAE, samples", "Samples lose diversity as β1 and β2 grow.",
-          mhvae_samples, "mnist"),
-    Study("dang-mhvae-cnn", f"{_PAPER}, convolutional MHVAE", "z2 collapses as β2 grows, z1 does not.", mhvae_cnn,
-          "mnist"),
-)  # fmt: skip
-"""In the order of the paper."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from uncollapse.objective import Level, Objective
 from uncollapse.studies.dang_common import LOSS_TOLERANCE, Pair, canvas, gap, mean_spectrum, pairs
-from uncollapse.studies.study import Request, Result, Study, Verdict
+from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.training import Setup, Training
 
-__all__ = ["STUDIES"]
+__all__ = ["theorems"]
 
 VALUE_TOLERANCE = 1e-2
 """Largest difference of a singular value, relative to the largest of its matrix: values close to the threshold move by
@@ -135,11 +135,3 @@ def _verdict(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
     if losses <= LOSS_TOLERANCE and not off:
         return "reproduced", words
     return ("reproduced in part" if losses <= LOSS_TOLERANCE or len(off) < n else "not reproduced"), words
-
-
-STUDIES = (
-    Study(
-        "dang-theorems", "Dang et al. 2024, theorem checks", "Trained singular values equal the closed form.", theorems
-    ),
-)
-"""All theorems in one study."""

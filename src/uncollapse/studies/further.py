@@ -9,7 +9,6 @@ import numpy as np
 
 from uncollapse.data.sources import open_source
 from uncollapse.objective import Level, Objective
-from uncollapse.studies import further_data
 from uncollapse.studies.dang_common import (
     LOSS_TOLERANCE,
     canvas,
@@ -21,10 +20,10 @@ from uncollapse.studies.dang_common import (
     theory_count,
 )
 from uncollapse.studies.dang_deep import judged
-from uncollapse.studies.study import Request, Result, Study
+from uncollapse.studies.study import Request, Result
 from uncollapse.training import Network, Setup, Training
 
-__all__ = ["STUDIES"]
+__all__ = ["boundary", "first_three", "partly_learned"]
 
 BOUNDARY_TOLERANCE = 0.05
 """How near, relatively, complete collapse of the nonlinear model must come to the predicted β."""
@@ -268,16 +267,3 @@ def _line(experiment: str, at: float, ours: float, theory: float, off: float, al
 
 def _digits() -> np.ndarray:
     return np.concatenate([np.asarray(block, dtype=float) for block in open_source("digits").blocks()]) / 16
-
-
-_SEED = "Asked for by the summary of Dang et al. 2024"
-STUDIES = (
-    *further_data.STUDIES,
-    Study("further-boundary", f"{_SEED}: the whole collapse boundary", "A map of collapse over β and σ², theory on it.",
-          boundary),
-    Study("further-partly-learned", f"{_SEED}: partly learned Σ", "Training finds theory's assignment of modes.",
-          partly_learned),
-    Study("further-first-three", f"{_SEED}: its first three experiments", "Correlation, Σ2 and β act as in theory.",
-          first_three),
-)  # fmt: skip
-"""In the order of the list."""

@@ -15,10 +15,10 @@ from uncollapse.forecast import forecast
 from uncollapse.objective import Objective
 from uncollapse.studies.dang_common import LOSS_TOLERANCE, Pair, canvas, gap, n_carrying, pairs, theory_count
 from uncollapse.studies.dang_deep import judged
-from uncollapse.studies.study import MNIST_FILE, Request, Result, Study
+from uncollapse.studies.study import MNIST_FILE, Request, Result
 from uncollapse.training import Network, Setup, Training, train_all
 
-__all__ = ["STUDIES"]
+__all__ = ["other_data"]
 
 COUNT_TOLERANCE = 0.05
 USER_ROWS = 5000
@@ -165,10 +165,3 @@ def _count_rows(request: Request) -> list[dict[str, Any]]:
          "ours": v.evaluate(counts).n_alive, "theory": "1 or more" if share < 1 else 0}
         for share, v in zip(shares, found, strict=True)
     ]  # fmt: skip
-
-
-STUDIES = (
-    Study("further-other-data", "Asked for by the summary of Dang et al. 2024: other data",
-          "The forecast holds on data of another correlation structure.", other_data),
-)  # fmt: skip
-"""One study for all data sets."""

@@ -11,9 +11,8 @@ from uncollapse.errors import UncollapseWarning
 from uncollapse.spectrum import Spectrum
 from uncollapse.studies.study import Request
 
-__all__ = ["LOGIT_MARGIN", "PAPER", "digits", "in_own_axes", "logit_digits", "logit_pixels", "modes_of"]
+__all__ = ["LOGIT_MARGIN", "digits", "in_own_axes", "logit_digits", "logit_pixels", "modes_of"]
 
-PAPER = "Lucas et al. 2019"
 LOGIT_MARGIN = 1e-6
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.studies.lucas_data import LOGIT_MARGIN, PAPER, logit_digits, modes_of
+from uncollapse.studies.lucas_data import LOGIT_MARGIN, logit_digits, modes_of
 from uncollapse.studies.lucas_table import (
     DELTA,
     EPSILON,
@@ -23,14 +23,14 @@ from uncollapse.studies.lucas_table import (
     table_rows,
     train_centred,
 )
-from uncollapse.studies.study import Request, Result, Study, Verdict
+from uncollapse.studies.study import Request, Result, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from uncollapse.training import Schedule, Setup
 
-__all__ = ["MNIST", "STUDIES"]
+__all__ = ["MNIST", "annealing", "table_1"]
 
 PIXELS = 784
 
@@ -174,21 +174,3 @@ def _annealing_figure(runs: dict[str, tuple[Found, Found]]) -> Figure:
     panels[0].set_ylabel("dead latents, mean KL < 0.01 nats (%)")
     panels[0].legend(fontsize=8)
     return figure
-
-
-STUDIES: tuple[Study, ...] = (
-    Study(
-        "lucas-table-1-fig-5-6",
-        f"{PAPER}, Table 1 (MNIST), Figures 5 and 6",
-        "A large observation noise σ², fixed or as a start, leaves more latents collapsed and a worse ELBO.",
-        table_1,
-        "mnist",
-    ),
-    Study(
-        "lucas-annealing",
-        f"{PAPER}, sections 3 and 6.2",
-        "Once the full KL weight is back after annealing, the posterior collapses again.",
-        annealing,
-        "mnist",
-    ),
-)

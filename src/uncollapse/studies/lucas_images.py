@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from uncollapse.errors import SourceError, UncollapseError
-from uncollapse.studies.lucas_data import PAPER, logit_pixels, modes_of
+from uncollapse.studies.lucas_data import logit_pixels, modes_of
 from uncollapse.studies.lucas_table import (
     Case,
     at_linear_optimum,
@@ -18,9 +18,9 @@ from uncollapse.studies.lucas_table import (
     table_rows,
     train_centred,
 )
-from uncollapse.studies.study import Request, Result, Study
+from uncollapse.studies.study import Request, Result
 
-__all__ = ["CELEBA", "STUDIES", "Sizes", "image_rows", "table_on_images"]
+__all__ = ["CELEBA", "Sizes", "celeba", "image_rows", "table_on_images"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -130,14 +130,3 @@ def table_on_images(levels: np.ndarray, sizes: Sizes) -> Result:
     }
     because = f"on the images given, which need not be CelebA: {because}"
     return Result(table_rows(CELEBA, found, theory), epsilon_figure(CELEBA, found, theory), settings, verdict, because)
-
-
-STUDIES: tuple[Study, ...] = (
-    Study(
-        "lucas-table-1-celeba",
-        f"{PAPER}, Table 1 (CelebA)",
-        "As on MNIST: a large σ² collapses more latents, and its start matters even when it is learned.",
-        celeba,
-        "images",
-    ),
-)

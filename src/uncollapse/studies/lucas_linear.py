@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.forecast import Forecast, forecast
-from uncollapse.studies.lucas_data import PAPER, digits, in_own_axes, logit_digits, modes_of
-from uncollapse.studies.study import Request, Result, Study, Verdict
+from uncollapse.studies.lucas_data import digits, in_own_axes, logit_digits, modes_of
+from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.theory import ppca
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from uncollapse.training import Trained, Training
 
-__all__ = ["STUDIES"]
+__all__ = ["fig_1", "fig_2", "fig_3", "fig_4"]
 
 LEARNED = "learned"
 
@@ -331,35 +331,3 @@ def _encoder_figure(runs: dict[str, Trained], optimum: float) -> Figure:
     panel.set_ylim(optimum - 3 * abs(optimum - lowest) - 20, optimum + 20)
     panel.legend(title="encoder", fontsize=8)
     return figure
-
-
-STUDIES: tuple[Study, ...] = (
-    Study(
-        "lucas-fig-1",
-        f"{PAPER}, Figure 1",
-        "The stability of a collapsed column of pPCA flips as σ² passes the eigenvalue it is pushed along.",
-        fig_1,
-        "mnist",
-    ),
-    Study(
-        "lucas-fig-2",
-        f"{PAPER}, Figure 2",
-        "A linear VAE's ELBO is pPCA's maximum likelihood at every width; at a fixed σ² more columns hurt in the end.",
-        fig_2,
-        "mnist",
-    ),
-    Study(
-        "lucas-fig-3",
-        f"{PAPER}, Figure 3",
-        "The analytic ELBO converges faster and higher than the sampled one at the same learning rate.",
-        fig_3,
-        "mnist",
-    ),
-    Study(
-        "lucas-fig-4",
-        f"{PAPER}, Figure 4",
-        "With a linear decoder no deeper encoder does better than the linear one.",
-        fig_4,
-        "mnist",
-    ),
-)

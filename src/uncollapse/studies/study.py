@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -118,11 +119,14 @@ def run_study(study: Study, request: Request, out: Path) -> Result:
 
     Raises
     ------
+    ImportError
+        PyTorch or Matplotlib is missing.
     UncollapseError
-        Matplotlib is missing, or the data are.
+        The preset is unknown, or the data are missing.
     """
     if request.preset not in get_args(Preset):
         raise UncollapseError(f"preset is one of {', '.join(get_args(Preset))}, got {request.preset!r}")
+    import_module("matplotlib")  # a missing one is told before the training, not after it
     start = time.monotonic()
     result = study.run(request)
     seconds = time.monotonic() - start

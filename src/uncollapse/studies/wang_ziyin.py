@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +10,14 @@ import numpy as np
 from uncollapse.forecast import Forecast, forecast
 from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
-from uncollapse.studies.study import Request, Result, Study, Verdict
-from uncollapse.studies.wang_ziyin_mnist import collapse_beta, fig_2, fig_3
+from uncollapse.studies.study import Request, Result, Verdict
+from uncollapse.studies.wang_ziyin_mnist import collapse_beta
 from uncollapse.training import Network, Schedule, Setup, Trained, Training, forecast_loss, train_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["STUDIES"]
+__all__ = ["fig_1", "fig_4", "fig_5", "table_1"]
 
 D = 5
 STRENGTHS = (14.0, 10.0, 6.5, 3.5, 1.5)
@@ -49,16 +48,23 @@ class Kind:
     loss_tolerance: float
 
 
-KINDS = {
-    "wang-fig-1": Kind("ReLU", Network((8,), activation="relu"), 0.02),
-    "wang-fig-4": Kind("linear", Network(encoder_variance="data"), 1e-3),
-    "wang-fig-5": Kind("Tanh", Network((8,), activation="tanh"), 0.02),
-}
+def fig_1(request: Request) -> Result:
+    """ReLU networks."""
+    return _regression(request, Kind("ReLU", Network((8,), activation="relu"), 0.02))
 
 
-def regression(request: Request, figure: str) -> Result:
-    """Fig. 1, 4 or 5: loss and mean σ over β beside the theory, and where the last latent dies."""
-    kind = KINDS[figure]
+def fig_4(request: Request) -> Result:
+    """Linear networks."""
+    return _regression(request, Kind("linear", Network(encoder_variance="data"), 1e-3))
+
+
+def fig_5(request: Request) -> Result:
+    """Tanh networks."""
+    return _regression(request, Kind("Tanh", Network((8,), activation="tanh"), 0.02))
+
+
+def _regression(request: Request, kind: Kind) -> Result:
+    """Loss and mean σ over β beside the theory, and where the last latent dies."""
     n, epochs, rate = request.pick((500, 2000, 5e-3), (1000, 8000, 3e-3), (1000, 60000, 1e-3))
     x, y = regression_data(n)
     critical = forecast(x, y, n_latents=D).critical_beta
@@ -261,24 +267,3 @@ def _table_1_figure(rows: list[dict[str, Any]]) -> Figure:
     axis.set_ylabel("decoder variance η²")
     axis.legend(frameon=False, fontsize=8)
     return figure
-
-
-SOURCE = "Wang & Ziyin 2022"
-
-STUDIES: tuple[Study, ...] = (
-    *(
-        Study(
-            name,
-            f"{SOURCE}, Fig. {name[-1]}",
-            f"{kind.name} networks, regression in R⁵: loss and mean σ on the theory's line, collapse at its β",
-            partial(regression, figure=name),
-        )
-        for name, kind in KINDS.items()
-    ),
-    Study("wang-fig-2", f"{SOURCE}, Fig. 2", "loss and mean σ over β; complete collapse at about 5", fig_2, "mnist"),
-    Study("wang-fig-3", f"{SOURCE}, Fig. 3", "samples lose diversity in steps as β passes each ζ²", fig_3, "mnist"),
-    Study(
-        "wang-table-1", f"{SOURCE}, Table 1", "learned decoder variance: five regimes of β at the predicted η²", table_1
-    ),
-)
-"""In the order of the paper."""

@@ -16,7 +16,7 @@ from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.spectrum import Spectrum
 from uncollapse.studies.study import Request, Result, Verdict
-from uncollapse.theory.residual import residual_strengths
+from uncollapse.theory.residual import residual_spectrum
 from uncollapse.training import Network, Schedule, Setup, Trained, Training, train_all
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _forecast(found: Spectrum, beta: float) -> Forecast:
 
 def _rows(vae: Trained, f: Forecast, x: np.ndarray) -> list[dict[str, Any]]:
     found = vae.evaluate(x)
-    residual = residual_strengths(x, _drawn(vae, x))
+    residual = residual_spectrum(x - drawn for drawn in _drawn(vae, x)).strengths
     pairs = [
         ("loss", float(np.mean([vae.evaluate(x, seed=seed).loss for seed in range(EVALUATIONS)])), f.loss),
         ("alive", found.n_alive, f.n_alive),

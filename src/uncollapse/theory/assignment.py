@@ -11,7 +11,34 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["fixed_gain", "learned_gain", "pair_modes"]
+__all__ = ["critical_levels", "fixed_gain", "learned_gain", "pair_modes"]
+
+
+def critical_levels(strengths: np.ndarray, rho: np.ndarray | float | None) -> np.ndarray:
+    """ζ²/ρ² on a latent of fixed relative width, ζ² on one of learned width: the water level at which a mode dies.
+
+    Source: Wang & Ziyin 2022, Corollary 1 (alive iff ζ > √τ ρ) and Corollary 2 (alive iff ζ² > τ).
+
+    Parameters
+    ----------
+    strengths : ndarray of shape (m,)
+        ζ².
+    rho : ndarray of shape (m,), float or None
+        Relative width of each mode's latent, NaN where it is learned; None when all are.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+
+    Examples
+    --------
+    >>> critical_levels(np.array([9.0, 4.0]), np.array([2.0, np.nan]))
+    array([2.25, 4.  ])
+    """
+    if rho is None:
+        return strengths
+    level: np.ndarray = strengths / np.where(np.isnan(rho), 1.0, rho) ** 2
+    return level
 
 
 def fixed_gain(strengths: np.ndarray, tau: float, rho: np.ndarray | float) -> np.ndarray:
@@ -98,7 +125,7 @@ def _dead_in_order(
 ) -> np.ndarray:
     """The same pairing with the dead modes, whose latents do not matter, on those that would come alive first."""
     is_learned = np.isnan(widths)
-    dead = np.flatnonzero(strengths <= tau * np.where(is_learned, 1.0, widths) ** 2)
+    dead = np.flatnonzero(critical_levels(strengths, widths) <= tau)
     if not len(dead):
         return widths
     living = np.setdiff1d(np.arange(len(widths)), dead)

@@ -22,6 +22,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from uncollapse.theory.assignment import critical_levels
+
 __all__ = [
     "ModeOptimum",
     "Totals",
@@ -119,7 +121,7 @@ def critical_betas(
     array([8., 2.])
     """
     if decoder_variance is not None:
-        return strengths / decoder_variance / (1.0 if rho is None else rho**2)
+        return critical_levels(strengths, rho) / decoder_variance
     left = _energy_left(strengths, total_energy)[1:]
     if rho is None:
         return n_targets * strengths / (left + np.arange(1, len(strengths) + 1) * strengths)

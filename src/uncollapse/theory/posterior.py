@@ -11,6 +11,7 @@ __all__ = [
     "counts_below",
     "gaussian_kl",
     "importance_bound",
+    "log_ratio",
     "sampled_information",
     "share_collapsed",
     "tuned_elbo",
@@ -175,6 +176,33 @@ def importance_bound(log_weights: np.ndarray) -> float:
     0.6931
     """
     return float(np.mean(logsumexp(log_weights, axis=0) - np.log(len(log_weights))))
+
+
+def log_ratio(
+    draws: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    prior_variance: np.ndarray | float = 1.0,
+    prior_mean: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """log q(z|x) − log p(z) of each row's draw, in nats, shape (n,); its mean over draws from q is the KL.
+
+    Parameters
+    ----------
+    draws, mean, variance : ndarrays of shape (n, l)
+    prior_variance, prior_mean : float or ndarrays that broadcast
+
+    Notes
+    -----
+    Two Gaussian densities, whose 2π cancel.
+
+    Examples
+    --------
+    >>> log_ratio(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1)))
+    array([0.5])
+    """
+    own, prior = (draws - mean) ** 2 / variance, (draws - prior_mean) ** 2 / prior_variance
+    return 0.5 * (prior - own - np.log(variance / prior_variance)).sum(axis=1)
 
 
 def tuned_elbo(misfit: float, n_targets: int, rate: float) -> float:

@@ -8,11 +8,24 @@ from torch import Tensor
 
 from uncollapse.errors import DataError
 
-__all__ = ["LOG_RATE_LIMIT", "check_fits", "negative_log_likelihood", "squared_error"]
+__all__ = ["LOG_RATE_LIMIT", "check_fits", "mean_of", "negative_log_likelihood", "squared_error"]
 
 LOG_RATE_LIMIT = 20.0
 """Log-rates of counts are cut above this, so that an early step that overshoots does not overflow: a mean of more than
 4.9e8 counts cannot be represented."""
+
+
+def mean_of(likelihood: str, output: Tensor) -> Tensor:
+    """E[y | decoder's output]: of means, logits or log-means, of any shape.
+
+    Examples
+    --------
+    >>> mean_of("bernoulli", torch.zeros(2))
+    tensor([0.5000, 0.5000])
+    """
+    if likelihood == "gaussian":
+        return output
+    return torch.sigmoid(output) if likelihood == "bernoulli" else torch.exp(output.clamp(max=LOG_RATE_LIMIT))
 
 
 def squared_error(output: Tensor, y: Tensor) -> Tensor:

@@ -12,7 +12,17 @@ from uncollapse.training.architecture import Architecture
 from uncollapse.training.likelihoods import negative_log_likelihood, squared_error
 from uncollapse.training.models import Knobs, Parameters, decode, posterior, prior_mean
 
-__all__ = ["Terms", "decoder_variance", "elbo", "log_weights", "minimised", "objective", "sampled_terms", "terms"]
+__all__ = [
+    "Terms",
+    "decoder_variance",
+    "elbo",
+    "kl_to_level_above",
+    "log_weights",
+    "minimised",
+    "objective",
+    "sampled_terms",
+    "terms",
+]
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -101,7 +111,7 @@ def sampled_terms(
         std = torch.exp(0.5 * log_variance)
         z = torch.addcmul(mean, std, noise[..., columns])
         if level:
-            kls.append(_kl_to_level_above(entropies, below, prior_mean(a, p, k, level, z), k))
+            kls.append(kl_to_level_above(entropies, below, prior_mean(a, p, k, level, z), k))
         else:
             z1 = z
         entropies = log_variance.mean(1)  # (M, l), twice the entropy up to a constant
@@ -118,7 +128,7 @@ def sampled_terms(
     return terms(a, p, k, misfit, kls[0] if len(kls) == 1 else torch.cat(kls, 1))
 
 
-def _kl_to_level_above(log_variance: Tensor, z: Tensor, mean: Tensor, k: Knobs) -> Tensor:
+def kl_to_level_above(log_variance: Tensor, z: Tensor, mean: Tensor, k: Knobs) -> Tensor:
     """E[log q(z_l | ·) − log N(z_l; mean, η²)] per latent, (M, l); z, mean (M, B, l), mean log-variance (M, l)."""
     variance = k.decoder_variance[:, None]
     return 0.5 * ((z - mean).square().mean(1) / variance + torch.log(variance) - log_variance - 1)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
+from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.forecast import Forecast
 from uncollapse.objective import Objective
@@ -220,7 +221,7 @@ def _check(f: Forecast) -> None:
 def sample_rows(
     data: Any, target: Any, given: Any, n_rows: int, seed: int, *, drop_nonfinite: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """A random sample of the rows, the same of each table, in one pass: those with the smallest of random keys.
+    """A random sample of the rows, the same of each table, in one pass.
 
     Examples
     --------
@@ -228,21 +229,16 @@ def sample_rows(
     >>> x.shape
     (3, 2)
     """
-    if n_rows < 2:
-        raise DataError(f"a sample needs 2 rows or more, got {n_rows}")
-    rng, rows = np.random.default_rng(seed), as_rows(data)
-    others = [None if part is None else as_rows(part) for part in (target, given)]
-    kept: list[np.ndarray] = []
+    rows, kept = as_rows(data), RowSample(n_rows, seed)
+    named = ((target, "the target"), (given, "the condition"))
+    others = [None if part is None else as_rows(part, name) for part, name in named]
     for parts in _together(rows, [part for part in others if part is not None]):
-        keyed = [rng.random(parts[0].shape[0])[:, None], *map(dense, parts)]
+        whole = [dense(part) for part in parts]
         if drop_nonfinite:
-            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in keyed])
-            keyed = [part[finite] for part in keyed]
-        kept = [np.concatenate([old, new]) for old, new in zip(kept, keyed, strict=True)] if kept else keyed
-        if len(kept[0]) > n_rows:
-            chosen = np.sort(np.argpartition(kept[0][:, 0], n_rows)[:n_rows])
-            kept = [part[chosen] for part in kept]
-    tables = iter(kept[1:])
+            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in whole])
+            whole = [part[finite] for part in whole]
+        kept.add(*whole)
+    tables = iter(kept.parts)
     x = next(tables)
     y, condition = (None if part is None else next(tables) for part in others)
     return x, y, condition

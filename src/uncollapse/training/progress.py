@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["See", "watching_epochs"]
+from uncollapse.report.progress import delayed_bar
 
-DELAY_SECONDS = 1.0
+__all__ = ["See", "watching_epochs"]
 
 See = Callable[[int, float, float, float], None]
 """Told after each epoch: its number, ELBO, KL, latents alive (means over the members)."""
@@ -17,29 +16,5 @@ See = Callable[[int, float, float, float], None]
 @contextmanager
 def watching_epochs(n_epochs: int, *, shown: bool = True) -> Iterator[See]:
     """A function to call after each epoch; the bar appears on a terminal once training has taken a second."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (shown and console.is_terminal),
-    )
-    task = bar.add_task("training", total=n_epochs, facts="")
-    started = time.monotonic()
-
-    def see(epoch: int, elbo: float, kl: float, n_alive: float) -> None:
-        if time.monotonic() - started > DELAY_SECONDS and not bar.live.is_started:
-            bar.start()
-        bar.update(task, completed=epoch, facts=f"ELBO {elbo:.4g}  KL {kl:.3g}  alive {n_alive:.3g}")
-
-    try:
-        yield see
-    finally:
-        bar.stop()
+    with delayed_bar("training", n_epochs, shown=shown) as see:
+        yield lambda epoch, elbo, kl, n_alive: see(epoch, f"ELBO {elbo:.4g}  KL {kl:.3g}  alive {n_alive:.3g}")

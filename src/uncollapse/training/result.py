@@ -17,6 +17,7 @@ from uncollapse.training.analytic import analytic_terms, second_moments
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table
+from uncollapse.training.likelihoods import mean_of
 from uncollapse.training.losses import LOG_2PI, Terms, elbo, log_weights, objective, sampled_terms, terms
 from uncollapse.training.models import Knobs, Parameters, decode, knobs, posterior
 
@@ -122,11 +123,7 @@ class Trained:
     def decode(self, z: Any, given: Any = None) -> np.ndarray:
         """Mean of p(y | z_1), shape (n, d2)."""
         out = decode(self.architecture, self._stacked, self._knobs, self._tensor(z), self._tensor(given))[0]
-        if self.architecture.likelihood == "bernoulli":
-            out = torch.sigmoid(out)
-        elif self.architecture.likelihood != "gaussian":
-            out = torch.exp(out)
-        return out.numpy()
+        return mean_of(self.architecture.likelihood, out).numpy()
 
     def reconstruct(self, x: Any, given: Any = None) -> np.ndarray:
         """Decoder's mean at the posterior's mean, shape (n, d2)."""

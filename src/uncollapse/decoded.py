@@ -1,0 +1,187 @@
+"""What the decoder makes of the posteriors, on a sample of rows: error, bounds on log p, and what it leaves of y."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uncollapse.errors import DataError
+from uncollapse.objective import Objective
+from uncollapse.observe import Observation
+from uncollapse.posterior import Posterior
+from uncollapse.theory.loglikelihood import information, misfit, negative_log_likelihood, score
+from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information, tuned_elbo
+from uncollapse.theory.residual import ResidualSpectrum, residual_spectrum
+
+if TYPE_CHECKING:
+    from uncollapse.probes.probe import Probe
+
+__all__ = ["Decoded", "decoded"]
+
+DRAWS = 4
+"""Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A model with its decoder, on a sample of rows; nats per sample.
+
+    Attributes
+    ----------
+    n_rows, n_draws : int
+    misfit : float
+        E‖y − ŷ‖², over rows and draws of z.
+    rate : float
+        KL of all latents on these rows.
+    losses : ndarray of shape (n,)
+        Per row: −log p(y|z) with every constant plus the weighted KL, averaged over the draws.
+    elbo, elbo_error : float
+        The evidence lower bound itself (KL at weight 1), and its standard error.
+    importance_bound : float or None
+        The importance-weighted bound of `n_draws` draws; None where the prior's density is not known.
+    decoder_variance : float
+        η² that all this was computed with.
+    tuned_decoder_variance, tuned_elbo : float or None
+        For a Gaussian decoder: η² at its best for the misfit, and the bound with it.
+    information : float
+        Mutual information I(x; z) with the latents that the decoder sees, by sampling: a lower bound, at most log n.
+    residual : ResidualSpectrum
+        What the decoder leaves of the data, against the water level (β for a decoder other than Gaussian).
+    """
+
+    n_rows: int
+    n_draws: int
+    misfit: float
+    rate: float
+    losses: np.ndarray = field(repr=False)
+    elbo: float
+    elbo_error: float
+    importance_bound: float | None
+    decoder_variance: float
+    tuned_decoder_variance: float | None
+    tuned_elbo: float | None
+    information: float
+    residual: ResidualSpectrum
+
+    @property
+    def loss(self) -> float:
+        """Mean of `losses`."""
+        return float(self.losses.mean())
+
+    @property
+    def information_cap(self) -> float:
+        """log n, above which `information` cannot rise."""
+        return float(np.log(self.n_rows))
+
+
+def decoded(
+    probe: Probe, observation: Observation, objective: Objective, *, n_draws: int = DRAWS, seed: int = 0
+) -> Decoded:
+    """Decode draws of z for the sample of an observation.
+
+    Parameters
+    ----------
+    probe : Probe
+    observation : Observation
+    objective : Objective
+        Its likelihood, β and decoder variance; a learned one is the probe's own, or the best for the misfit if the
+        probe does not know it.
+    n_draws : int
+        2 or more.
+    seed : int
+        Of the draws.
+
+    Raises
+    ------
+    DataError
+        The decoder's output does not fit the target.
+    """
+    o, y, q = observation, np.asarray(observation.y, dtype=np.float64), observation.posterior
+    rng = np.random.default_rng(seed)
+    draws = [q.draw(rng) for _ in range(n_draws)]
+    means = [_decode(probe, z[:, q.lowest], o, objective.likelihood) for z in draws]
+    misfits = np.mean([misfit(y, mean) for mean in means], axis=0)
+    gaussian = objective.likelihood == "gaussian"
+    tuned = float(misfits.mean()) / y.shape[1]
+    variance = _variance(probe, objective, tuned)
+    dispersion = getattr(probe, "dispersion", None)
+    r = np.inf if dispersion is None else dispersion
+    costs = np.array(
+        [
+            negative_log_likelihood(objective.likelihood, y, mean, decoder_variance=variance, dispersion=r)
+            for mean in means
+        ]
+    )
+    kl = q.kl.sum(axis=1)
+    bounds = -costs.mean(axis=0) - kl
+    return Decoded(
+        n_rows=len(y),
+        n_draws=n_draws,
+        misfit=float(misfits.mean()),
+        rate=float(kl.mean()),
+        losses=costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes),
+        elbo=float(bounds.mean()),
+        elbo_error=float(bounds.std() / np.sqrt(len(y))),
+        importance_bound=_importance(q, draws, costs),
+        decoder_variance=variance,
+        tuned_decoder_variance=tuned if gaussian else None,
+        tuned_elbo=tuned_elbo(float(misfits.mean()), y.shape[1], float(kl.mean())) if gaussian else None,
+        information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, draws[0]))),
+        residual=residual_spectrum(_residuals(objective.likelihood, y, means, r)),
+    )
+
+
+def kl_weights(objective: Objective, level_sizes: tuple[int, ...]) -> np.ndarray:
+    """β of each latent, the levels one after another, shape (l,)."""
+    betas = [objective.beta * level.beta for level in objective.levels] or [objective.beta] * len(level_sizes)
+    if len(betas) != len(level_sizes):
+        raise DataError(f"the model has {len(level_sizes)} levels of latents and the objective {len(betas)}")
+    return np.repeat(betas, level_sizes)
+
+
+def _decode(probe: Probe, z: np.ndarray, o: Observation, likelihood: str) -> np.ndarray:
+    try:
+        mean = np.asarray(probe.decode(z, o.given), dtype=np.float64)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{probe.name}: latents of shape {z.shape} do not go through its decoder: {error}") from error
+    mean = mean.reshape(len(mean), -1)
+    if mean.shape != o.y.shape:
+        raise DataError(
+            f"{probe.name}: the decoder gives {mean.shape[1]} numbers a row and the data have {o.y.shape[1]}; "
+            f"are these the data it was trained on?"
+        )
+    if not np.isfinite(mean).all():
+        n_bad = int((~np.isfinite(mean)).any(axis=1).sum())
+        raise DataError(f"{probe.name}: the decoder's output is not finite for {n_bad} of {len(mean)} samples")
+    if likelihood == "bernoulli" and (mean.min() < 0 or mean.max() > 1):
+        raise DataError(
+            f"{probe.name}: the decoder's output runs from {mean.min():.4g} to {mean.max():.4g}, no probabilities; is "
+            f"it logits, or is the loss a squared error (--recon mse)?"
+        )
+    if likelihood in ("poisson", "negative-binomial") and mean.min() < 0:
+        raise DataError(f"{probe.name}: the decoder's output goes down to {mean.min():.4g}, no mean of counts")
+    return mean
+
+
+def _variance(probe: Probe, objective: Objective, tuned: float) -> float:
+    if objective.decoder_variance != "learned":
+        return float(objective.decoder_variance)
+    return tuned if probe.decoder_variance is None else float(probe.decoder_variance)
+
+
+def _importance(q: Posterior, draws: list[np.ndarray], costs: np.ndarray) -> float | None:
+    if np.isnan(q.prior_variance).any() or len(q.level_sizes) > 1:
+        return None
+    ratios = [log_ratio(z, q.mean, q.variance, q.prior_variance, q.prior_mean) for z in draws]
+    return importance_bound(-costs - np.array(ratios))
+
+
+def _residuals(likelihood: str, y: np.ndarray, means: list[np.ndarray], r: np.ndarray | float) -> Iterator[np.ndarray]:
+    scale = np.mean([information(likelihood, mean, r) for mean in means], axis=0)
+    root = np.where(scale > 0, 1 / np.sqrt(np.where(scale > 0, scale, 1.0)), 0.0)
+    return (score(likelihood, y, mean, r) * root for mean in means)

@@ -1,0 +1,1 @@
+"""Why a trained model collapsed: evidence, one cause, and what would change it."""

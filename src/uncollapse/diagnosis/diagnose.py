@@ -1,0 +1,153 @@
+"""Trained model + data → Diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from uncollapse.data.rows import as_rows
+from uncollapse.decoded import decoded
+from uncollapse.diagnosis.causes import Finding, find_cause
+from uncollapse.diagnosis.diagnosis import CAUSES, Diagnosis
+from uncollapse.diagnosis.facts import Continued, Facts
+from uncollapse.diagnosis.remedies import remedies_for
+from uncollapse.errors import DataError, ObjectiveError
+from uncollapse.floor import collapsed_losses, floor_losses
+from uncollapse.forecast import Forecast, forecast
+from uncollapse.objective import Objective
+from uncollapse.observe import Observation, observe
+
+if TYPE_CHECKING:
+    from uncollapse.probes.probe import Probe, TorchProbe
+
+__all__ = ["diagnose"]
+
+CONTINUED_STEPS = 120
+HELD_OUT = 512
+
+
+def diagnose(
+    probe: Probe,
+    data: Any,
+    target: Any = None,
+    given: Any = None,
+    *,
+    objective: Objective | None = None,
+    scale: float = 1.0,
+    drop_nonfinite: bool = False,
+    n_rows: int | None = None,
+    seed: int = 0,
+    learning_rate: float | None = None,
+) -> Diagnosis:
+    """Say how collapsed a trained model is, why, and what to change.
+
+    Parameters
+    ----------
+    probe : Probe
+        The model; see `uncollapse.probes.open_probe`.
+    data, target, given : array, Rows, file name or anything else that `forecast` takes, walked more than once
+        What the model was trained on.
+    objective : Objective, optional
+        As the model was trained; the probe's own when left out.
+    scale : float
+        Multiplies data and target, as the loader of the training did.
+    drop_nonfinite : bool
+    n_rows : int, optional
+        Rows that the decoder is asked on; see `observe`.
+    seed : int
+        Of that sample and of the draws of z.
+    learning_rate : float, optional
+        At which training is continued for a moment, if it must be known whether it is finished; 1e-3 when left out.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    DataError, ObjectiveError
+        The data do not fit the model, its posteriors are not finite, or its objective is not known.
+    """
+    rows = as_rows(data)
+    if not rows.repeatable:
+        raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
+    told = objective or probe.objective
+    if told is None:
+        raise ObjectiveError(
+            f"{probe.name} does not say what it was trained on; give its loss (objective=Objective.from_loss(...), or "
+            f"--recon, --reduction, --kl-weight, ...)"
+        )
+    seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)
+    told = replace(told, n_latents=seen.measurement.sums.level_sizes[0])
+    options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
+    expected = forecast(rows, target, given=given, objective=told, **options)
+    facts = _facts(probe, seen, expected, seed)
+    finding = find_cause(facts)
+    if _differentiable(probe, expected) and (facts.worse_than_linear or (facts.n_dead and facts.should_live)):
+        facts = _tried(facts, probe, seen, told, learning_rate, seed)  # type: ignore[arg-type]
+        finding = find_cause(facts)
+    return Diagnosis(
+        name=probe.name,
+        measurement=seen.measurement,
+        decoded=facts.decoded,
+        forecast=expected,
+        linear_gap=facts.gap,
+        linear_gap_error=facts.gap_error,
+        cause=finding.cause,
+        confidence=finding.confidence,
+        verdict=_verdict(facts, finding),
+        evidence=finding.evidence,
+        remedies=remedies_for(facts, finding),
+        notes=probe.notes,
+    )
+
+
+def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
+    found = decoded(probe, seen, expected.objective, seed=seed)
+    x, y = (np.asarray(part, dtype=np.float64) for part in (seen.x, seen.y))
+    floor = floor_losses(expected, x, y, seen.given)
+    return Facts(seen.measurement, found, expected, floor, float(collapsed_losses(expected, y, seen.given).mean()))
+
+
+def _differentiable(probe: Probe, expected: Forecast) -> bool:
+    return hasattr(probe, "module") and not expected.objective.levels
+
+
+def _tried(
+    facts: Facts, probe: TorchProbe, seen: Observation, told: Objective, learning_rate: float | None, seed: int
+) -> Facts:
+    """Refine q, and train a copy for a moment: what is behind, encoder or training?"""
+    from uncollapse.diagnosis.refine import refine
+    from uncollapse.diagnosis.retrain import RATE, retrain
+
+    refined = refine(probe, seen, told, seed=seed)
+    n = len(seen.x)
+    held = slice(0, min(HELD_OUT, n // 4))
+    part = slice(held.stop, n)
+    y = seen.x if seen.y is seen.x else seen.y
+    condition = None if seen.given is None else seen.given[part]
+    x_part = seen.x[part]
+    after = retrain(
+        probe, x_part, x_part if y is seen.x else y[part], condition,
+        objective=told, n_steps=CONTINUED_STEPS, learning_rate=learning_rate or RATE, seed=seed,
+    )  # fmt: skip
+    losses, alive = [], []
+    for model in (probe, after):
+        x_held, c_held = seen.x[held], None if seen.given is None else seen.given[held]
+        q = model.encode(x_held, c_held)
+        again = replace(seen, x=x_held, y=x_held if y is seen.x else y[held], given=c_held, posterior=q)
+        found = decoded(model, again, told, seed=seed)
+        losses.append(found.losses)
+        alive.append(int((q.kl.mean(axis=0) > 0.01).sum()))
+    gains = losses[0] - losses[1]
+    error = float(gains.std() / np.sqrt(len(gains)))
+    continued = Continued(float(gains.mean()), error, alive[0], alive[1], CONTINUED_STEPS)
+    return replace(facts, refined=refined, continued=continued)
+
+
+def _verdict(facts: Facts, finding: Finding) -> str:
+    what = CAUSES[finding.cause]
+    sure = "" if finding.confidence == "high" else " (probably)"
+    return f"{facts.n_alive} of {facts.n_latents} latents are alive: {what}{sure}."

@@ -1,0 +1,231 @@
+"""The answer of a diagnosis: one cause with its evidence, and what to change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from uncollapse.decoded import Decoded
+from uncollapse.forecast import Forecast
+from uncollapse.measure import EPSILONS, Measurement
+from uncollapse.objective import Objective
+
+__all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
+
+Cause = Literal[
+    "healthy",
+    "objective",
+    "convention",
+    "condition",
+    "capacity",
+    "optimisation",
+    "rightly-dead",
+    "slow",
+    "encoder-stuck",
+    "encoder-lags",
+    "over-alive",
+    "hierarchy",
+    "cannot-tell",
+]
+Confidence = Literal["high", "low"]
+
+CAUSES: dict[Cause, str] = {
+    "healthy": "nothing is wrong",
+    "objective": "the objective's own optimum is collapsed",
+    "convention": "the loss's reduction puts the water level where everything collapses",
+    "condition": "the condition explains the target",
+    "capacity": "too few latents: all are alive and the data want more",
+    "optimisation": "training is stuck: a latent that should live is dead",
+    "rightly-dead": "the network explains the data with fewer latents; the others are rightly dead",
+    "slow": "training stopped too early: slow, not dead",
+    "encoder-stuck": "the encoder's output is stuck",
+    "encoder-lags": "the encoder lags behind the decoder",
+    "over-alive": "latents code noise: the water level is far below the noise",
+    "hierarchy": "the upper level cannot help",
+    "cannot-tell": "the evidence does not decide",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One finding in numbers.
+
+    Attributes
+    ----------
+    name : str
+        Short and stable: ``top_residual``.
+    value : float
+    reference : float or None
+        What the value is held against: the water level, the forecast, 0.
+    text : str
+        The sentence, with its numbers.
+    """
+
+    name: str
+    value: float
+    reference: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a remedy trains, for `verify`.
+
+    Attributes
+    ----------
+    objective : Objective
+    fresh : bool
+        From new weights; else from where the model is.
+    warm_up : float
+        Share of the steps over which the KL weight rises from 0.
+    longer : float
+        Steps, as a multiple of what `verify` trains otherwise.
+    """
+
+    objective: Objective
+    fresh: bool = True
+    warm_up: float = 0.5
+    longer: float = 1.0
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One change, in the user's own words.
+
+    Attributes
+    ----------
+    change : str
+        ``kl_weight 1 → 0.0026``.
+    expected_alive : int or None
+        Latents that it should leave alive; None where nothing can be promised.
+    why : str
+        A sentence.
+    plan : Plan or None
+        None where a training cannot apply it (other data, another architecture).
+    """
+
+    change: str
+    expected_alive: int | None
+    why: str
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A remedy, applied: alive and loss before and after, both of the objective trained after."""
+
+    remedy: Remedy
+    alive_before: int
+    alive_after: int
+    loss_before: float
+    loss_after: float
+    seconds: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the number alive is what the remedy promised, within one."""
+        promised = self.remedy.expected_alive
+        return promised is not None and abs(self.alive_after - promised) <= 1
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Why a model is as it is.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    measurement : Measurement
+        Its posteriors, on every row.
+    decoded : Decoded
+        Its decoder, on a sample of rows.
+    forecast : Forecast
+        The linear optimum at the model's own objective.
+    linear_gap, linear_gap_error : float or None
+        Loss above the linear optimum's on the same rows, nats per sample, and its standard error: positive says that a
+        linear VAE does better. None without a closed form.
+    cause : Cause
+    confidence : {"high", "low"}
+    verdict : str
+        A sentence.
+    evidence : tuple of Evidence
+        Most telling first.
+    remedies : tuple of Remedy
+        Most useful first.
+    notes : tuple of str
+        How the model was read.
+    trials : tuple of Trial
+        Remedies that were applied (`verify`).
+    """
+
+    name: str
+    measurement: Measurement = field(repr=False)
+    decoded: Decoded = field(repr=False)
+    forecast: Forecast = field(repr=False)
+    linear_gap: float | None
+    linear_gap_error: float | None
+    cause: Cause
+    confidence: Confidence
+    verdict: str
+    evidence: tuple[Evidence, ...]
+    remedies: tuple[Remedy, ...]
+    notes: tuple[str, ...] = ()
+    trials: tuple[Trial, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, JSON-ready; numbers that are not finite become None."""
+        m, d, f = self.measurement, self.decoded, self.forecast
+        return {
+            "model": self.name,
+            "n_samples": m.n_samples,
+            "n_latents": m.n_latents,
+            "n_alive": m.n_alive,
+            "forecast_alive": f.n_alive,
+            "water_level": _plain(f.water_level),
+            "kl_per_latent": m.kl.tolist(),
+            "kl_per_level": [float(level.sum()) for level in m.levels],
+            "active_units": m.n_active,
+            "mutual_information": _plain(d.information),
+            "mutual_information_at_most": _plain(m.information_above),
+            "elbo": _plain(d.elbo),
+            "elbo_error": _plain(d.elbo_error),
+            "importance_bound": _plain(d.importance_bound),
+            "linear_elbo": _plain(f.elbo),
+            "linear_gap": _plain(self.linear_gap),
+            "linear_gap_error": _plain(self.linear_gap_error),
+            "decoder_variance": _plain(d.decoder_variance),
+            "tuned_decoder_variance": _plain(d.tuned_decoder_variance),
+            "tuned_elbo": _plain(d.tuned_elbo),
+            "residual": {
+                "strengths": d.residual.held_out.tolist(),
+                "errors": d.residual.errors.tolist(),
+                "n_rows": d.residual.n_rows,
+            },
+            "collapse_curve": {"epsilon": EPSILONS.tolist(), "fraction": m.collapse_curve().tolist()},
+            "cause": self.cause,
+            "confidence": self.confidence,
+            "verdict": self.verdict,
+            "evidence": [
+                {"name": e.name, "value": _plain(e.value), "reference": _plain(e.reference), "text": e.text}
+                for e in self.evidence
+            ],
+            "remedies": [{"change": r.change, "expected_alive": r.expected_alive, "why": r.why} for r in self.remedies],
+            "trials": [
+                {
+                    "change": t.remedy.change,
+                    "expected_alive": t.remedy.expected_alive,
+                    "alive_before": t.alive_before,
+                    "alive_after": t.alive_after,
+                    "loss_before": _plain(t.loss_before),
+                    "loss_after": _plain(t.loss_after),
+                }
+                for t in self.trials
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

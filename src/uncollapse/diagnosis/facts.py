@@ -1,0 +1,175 @@
+"""All that the rules look at, gathered: each fact once, as a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uncollapse.decoded import Decoded
+from uncollapse.diagnosis.thresholds import BAND, CODES_NOISE, ENERGY_SHARE, GAIN_SHARE, MOVES, N_ERRORS, SAME
+from uncollapse.forecast import Forecast
+from uncollapse.measure import Measurement
+
+if TYPE_CHECKING:
+    from uncollapse.diagnosis.refine import Refined
+
+__all__ = ["Continued", "Facts"]
+
+
+@dataclass(frozen=True)
+class Continued:
+    """What a short continuation of the training did, on rows that it did not see; nats per sample.
+
+    Attributes
+    ----------
+    gain, gain_error : float
+        Fall of the loss, and its standard error over rows.
+    alive_before, alive_after : int
+    n_steps : int
+    """
+
+    gain: float
+    gain_error: float
+    alive_before: int
+    alive_after: int
+    n_steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """A model beside the forecast at its own objective.
+
+    Attributes
+    ----------
+    measurement : Measurement
+    decoded : Decoded
+    forecast : Forecast
+    floor : ndarray of shape (n,)
+        Loss of the linear optimum on the rows of `decoded`.
+    collapsed : float
+        Loss of the collapsed model on them.
+    refined : Refined or None
+    continued : Continued or None
+        None where the model cannot be differentiated, or nothing asked for it.
+    """
+
+    measurement: Measurement
+    decoded: Decoded
+    forecast: Forecast
+    floor: np.ndarray
+    collapsed: float
+    refined: Refined | None = None
+    continued: Continued | None = None
+
+    @property
+    def n_latents(self) -> int:
+        """Of the level that the decoder sees."""
+        return self.measurement.sums.level_sizes[0]
+
+    @cached_property
+    def n_alive(self) -> int:
+        """Of that level."""
+        return int(self.measurement.alive[: self.n_latents].sum())
+
+    @property
+    def n_dead(self) -> int:
+        """Of that level."""
+        return self.n_latents - self.n_alive
+
+    @property
+    def level(self) -> float:
+        """What residual strengths are held against: τ, or β for a decoder other than Gaussian."""
+        if not self.forecast.exact:
+            return self.forecast.objective.beta
+        return self.forecast.objective.beta * self.decoded.decoder_variance
+
+    @property
+    def should_live(self) -> bool:
+        """Whether the residual test proves that one more latent would lower the loss."""
+        residual = self.decoded.residual
+        return residual.top - N_ERRORS * residual.error > self.level
+
+    @property
+    def settled(self) -> bool:
+        """Whether the residual lies clearly under the water."""
+        return self.decoded.residual.most < self.level * (1 - BAND)
+
+    @cached_property
+    def gap(self) -> float:
+        """Loss above the linear optimum's, nats per sample."""
+        return float((self.decoded.losses - self.floor).mean())
+
+    @cached_property
+    def gap_error(self) -> float:
+        """Standard error of `gap`, paired by rows."""
+        return float((self.decoded.losses - self.floor).std() / np.sqrt(len(self.floor)))
+
+    @property
+    def attainable(self) -> float:
+        """What the linear optimum gains over collapse on these rows."""
+        return max(self.collapsed - float(self.floor.mean()), 0.0)
+
+    @property
+    def scale(self) -> float:
+        """The larger of what the linear optimum and the model itself gain over collapse: the scale of all gains."""
+        return max(self.attainable, self.collapsed - self.decoded.loss, 0.0)
+
+    @property
+    def negligible(self) -> float:
+        """A gain or loss too small to call anything wrong, in nats: a share of `scale`, or of the energy to be coded
+        where there is next to nothing to gain."""
+        s, o = self.forecast.spectrum, self.forecast.objective
+        energy = s.total_energy / self.decoded.decoder_variance if self.forecast.exact else float(s.strengths.sum())
+        return max(GAIN_SHARE * self.scale, ENERGY_SHARE * energy / 2, 1e-9 * o.beta)
+
+    @property
+    def worse_than_linear(self) -> bool:
+        """Whether the certificate fails the model, beyond sampling error."""
+        return self.gap > N_ERRORS * self.gap_error and self.gap > self.negligible
+
+    @property
+    def usable(self) -> int:
+        """Latents that the data could employ: as many as there are, or as modes above the noise."""
+        return min(self.n_latents, int(self.forecast.spectrum.above_noise.sum()))
+
+    @cached_property
+    def n_noise(self) -> int:
+        """Living latents beyond the modes that stand above sampling noise."""
+        return max(self.n_alive - int(self.forecast.spectrum.above_noise.sum()), 0)
+
+    @property
+    def under_noise(self) -> bool:
+        """Whether the water level lies far below the noise variance of the data."""
+        noise = self.forecast.spectrum.noise.variance
+        return self.forecast.exact and self.level < CODES_NOISE * noise
+
+    @cached_property
+    def one_variance(self) -> bool:
+        """Whether posterior variances are one number for all rows and latents though they are learned, and not the
+        prior's: a clamp, or a head that never learned."""
+        m = self.measurement
+        o = self.forecast.objective
+        if o.encoder_variance != "learned" or m.n_latents < 2 or any(level.variance != "learned" for level in o.levels):
+            return False
+        middle = float(np.median(m.variance))
+        spread = max(float(np.abs(m.variance / middle - 1).max()), float((m.variance_std / middle).max()))
+        return spread < SAME and (abs(middle / o.prior_variance - 1) > 1e-3 or m.n_active > 0)
+
+    @cached_property
+    def too_wide(self) -> np.ndarray:
+        """Latents whose mean moves while their variance stays at the prior's or above: something holds it up; (l,)."""
+        m, prior = self.measurement, self.forecast.objective.prior_variance
+        if self.forecast.objective.encoder_variance != "learned":
+            return np.zeros(m.n_latents, dtype=bool)
+        return (m.mean_variance > 0.1 * prior) & (m.variance > 0.99 * prior)
+
+    @cached_property
+    def mute(self) -> np.ndarray:
+        """Latents that pay KL though their mean never moves, bool of shape (l,)."""
+        m = self.measurement
+        still = m.mean_variance < MOVES * self.forecast.objective.prior_variance
+        steady = m.variance_std < 0.01 * m.variance
+        return m.alive & still & steady

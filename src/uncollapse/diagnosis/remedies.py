@@ -1,0 +1,156 @@
+"""A cause → what to change, in the user's own convention, with the number alive that it should give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from uncollapse.diagnosis.causes import Finding
+from uncollapse.diagnosis.conventions import reduction_behind
+from uncollapse.diagnosis.diagnosis import Plan, Remedy
+from uncollapse.diagnosis.facts import Facts
+from uncollapse.errors import ObjectiveError
+from uncollapse.objective import Objective
+
+__all__ = ["remedies_for"]
+
+MARGIN = 0.5
+"""A remedy puts the water at half the strength of the weakest mode that it should keep: near its threshold a mode
+grows slowly, and a network may fold it into another."""
+
+ENERGY = 0.95
+"""Share of the data's energy that the latents which a remedy keeps should carry."""
+
+
+def remedies_for(facts: Facts, finding: Finding) -> tuple[Remedy, ...]:
+    """What to change, most useful first."""
+    return tuple(_remedies(facts, finding))
+
+
+def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
+    o, cause = f.forecast.objective, finding.cause
+    if cause == "convention":
+        found = reduction_behind(f.forecast)
+        assert found is not None
+        plan = Plan(_at_level(o, f.forecast.water_level / found.factor))
+        yield Remedy(found.change, found.n_alive, "It takes the factor out of the water level.", plan)
+    if cause in ("objective", "convention", "condition", "cannot-tell"):
+        yield from _lower_water(f)
+    if cause == "condition":
+        yield Remedy(
+            "drop columns from the condition, or from what the decoder sees of it",
+            None,
+            "Latents can carry only what the condition leaves.",
+        )
+    if cause in ("optimisation", "encoder-lags", "slow"):
+        yield from _train_on(f, cause)
+    if cause == "encoder-stuck":
+        yield Remedy(
+            "take the clamp or softplus off the encoder's log-variance, and look for dead units before it",
+            f.forecast.n_alive,
+            "A linear VAE has so many alive with a free encoder variance.",
+        )
+    if cause == "capacity":
+        worth = f.forecast.n_worth_having
+        yield Remedy(f"latents {f.n_latents} → {worth}", worth, "So many modes stand above water and noise.")
+    if cause in ("rightly-dead", "healthy") and f.n_dead:
+        yield Remedy(
+            f"latents {f.n_latents} → {f.n_alive}, or leave them",
+            f.n_alive,
+            "The dead ones cost nothing and lose nothing.",
+        )
+        yield from _lower_water(f)
+    if cause == "over-alive":
+        yield from _raise_water(f)
+    if cause == "hierarchy":
+        yield Remedy(
+            "drop the upper level, or lower its β below the lower level's",
+            None,
+            "At equal β an upper level can carry nothing that the lower one does not (docs/hierarchy.md).",
+        )
+
+
+def _lower_water(f: Facts) -> Iterator[Remedy]:
+    target = _worth_keeping(f)
+    if target is None:
+        return
+    n, level = target
+    if level < f.forecast.water_level:
+        at = _at_level(f.forecast.objective, level)
+        alive = replace(f.forecast, objective=at).n_alive
+        why = f"It puts the water level at {level:.3g}, half the strength of mode {n}."
+        yield Remedy(_in_words(f.forecast.objective, level), alive, why, Plan(at))
+    o = f.forecast.objective
+    if f.forecast.exact and o.decoder_variance != "learned" and not o.levels and o.beta <= 1:
+        free = replace(o, decoder_variance="learned", loss=None, beta=1.0)
+        learned = replace(f.forecast, objective=free)
+        if not learned.ill_posed and not learned.flat and learned.n_alive > f.forecast.n_alive:
+            why = f"Its optimum, {learned.decoder_variance:.3g}, puts the water level there by itself."
+            yield Remedy("learn the decoder variance, at β = 1", learned.n_alive, why, Plan(free))
+
+
+def _worth_keeping(f: Facts) -> tuple[int, float] | None:
+    """How many latents a remedy should keep, and at which water level."""
+    strengths = f.forecast.spectrum.strengths[f.forecast.spectrum.above_noise][: f.n_latents]
+    if not len(strengths) or f.forecast.objective.decoder_variance == "learned" or f.forecast.objective.levels:
+        return None
+    carried = strengths.cumsum() / strengths.sum()
+    n = int((carried < ENERGY).sum()) + 1
+    n = min(max(n, 1), len(strengths))
+    return n, MARGIN * float(f.forecast.critical_levels[: len(strengths)][n - 1])
+
+
+def _raise_water(f: Facts) -> Iterator[Remedy]:
+    level = float(f.forecast.spectrum.noise.edge)
+    at = _at_level(f.forecast.objective, level)
+    alive = replace(f.forecast, objective=at).n_alive
+    why = "It puts the water level at the edge of sampling noise, so that no latent codes noise."
+    yield Remedy(_in_words(f.forecast.objective, level), alive, why, Plan(at))
+
+
+def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
+    o, expected = f.forecast.objective, f.forecast.n_alive
+    n_more = max(f.decoded.residual.n_above(f.level), 1)
+    at_least = min(f.n_latents, max(f.n_alive + (n_more if f.should_live else 0), min(expected, f.n_latents)))
+    if cause == "slow":
+        yield Remedy(
+            "train longer", at_least, "The loss is still falling.", Plan(o, fresh=False, warm_up=0.0, longer=2.0)
+        )
+    if cause == "encoder-lags":
+        why = "The decoder can already use more than the encoder says."
+        yield Remedy(
+            "train the encoder more: several of its steps for each of the decoder's", at_least, why,
+            Plan(o, fresh=False, warm_up=0.0),
+        )  # fmt: skip
+    yield Remedy(
+        "warm up the KL weight from 0 over the first half of training",
+        at_least,
+        "Latents that come to the threshold alive stay; those that start dead under a full KL may never wake.",
+        Plan(o, fresh=True, warm_up=0.5),
+    )
+    if cause == "optimisation":
+        yield Remedy(
+            "go on from here with the KL weight taken back to 0 and raised again",
+            at_least,
+            "A warm restart opens the dead latents along the strongest directions that the decoder leaves.",
+            Plan(o, fresh=False, warm_up=0.5),
+        )
+
+
+def _at_level(o: Objective, level: float) -> Objective:
+    """The same objective with the water elsewhere, through the KL weight."""
+    loss = None if o.loss is None else o.loss.with_kl_weight(o.loss.kl_weight_for(level))
+    variance = 1.0 if o.decoder_variance == "learned" else o.decoder_variance
+    return replace(o, beta=level / float(variance), loss=loss)
+
+
+def _in_words(o: Objective, level: float) -> str:
+    if o.loss is not None:
+        return f"kl_weight {o.loss.kl_weight:.3g} → {o.loss.kl_weight_for(level):.3g}"
+    if o.decoder_variance == "learned":
+        raise ObjectiveError("a learned decoder variance sets the water level itself")
+    beta = level / float(o.decoder_variance)
+    words = f"β {o.beta:.3g} → {beta:.3g}"
+    if o.likelihood == "gaussian" and o.beta == 1:
+        words += f" (or decoder variance {float(o.decoder_variance):.3g} → {level / o.beta:.3g})"
+    return words

@@ -1,0 +1,112 @@
+"""Apply remedies to the model itself and see what comes of them: alive and loss, before and after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from uncollapse.data.rows import as_rows
+from uncollapse.decoded import decoded
+from uncollapse.diagnosis.diagnosis import Diagnosis, Plan, Remedy, Trial
+from uncollapse.errors import UncollapseError
+from uncollapse.measure import ALIVE_NATS
+from uncollapse.observe import Observation, observe
+
+if TYPE_CHECKING:
+    from uncollapse.probes.probe import Probe
+
+__all__ = ["Retrainer", "verify"]
+
+Retrainer = Callable[["Probe", Plan], "Probe"]
+"""Trains a model as a plan says and returns it, seen through a probe."""
+
+STEPS = 3000
+TRAINING_ROWS = 20000
+
+
+def verify(
+    diagnosis: Diagnosis,
+    probe: Probe,
+    data: Any,
+    target: Any = None,
+    given: Any = None,
+    *,
+    scale: float = 1.0,
+    drop_nonfinite: bool = False,
+    n_remedies: int = 1,
+    n_steps: int = STEPS,
+    learning_rate: float | None = None,
+    retrainer: Retrainer | None = None,
+    seed: int = 0,
+    see: Callable[[int], None] | None = None,
+) -> Diagnosis:
+    """Train what the first remedies say and put the outcome beside what they promised.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+    probe, data, target, given, scale, drop_nonfinite
+        As it was made from.
+    n_remedies : int
+        How many of the remedies that a training can apply.
+    n_steps : int
+        Of 128 rows each; a remedy may ask for a multiple.
+    learning_rate : float, optional
+        Of Adam; 1e-3 when left out.
+    retrainer : callable (Probe, Plan) → Probe, optional
+        The user's own training; else the model's own modules are trained here, on at most 20,000 rows.
+    seed : int
+        Of new weights, batches and noise.
+    see : callable, optional
+        Called with the number of steps done.
+
+    Returns
+    -------
+    Diagnosis
+        With `trials`.
+
+    Raises
+    ------
+    UncollapseError
+        The model cannot be trained here, and no retrainer is given.
+    """
+    planned = [remedy for remedy in diagnosis.remedies if remedy.plan is not None][:n_remedies]
+    if not planned:
+        return diagnosis
+    if retrainer is None and not hasattr(probe, "module"):
+        raise UncollapseError(f"{probe.name}: cannot be trained from here; give verify() a retrainer of your own")
+    options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
+    seen = observe(probe, as_rows(data), target, given, n_rows=TRAINING_ROWS, **options)
+    own = retrainer or _own_training(seen, n_steps, learning_rate, seed, see)
+    trials = tuple(_trial(remedy, remedy.plan, probe, seen, own, seed) for remedy in planned if remedy.plan is not None)
+    return replace(diagnosis, trials=trials)
+
+
+def _own_training(
+    seen: Observation, n_steps: int, learning_rate: float | None, seed: int, see: Callable[[int], None] | None
+) -> Retrainer:
+    from uncollapse.diagnosis.retrain import RATE, retrain, start_anew
+
+    def train(probe: Any, plan: Plan) -> Any:
+        start = start_anew(probe, seed) if plan.fresh else probe
+        return retrain(
+            start, seen.x, seen.y, seen.given, objective=plan.objective, n_steps=round(n_steps * plan.longer),
+            learning_rate=learning_rate or RATE, warm_up=plan.warm_up, seed=seed, see=see,
+        )  # fmt: skip
+
+    return train
+
+
+def _trial(remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: Retrainer, seed: int) -> Trial:
+    started = time.monotonic()
+    after = train(probe, plan)
+    seconds = time.monotonic() - started
+    losses, alive = [], []
+    for model in (probe, after):
+        again = replace(seen, posterior=model.encode(seen.x, seen.given))
+        losses.append(decoded(model, again, plan.objective, n_draws=2, seed=seed).loss)
+        lowest = again.posterior.kl[:, again.posterior.lowest]
+        alive.append(int((lowest.mean(axis=0) > ALIVE_NATS).sum()))
+    return Trial(remedy, alive[0], alive[1], losses[0], losses[1], seconds)

@@ -1,0 +1,67 @@
+"""What a trained model must not cost more than: the linear optimum, or the collapsed model, row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from uncollapse.forecast import Forecast
+from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood
+from uncollapse.theory.posterior import gaussian_kl
+
+__all__ = ["collapsed_losses", "floor_losses"]
+
+
+def floor_losses(forecast: Forecast, x: np.ndarray, y: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+    """Loss of each row for the best linear model, or for the collapsed one where no closed form is known.
+
+    Paired with the losses of a trained network on the same rows, the noise of the sample cancels: a network that costs
+    more is provably under-optimised, by that many nats, because it could be linear (or collapsed).
+
+    Parameters
+    ----------
+    forecast : Forecast
+        At the network's own objective.
+    x, y : ndarrays of shape (n, d0), (n, d2)
+    given : ndarray of shape (n, c), optional
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        −E log p(y|z) with every constant, plus the weighted KL, nats.
+
+    Notes
+    -----
+    Source: docs/theory.md section 7 (Certificate), from the optimal weights of section 1.
+
+    Examples
+    --------
+    >>> from uncollapse import forecast
+    >>> x = np.random.default_rng(0).standard_normal((100, 2)) * [2.0, 1.0]
+    >>> f = forecast(x, beta=0.5)
+    >>> round(float(floor_losses(f, x, x).mean() - np.log(2 * np.pi) - f.loss), 9)
+    0.0
+    """
+    f, o = forecast, forecast.objective
+    if not f.exact or o.levels or f.ill_posed or f.flat or f.spectrum.rank == 0:
+        return collapsed_losses(f, y, given)
+    w = f.weights
+    through = 0.0 if given is None or w.encoder_condition is None else given @ w.encoder_condition
+    added = 0.0 if given is None or w.decoder_condition is None else given @ w.decoder_condition.T
+    mean = x @ w.encoder + w.encoder_bias + through
+    spread = (w.decoder**2).sum(axis=0) @ w.encoder_std**2
+    missed = misfit(y, mean @ w.decoder.T + w.decoder_bias + added) + spread
+    kl = gaussian_kl(mean, w.encoder_std**2, o.prior_variance).sum(axis=1)
+    constant = y.shape[1] / 2 * np.log(2 * np.pi * f.decoder_variance)
+    return missed / (2 * f.decoder_variance) + constant + o.beta * kl
+
+
+def collapsed_losses(f: Forecast, y: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+    """Loss of each row for the marginal fit, with every constant: the mean of each column, or its regression on the
+    condition; arguments as in `floor_losses`."""
+    mean = np.broadcast_to(y.mean(axis=0), y.shape)
+    condition = f.spectrum.condition
+    if given is not None and condition is not None:
+        mean = mean + (given - given.mean(axis=0)) @ condition.regression.T
+    learned = f.objective.decoder_variance == "learned"
+    variance = float(misfit(y, mean).mean()) / y.shape[1] if learned else float(f.objective.decoder_variance)
+    return negative_log_likelihood(f.objective.likelihood, y, mean, decoder_variance=variance)
