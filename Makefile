@@ -28,7 +28,7 @@ $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
 # torch first and by its exact version: a looser request brings gigabytes of accelerator libraries
 $(VENV)/.dev: $(VENV)/.core
 	$(CONSTRAINED) $(PIP) install torch==2.13.0
-	$(CONSTRAINED) $(PIP) install -e ".[io,dask,torch,plot,docs,dev]"
+	$(CONSTRAINED) $(PIP) install -e ".[io,dask,torch,lightning,plot,docs,dev]"
 	@touch $@
 
 lint: $(VENV)/.dev
