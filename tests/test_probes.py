@@ -110,6 +110,19 @@ def test_a_copy_is_differentiable_and_apart_from_the_model(rng):
     assert not np.allclose(before, copy.encode(x).kl)
 
 
+def test_a_copy_shares_only_what_cannot_be_copied(rng):
+    model = Example()
+    model.cached = model.encode(torch.zeros(2, 4))[0]  # with its graph, as many a training leaves it
+    model.library = sys
+    probe = open_probe(model)
+    x = rng.standard_normal((3, 4))
+    copy = probe.copy()
+    assert copy.module.library is sys
+    with torch.no_grad():
+        copy.module.inner.bias += 1.0
+    assert np.allclose(copy.encode(x).mean, probe.encode(x).mean + 1, atol=1e-6)
+
+
 class Example(nn.Module):
     """The shape of pytorch/examples, whose second output means what `kind` says."""
 
