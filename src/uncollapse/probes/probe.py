@@ -144,7 +144,7 @@ class TorchProbe:
         if rows is None:
             return None
         like = next(iter(self.module.parameters()), torch.empty(0))
-        return torch.as_tensor(np.ascontiguousarray(rows)).to(like.device, like.dtype)
+        return torch.as_tensor(np.require(rows, requirements=("C", "W"))).to(like.device, like.dtype)
 
 
 @contextmanager
