@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CONSTRAINED := PIP_CONSTRAINT=$(CURDIR)/constraints.txt
 
-.PHONY: demo test lint types tests docs package browser figures theory-figures bench constraints clean
+LIBRARIES := .venv-libraries
+IN_LIBRARIES := PIP_CONSTRAINT=$(CURDIR)/constraints-libraries.txt $(LIBRARIES)/bin/python -m pip --disable-pip-version-check -q
+
+.PHONY: demo test lint types tests libraries docs package browser figures theory-figures bench constraints libraries-constraints clean
 
 demo: $(VENV)/.core
 	$(BIN)/uncollapse forecast digits --latents 32 --decoder-variance 10 --html report.html
 	@echo "The report: $(CURDIR)/report.html"
 
-test: lint types tests docs package
+test: lint types tests libraries docs package
 
 $(VENV)/.python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
@@ -25,7 +28,7 @@ $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
 # torch first and by its exact version: a looser request brings gigabytes of accelerator libraries
 $(VENV)/.dev: $(VENV)/.core
 	$(CONSTRAINED) $(PIP) install torch==2.13.0
-	$(CONSTRAINED) $(PIP) install -e ".[io,dask,torch,plot,docs,dev]"
+	$(CONSTRAINED) $(PIP) install -e ".[io,dask,torch,lightning,plot,docs,dev]"
 	@touch $@
 
 lint: $(VENV)/.dev
@@ -38,6 +41,16 @@ types: $(VENV)/.dev
 # one thread a process, one process a core: the tests' matrices are small, and threads only wait for each other
 tests: $(VENV)/.dev browser
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+# the libraries whose models are probed, in an environment of their own: they hold back versions of much else
+$(LIBRARIES)/.ready: pyproject.toml constraints-libraries.txt
+	$(PYTHON) -m venv $(LIBRARIES)
+	$(IN_LIBRARIES) install torch==2.13.0
+	$(IN_LIBRARIES) install -e ".[torch,libraries]" pytest pytest-timeout
+	@touch $@
+
+libraries: $(LIBRARIES)/.ready
+	OMP_NUM_THREADS=1 $(LIBRARIES)/bin/python -m pytest -m libraries tests/libraries
 
 docs: $(VENV)/.dev
 	$(BIN)/typer uncollapse.cli utils docs --name uncollapse --title "The command" --output docs/command.md >/dev/null
@@ -78,5 +91,10 @@ constraints: $(VENV)/.dev
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==.*/torch==2.13.0/') > constraints.new
 	mv constraints.new constraints.txt
 
+libraries-constraints: $(LIBRARIES)/.ready
+	(echo "# Versions that \`make libraries\` installs; made by \`make libraries-constraints\`."; \
+	$(LIBRARIES)/bin/python -m pip freeze --exclude-editable | sed 's/^torch==.*/torch==2.13.0/') > constraints.new
+	mv constraints.new constraints-libraries.txt
+
 clean:
-	rm -rf $(VENV) build report.html
+	rm -rf $(VENV) $(LIBRARIES) build report.html

@@ -12,9 +12,12 @@ SEED = int(os.environ.get("TEST_SEED", "0"))
 MNIST = Path(os.environ.get("MNIST_DIR", Path(__file__).parents[2] / "shared" / "data" / "mnist"))
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     found = "found" if MNIST.is_dir() else "absent: tests on it are skipped, set MNIST_DIR to run them"
-    return f"TEST_SEED={SEED} (any number should pass); MNIST {found} ({MNIST})"
+    return [
+        f"TEST_SEED={SEED} (any number should pass); MNIST {found} ({MNIST})",
+        "tests/libraries, against other libraries themselves, run only by `make libraries` (-m libraries)",
+    ]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 import uncollapse
 
 HEAVY = {"torch", "sklearn", "matplotlib", "plotly", "scipy", "pandas", "dask", "pyarrow", "typer", "rich", "jinja2"}
+HEAVY |= {"torchmetrics", "lightning", "tensorboard"}
 
 
 def test_importing_loads_nothing_heavy():

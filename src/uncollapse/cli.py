@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from uncollapse import __version__
+from uncollapse.commands.diagnose import diagnose
 from uncollapse.commands.forecast import forecast
 from uncollapse.commands.reproduce import reproduce
 from uncollapse.commands.sweep import sweep
@@ -69,6 +70,7 @@ def _root(
 
 
 app.command()(forecast)
+app.command()(diagnose)
 app.command()(train)
 app.command()(sweep)
 app.command()(reproduce)

@@ -19,7 +19,7 @@ from uncollapse.theory.residual import ResidualSpectrum, residual_spectrum
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe
 
-__all__ = ["Decoded", "decoded"]
+__all__ = ["Decoded", "decoded", "residual_level"]
 
 DRAWS = 4
 """Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
@@ -100,7 +100,8 @@ def decoded(
         The decoder's output does not fit the target.
     """
     o, y, q = observation, np.asarray(observation.y, dtype=np.float64), observation.posterior
-    rng = np.random.default_rng(seed)
+    # a stream of its own: data simulated from the same seed would be correlated with the noise of z
+    rng = np.random.default_rng([seed, n_draws])
     draws = [q.draw(rng) for _ in range(n_draws)]
     means = [_decode(probe, z[:, q.lowest], o, objective.likelihood) for z in draws]
     misfits = np.mean([misfit(y, mean) for mean in means], axis=0)
@@ -132,6 +133,14 @@ def decoded(
         information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, draws[0]))),
         residual=residual_spectrum(_residuals(objective.likelihood, y, means, r)),
     )
+
+
+def residual_level(objective: Objective, found: Decoded) -> float:
+    """What residual strengths are held against: τ = βη² with the η² that the model has; β for another likelihood.
+
+    Source: docs/theory.md, section 5 (Residual water-level test).
+    """
+    return objective.beta * (found.decoder_variance if objective.likelihood == "gaussian" else 1.0)
 
 
 def kl_weights(objective: Objective, level_sizes: tuple[int, ...]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,7 +145,7 @@ def _flat(values: Any, where: str, what: str) -> tuple[np.ndarray, tuple[int, ..
         raise DataError(f"{where}: the {what} is {type(values).__name__}, not an array of numbers")
     if array.ndim < 2 or 0 in array.shape[1:]:
         raise DataError(f"{where}: the {what} has shape {array.shape}; one row a sample and one column a latent is due")
-    return array.astype(np.float64).reshape(len(array), -1), array.shape[1:]
+    return array.astype(np.float64).reshape(len(array), math.prod(array.shape[1:])), array.shape[1:]
 
 
 def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:

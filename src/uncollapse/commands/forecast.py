@@ -10,99 +10,50 @@ from typing import Annotated, Any
 
 import typer
 
-from uncollapse.commands.options import levels_from, number, objective_from, vector
+from uncollapse.commands import loss_options as options
+from uncollapse.commands.options import as_written, levels_from, number, objective_from, vector
 from uncollapse.commands.training_options import training_side, whole_numbers
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 
 __all__ = ["forecast"]
 
-DATA, LOSS, OUT = "The data", "The loss, as theory or as code writes it", "The answer"
-
 
 def forecast(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="digits, iris, wine, breast-cancer, diabetes, or a file: .npy, .npz, .csv, .parquet, idx (.gz), "
-            ".h5ad, .zarr. One array of several: FILE::NAME.",
-            show_default=False,
-        ),
-    ],
-    target: Annotated[
-        str | None, typer.Option(help="What the decoder predicts, if not the data.", rich_help_panel=DATA)
-    ] = None,
-    given: Annotated[
-        str | None,
-        typer.Option(help="Condition of a conditional VAE, seen by encoder and decoder.", rich_help_panel=DATA),
-    ] = None,
-    scale: Annotated[
-        float, typer.Option(help="Multiply the data by this, as your loader does.", rich_help_panel=DATA)
-    ] = 1.0,
+    source: options.Source,
+    target: options.Target = None,
+    given: options.Given = None,
+    scale: options.Scale = 1.0,
     nonlinear: Annotated[
         bool,
         typer.Option(
             "--nonlinear",
             help="Also what a nonlinear network could use, by cross-validated regression; with --target or --given.",
-            rich_help_panel=DATA,
+            rich_help_panel=options.DATA,
         ),
     ] = False,
-    drop_nonfinite: Annotated[
-        bool, typer.Option("--drop-nonfinite", help="Leave out rows with NaN or infinite values.", rich_help_panel=DATA)
-    ] = False,
+    drop_nonfinite: options.DropNonfinite = False,
     modes: Annotated[
-        int | None, typer.Option(help="Find only so many leading modes (very wide data).", rich_help_panel=DATA)
+        int | None,
+        typer.Option(help="Find only so many leading modes (very wide data).", rich_help_panel=options.DATA),
     ] = None,
-    beta: Annotated[float | None, typer.Option(help="Weight of the KL term. (default 1)", rich_help_panel=LOSS)] = None,
-    decoder_variance: Annotated[
-        str | None, typer.Option(metavar="FLOAT|learned", help="η². (default 1)", rich_help_panel=LOSS)
-    ] = None,
-    prior_variance: Annotated[float, typer.Option(help="Of each latent.", rich_help_panel=LOSS)] = 1.0,
-    encoder_variance: Annotated[
-        str,
-        typer.Option(
-            metavar="learned|FLOAT",
-            help="σ² of q(z|x); also a list, one per latent: 0.1,0.5,learned.",
-            rich_help_panel=LOSS,
-        ),
-    ] = "learned",
+    beta: options.Beta = None,
+    decoder_variance: options.DecoderVariance = None,
+    prior_variance: options.PriorVariance = None,
+    encoder_variance: options.EncoderVariance = None,
     latents: Annotated[
-        int | None, typer.Option(help="Number of latents. (default: one per mode)", rich_help_panel=LOSS)
+        int | None, typer.Option(help="Number of latents. (default: one per mode)", rich_help_panel=options.LOSS)
     ] = None,
-    level_betas: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Hierarchical VAE: KL weight of each level from the data up: 1,2.",
-            rich_help_panel=LOSS,
-        ),
-    ] = None,
-    level_variances: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="Encoder variance of each level: 0.25,learned. (default learned)", rich_help_panel=LOSS
-        ),
-    ] = None,
-    level_latents: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Latents of each level: 16,8. (default --latents)", rich_help_panel=LOSS),
-    ] = None,
-    no_bias: Annotated[
-        bool, typer.Option("--no-bias", help="Encoder and decoder have no biases.", rich_help_panel=LOSS)
-    ] = False,
-    likelihood: Annotated[
-        str | None,
-        typer.Option(
-            metavar="gaussian|bernoulli|poisson|negative-binomial|categorical",
-            help="Of the decoder; the last three for counts. (default gaussian)",
-            rich_help_panel=LOSS,
-        ),
-    ] = None,
+    level_betas: options.LevelBetas = None,
+    level_variances: options.LevelVariances = None,
+    level_latents: options.LevelLatents = None,
+    no_bias: options.NoBias = False,
+    likelihood: options.Likelihood = None,
     dispersion: Annotated[
         str | None,
         typer.Option(
             metavar="FLOAT|SOURCE|estimated",
             help="r of a negative binomial, variance μ + μ²/r; one per column from a file. (default estimated)",
-            rich_help_panel=LOSS,
+            rich_help_panel=options.LOSS,
         ),
     ] = None,
     size_factors: Annotated[
@@ -110,68 +61,42 @@ def forecast(
         typer.Option(
             metavar="total|SOURCE",
             help="What the decoder's mean is multiplied by in each row: its total, or numbers from a file.",
-            rich_help_panel=LOSS,
+            rich_help_panel=options.LOSS,
         ),
     ] = None,
-    recon: Annotated[
-        str | None, typer.Option(metavar="mse|bce", help="Reconstruction term in code.", rich_help_panel=LOSS)
-    ] = None,
-    reduction: Annotated[
-        str | None,
-        typer.Option(
-            metavar="sum|mean", help="Of the reconstruction, over features. (default sum)", rich_help_panel=LOSS
-        ),
-    ] = None,
-    half: Annotated[
-        bool, typer.Option("--half", help="The squared error carries a factor ½.", rich_help_panel=LOSS)
-    ] = False,
-    kl_reduction: Annotated[
-        str | None,
-        typer.Option(metavar="sum|mean", help="Of the KL, over latents. (default sum)", rich_help_panel=LOSS),
-    ] = None,
-    kl_weight: Annotated[
-        float | None, typer.Option(help="What multiplies the KL. (default 1)", rich_help_panel=LOSS)
-    ] = None,
-    kl_batch_sum: Annotated[
-        int | None,
-        typer.Option(
-            metavar="BATCH",
-            help="The KL is summed over batches of this size, the reconstruction averaged.",
-            rich_help_panel=LOSS,
-        ),
-    ] = None,
+    recon: options.Recon = None,
+    reduction: options.Reduction = None,
+    half: options.Half = False,
+    kl_reduction: options.KLReduction = None,
+    kl_weight: options.KLWeight = None,
+    kl_batch_sum: options.KLBatchSum = None,
     pilot: Annotated[
         bool,
         typer.Option(
             "--pilot",
             help="Also train small networks over a grid of water levels, about a minute.",
-            rich_help_panel=OUT,
+            rich_help_panel=options.OUT,
         ),
     ] = False,
     network: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help="Hidden widths of the pilot's encoder: 256,128. (default 128)", rich_help_panel=OUT
+            metavar="LIST",
+            help="Hidden widths of the pilot's encoder: 256,128. (default 128)",
+            rich_help_panel=options.OUT,
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="Also the steps of gradient descent that each mode needs to come alive.", rich_help_panel=OUT
+            help="Also the steps of gradient descent that each mode needs to come alive.", rich_help_panel=options.OUT
         ),
     ] = None,
     bootstrap: Annotated[
-        int, typer.Option(help="Bootstrap samples for the intervals; 0 for none.", rich_help_panel=OUT)
+        int, typer.Option(help="Bootstrap samples for the intervals; 0 for none.", rich_help_panel=options.OUT)
     ] = 100,
-    json_to: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="FILE|-", help="Write everything as JSON; - prints it alone.", rich_help_panel=OUT
-        ),
-    ] = None,
-    html_to: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page.", rich_help_panel=OUT)
-    ] = None,
+    json_to: options.Json = None,
+    html_to: options.Html = None,
 ) -> None:
     """Which latents will live on these data, at which β each dies, and what to change.
 
@@ -183,14 +108,7 @@ def forecast(
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]
     check_writable(html_to, json_file, inputs=read)
-    written = {
-        "recon": recon,
-        "reduction": reduction,
-        "kl_reduction": kl_reduction,
-        "kl_weight": kl_weight,
-        "half": half or None,
-        "kl_batch_sum": kl_batch_sum,
-    }
+    written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         rows, goal = _opened(source), _opened(target) if target is not None else None
@@ -205,7 +123,7 @@ def forecast(
             n_latents=latents,
             bias=not no_bias,
             levels=levels_from(level_betas, level_variances, level_latents),
-            **({} if likelihood is None else {"likelihood": likelihood}),
+            likelihood=likelihood,
         )
         counts = {"dispersion": vector(dispersion, "estimated"), "size_factors": vector(size_factors, "total")}
         with _watching(rows, "reading") as watched:

@@ -6,7 +6,27 @@ from typing import Any
 
 from uncollapse.errors import ObjectiveError
 
-__all__ = ["levels_from", "number", "objective_from", "vector"]
+__all__ = ["as_written", "levels_from", "number", "objective_from", "vector"]
+
+
+def as_written(
+    recon: str | None,
+    reduction: str | None,
+    half: bool,
+    kl_reduction: str | None,
+    kl_weight: float | None,
+    kl_batch_sum: int | None,
+) -> dict[str, Any]:
+    """A loss in code: what was said of it."""
+    said = {
+        "recon": recon,
+        "reduction": reduction,
+        "half": half or None,
+        "kl_reduction": kl_reduction,
+        "kl_weight": kl_weight,
+        "kl_batch_sum": kl_batch_sum,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def objective_from(
@@ -18,9 +38,11 @@ def objective_from(
     n_latents: int | None,
     **shared: Any,
 ) -> Any:
+    """The objective of the options; those that are None take the library's defaults."""
     from uncollapse.objective import Objective
 
-    given = {name: value for name, value in written.items() if value is not None}
+    given = dict(written)
+    shared = {name: value for name, value in shared.items() if value is not None}
     if n_latents is None and shared.get("levels"):
         n_latents = shared["levels"][0].n_latents
     if not given:
@@ -79,8 +101,10 @@ def _whole(value: float | None) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def number(text: str, option: str) -> Any:
-    """`learned`, a number, or a list of either."""
+def number(text: str | None, option: str) -> Any:
+    """Nothing, `learned`, a number, or a list of either."""
+    if text is None:
+        return None
     try:
         values = [part if part == "learned" else float(part) for part in text.split(",")]
     except ValueError:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from uncollapse.commands.loss_options import DropNonfinite, Given, Scale, Target
 from uncollapse.errors import ObjectiveError, UncollapseError
 
 __all__ = [
@@ -38,17 +39,11 @@ __all__ = [
     "whole_numbers",
 ]
 
-DATA, NETWORK, TRAINING = "The data", "The network", "The training"
+NETWORK, TRAINING = "The network", "The training"
 
 Source = Annotated[
     str,
     typer.Argument(help="As in `uncollapse forecast`: digits, iris, … or a file.", show_default=False),
-]
-Target = Annotated[str | None, typer.Option(help="What the decoder predicts, if not the data.", rich_help_panel=DATA)]
-Given = Annotated[str | None, typer.Option(help="Condition that encoder and decoder see.", rich_help_panel=DATA)]
-Scale = Annotated[float, typer.Option(help="Multiply the data by this.", rich_help_panel=DATA)]
-DropNonfinite = Annotated[
-    bool, typer.Option("--drop-nonfinite", help="Leave out rows with NaN or infinite values.", rich_help_panel=DATA)
 ]
 Likelihood = Annotated[
     str, typer.Option(metavar="gaussian|bernoulli|poisson|negative-binomial", help="Of the decoder.")

@@ -22,7 +22,7 @@ from uncollapse.observe import Observation, observe
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe, TorchProbe
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "gather"]
 
 CONTINUED_STEPS = 120
 HELD_OUT = 512
@@ -70,6 +70,41 @@ def diagnose(
     DataError, ObjectiveError
         The data do not fit the model, its posteriors are not finite, or its objective is not known.
     """
+    facts = gather(
+        probe, data, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
+        seed=seed, learning_rate=learning_rate,
+    )  # fmt: skip
+    finding = find_cause(facts)
+    return Diagnosis(
+        name=probe.name,
+        measurement=facts.measurement,
+        decoded=facts.decoded,
+        forecast=facts.forecast,
+        linear_gap=facts.gap,
+        linear_gap_error=facts.gap_error,
+        cause=finding.cause,
+        confidence=finding.confidence,
+        verdict=_verdict(facts, finding),
+        evidence=finding.evidence,
+        remedies=remedies_for(facts, finding),
+        notes=probe.notes,
+    )
+
+
+def gather(
+    probe: Probe,
+    data: Any,
+    target: Any = None,
+    given: Any = None,
+    *,
+    objective: Objective | None = None,
+    scale: float = 1.0,
+    drop_nonfinite: bool = False,
+    n_rows: int | None = None,
+    seed: int = 0,
+    learning_rate: float | None = None,
+) -> Facts:
+    """The numbers that `diagnose` judges; arguments and errors as there."""
     rows = as_rows(data)
     if not rows.repeatable:
         raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
@@ -84,24 +119,9 @@ def diagnose(
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
     expected = forecast(rows, target, given=given, objective=told, **options)
     facts = _facts(probe, seen, expected, seed)
-    finding = find_cause(facts)
     if _differentiable(probe, expected) and (facts.worse_than_linear or (facts.n_dead and facts.should_live)):
-        facts = _tried(facts, probe, seen, told, learning_rate, seed)  # type: ignore[arg-type]
-        finding = find_cause(facts)
-    return Diagnosis(
-        name=probe.name,
-        measurement=seen.measurement,
-        decoded=facts.decoded,
-        forecast=expected,
-        linear_gap=facts.gap,
-        linear_gap_error=facts.gap_error,
-        cause=finding.cause,
-        confidence=finding.confidence,
-        verdict=_verdict(facts, finding),
-        evidence=finding.evidence,
-        remedies=remedies_for(facts, finding),
-        notes=probe.notes,
-    )
+        return _tried(facts, probe, seen, told, learning_rate, seed)  # type: ignore[arg-type]
+    return facts
 
 
 def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:

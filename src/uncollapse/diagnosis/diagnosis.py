@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from uncollapse.decoded import Decoded
+from uncollapse.decoded import Decoded, residual_level
 from uncollapse.forecast import Forecast
 from uncollapse.measure import EPSILONS, Measurement
 from uncollapse.objective import Objective
+from uncollapse.report.facts import finite
 
 __all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
 
@@ -174,30 +174,35 @@ class Diagnosis:
     notes: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = ()
 
+    @property
+    def residual_level(self) -> float:
+        """What the residual's strengths are held against: the water level, with the decoder variance as it is."""
+        return residual_level(self.forecast.objective, self.decoded)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""
         m, d, f = self.measurement, self.decoded, self.forecast
-        return {
+        facts = {
             "model": self.name,
             "n_samples": m.n_samples,
             "n_latents": m.n_latents,
             "n_alive": m.n_alive,
             "forecast_alive": f.n_alive,
-            "water_level": _plain(f.water_level),
+            "water_level": f.water_level,
             "kl_per_latent": m.kl.tolist(),
             "kl_per_level": [float(level.sum()) for level in m.levels],
             "active_units": m.n_active,
-            "mutual_information": _plain(d.information),
-            "mutual_information_at_most": _plain(m.information_above),
-            "elbo": _plain(d.elbo),
-            "elbo_error": _plain(d.elbo_error),
-            "importance_bound": _plain(d.importance_bound),
-            "linear_elbo": _plain(f.elbo),
-            "linear_gap": _plain(self.linear_gap),
-            "linear_gap_error": _plain(self.linear_gap_error),
-            "decoder_variance": _plain(d.decoder_variance),
-            "tuned_decoder_variance": _plain(d.tuned_decoder_variance),
-            "tuned_elbo": _plain(d.tuned_elbo),
+            "mutual_information": d.information,
+            "mutual_information_at_most": m.information_above,
+            "elbo": d.elbo,
+            "elbo_error": d.elbo_error,
+            "importance_bound": d.importance_bound,
+            "linear_elbo": f.elbo,
+            "linear_gap": self.linear_gap,
+            "linear_gap_error": self.linear_gap_error,
+            "decoder_variance": d.decoder_variance,
+            "tuned_decoder_variance": d.tuned_decoder_variance,
+            "tuned_elbo": d.tuned_elbo,
             "residual": {
                 "strengths": d.residual.held_out.tolist(),
                 "errors": d.residual.errors.tolist(),
@@ -208,8 +213,7 @@ class Diagnosis:
             "confidence": self.confidence,
             "verdict": self.verdict,
             "evidence": [
-                {"name": e.name, "value": _plain(e.value), "reference": _plain(e.reference), "text": e.text}
-                for e in self.evidence
+                {"name": e.name, "value": e.value, "reference": e.reference, "text": e.text} for e in self.evidence
             ],
             "remedies": [{"change": r.change, "expected_alive": r.expected_alive, "why": r.why} for r in self.remedies],
             "trials": [
@@ -218,14 +222,12 @@ class Diagnosis:
                     "expected_alive": t.remedy.expected_alive,
                     "alive_before": t.alive_before,
                     "alive_after": t.alive_after,
-                    "loss_before": _plain(t.loss_before),
-                    "loss_after": _plain(t.loss_after),
+                    "loss_before": t.loss_before,
+                    "loss_after": t.loss_after,
                 }
                 for t in self.trials
             ],
             "notes": list(self.notes),
         }
-
-
-def _plain(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
+        plain: dict[str, Any] = finite(facts)
+        return plain

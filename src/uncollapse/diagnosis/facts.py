@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncollapse.decoded import Decoded
+from uncollapse.decoded import Decoded, residual_level
 from uncollapse.diagnosis.thresholds import BAND, CODES_NOISE, ENERGY_SHARE, GAIN_SHARE, MOVES, N_ERRORS, SAME
 from uncollapse.forecast import Forecast
 from uncollapse.measure import Measurement
@@ -81,10 +81,8 @@ class Facts:
 
     @property
     def level(self) -> float:
-        """What residual strengths are held against: τ, or β for a decoder other than Gaussian."""
-        if not self.forecast.exact:
-            return self.forecast.objective.beta
-        return self.forecast.objective.beta * self.decoded.decoder_variance
+        """What residual strengths are held against."""
+        return residual_level(self.forecast.objective, self.decoded)
 
     @property
     def should_live(self) -> bool:
@@ -142,9 +140,10 @@ class Facts:
 
     @property
     def under_noise(self) -> bool:
-        """Whether the water level lies far below the noise variance of the data."""
-        noise = self.forecast.spectrum.noise.variance
-        return self.forecast.exact and self.level < CODES_NOISE * noise
+        """Whether the water level lies far below the noise variance of the data; False if no mode stands out of it,
+        since what is not told from noise need not be noise (a circle has two equal modes)."""
+        s = self.forecast.spectrum
+        return self.forecast.exact and bool(s.above_noise.any()) and self.level < CODES_NOISE * s.noise.variance
 
     @cached_property
     def one_variance(self) -> bool:

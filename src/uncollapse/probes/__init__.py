@@ -1,1 +1,7 @@
-"""Adapters: one file per library, each a function from its model to a `TorchProbe`."""
+"""Trained models of any library, seen through one interface. Models in PyTorch need the extra `torch`."""
+
+from uncollapse.probes.callables import CallableProbe
+from uncollapse.probes.open import open_probe
+from uncollapse.probes.protocol import Probe, TrainedFor
+
+__all__ = ["CallableProbe", "Probe", "TrainedFor", "open_probe"]

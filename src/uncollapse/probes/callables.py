@@ -11,7 +11,7 @@ import numpy as np
 from uncollapse.errors import DataError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.probe import Spread, TrainedFor
+from uncollapse.probes.protocol import Spread, TrainedFor
 
 __all__ = ["CallableProbe"]
 

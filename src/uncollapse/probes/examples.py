@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.probes.probe import Spread, TorchProbe, check_spread, log_variance_of, mode_notes
+from uncollapse.probes.probe import TorchProbe, log_variance_of, mode_notes
+from uncollapse.probes.protocol import Spread, check_spread
 
 __all__ = ["Pair", "module_probe", "spread_of"]
 

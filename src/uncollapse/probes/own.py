@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from uncollapse.errors import DataError, SourceError
 from uncollapse.posterior import Posterior
 from uncollapse.posterior import posterior as checked
-from uncollapse.probes.probe import TorchProbe, TrainedFor, evaluating
+from uncollapse.probes.probe import TorchProbe, evaluating
+from uncollapse.probes.protocol import TrainedFor
 from uncollapse.theory.posterior import gaussian_kl
 from uncollapse.training.architecture import Architecture, initial
 from uncollapse.training.likelihoods import mean_of
@@ -70,8 +71,8 @@ def own_probe(model: Trained | str | Path) -> TorchProbe:
     return probe(
         where,
         module,
-        lambda own, x, given: own.mean_and_log_variance(x, given),  # type: ignore[operator]
-        lambda own, z, given: own.mean_of_target(z, given),  # type: ignore[operator]
+        OwnModule.mean_and_log_variance,
+        OwnModule.mean_of_target,
         objective=replace(setup.objective, n_latents=a.latents[0]),
         decoder_variance=fixed if gaussian and fixed != "learned" else None,
         latent_shape=(a.latents[0],),

@@ -1,4 +1,4 @@
-"""What every model is seen through: q(z|x) and the decoder's mean, whatever library it comes from."""
+"""Probe of a PyTorch module, differentiable."""
 
 from __future__ import annotations
 
@@ -7,66 +7,21 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import DataError, ObjectiveError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
+from uncollapse.probes.protocol import Probe, Spread, TrainedFor
 
-__all__ = ["Probe", "Spread", "TorchProbe", "TrainedFor", "check_spread", "evaluating", "log_variance_of", "mode_notes"]
-
-Spread = Literal["log_variance", "variance", "std"]
-"""What an encoder gives beside the mean."""
+__all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
 
 DECODED_ROWS = 4096
 """Rows that go through a decoder at once."""
-
-
-@dataclass(frozen=True)
-class TrainedFor:
-    """How long a model was trained, as far as it says: what tells a slow mode from a stuck one.
-
-    Attributes
-    ----------
-    epochs, batch_size : int, optional
-    learning_rate : float, optional
-    optimiser : str, optional
-        In the library's own words.
-    """
-
-    epochs: int | None = None
-    learning_rate: float | None = None
-    batch_size: int | None = None
-    optimiser: str | None = None
-
-
-class Probe(Protocol):
-    """A trained model, seen from outside: all that measuring and diagnosing ask of it.
-
-    `objective`, `decoder_variance` and `trained_for` are None where the model does not say them; they are then asked
-    for, not guessed.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def objective(self) -> Objective | None: ...
-    @property
-    def decoder_variance(self) -> float | None: ...
-    @property
-    def trained_for(self) -> TrainedFor | None: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-    def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
-        """q(z|x) of rows of the data (n, d), with their condition (n, c) if there is one."""
-
-    def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
-        """E[y|z] (n, d) in the data's own units, of latents of the lowest level (n, l)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +54,8 @@ class TorchProbe:
 
     name: str
     module: nn.Module
-    mean_and_log_variance: Callable[[nn.Module, Tensor, Tensor | None], tuple[Tensor, Tensor]]
-    output: Callable[[nn.Module, Tensor, Tensor | None], Tensor]
+    mean_and_log_variance: Callable[[Any, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+    output: Callable[[Any, Tensor, Tensor | None], Tensor]
     objective: Objective | None = None
     decoder_variance: float | None = None
     input_shape: tuple[int, ...] | None = None
@@ -210,14 +165,6 @@ def _described(found: Any) -> str:
     if isinstance(found, tuple | list):
         return f"{type(found).__name__} of {', '.join(_described(part) for part in found)}"
     return f"{type(found).__name__}"
-
-
-def check_spread(spread: Any) -> Spread:
-    """The spread's name, or an error that lists the names."""
-    if spread not in get_args(Spread):
-        known = ", ".join(get_args(Spread))
-        raise ObjectiveError(f"spread says what the encoder gives beside the mean, one of {known}; got {spread!r}")
-    return spread
 
 
 def log_variance_of(spread: Tensor, kind: Spread, where: str) -> Tensor:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from uncollapse.forecast import Forecast
     from uncollapse.levels import LevelForecast
 
-__all__ = ["facts"]
+__all__ = ["facts", "finite"]
 
 
 def facts(f: Forecast) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def facts(f: Forecast) -> dict[str, Any]:
         facts["condition"] = _condition(f)
     if f.objective.levels:
         facts["levels"] = [_level(level) for level in f.levels]
-    plain: dict[str, Any] = _finite(facts)
+    plain: dict[str, Any] = finite(facts)
     return plain
 
 
@@ -106,9 +106,10 @@ def _level(level: LevelForecast) -> dict[str, Any]:
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same values, those that are not finite as None: JSON knows none of them."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -18,7 +18,7 @@ from uncollapse.report.pilot import HEADINGS, pilot_figure, pilot_rows
 if TYPE_CHECKING:
     from uncollapse.training.pilot import Pilot
 
-__all__ = ["page"]
+__all__ = ["TABLE_ROWS", "forecast_context", "page", "plain_figures", "rendered"]
 
 TABLE_ROWS = 60
 
@@ -39,32 +39,44 @@ def page(
     beyond : Beyond, optional
         Further findings.
     """
-    from jinja2 import Environment, StrictUndefined
+    return rendered("page.html.j2", **forecast_context(forecast, intervals, source, notes, beyond))
+
+
+def rendered(template: str, **context: Any) -> str:
+    """A template of this folder as HTML, with the plotting script in it."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files(__package__).joinpath("page.html.j2").read_text("utf-8"))
+    load = FunctionLoader(lambda name: files(__package__).joinpath(name).read_text("utf-8"))
+    environment = Environment(
+        loader=load, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(plotly=get_plotlyjs(), version=__version__, **context)
+
+
+def forecast_context(
+    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], beyond: Beyond | None = None
+) -> dict[str, Any]:
+    """What `forecast.html.j2` shows."""
     beyond = beyond or Beyond()
     facts = {"condition": None, **forecast.to_dict()}
-    return template.render(
-        source=source,
-        verdict=words.verdict(forecast, intervals),
-        advice=[*words.advice(forecast), *beyond.sentences(forecast)],
-        caveats=words.caveats(forecast),
-        notes=notes,
-        facts=facts,
-        modes=facts["modes"][:TABLE_ROWS],
-        levels=level_rows(forecast),
-        intervals=[] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
-        level=None if intervals is None else f"{intervals.level:.0%}",
-        settings=_settings(forecast, source),
-        pilot=None if beyond.pilot is None else pilot_rows(beyond.pilot),
-        pilot_headings=HEADINGS,
-        level_headings=LEVEL_HEADINGS,
-        data=_data(forecast, beyond.pilot),
-        plotly=get_plotlyjs(),
-        version=__version__,
-    )
+    return {
+        "source": source,
+        "verdict": words.verdict(forecast, intervals),
+        "advice": [*words.advice(forecast), *beyond.sentences(forecast)],
+        "caveats": words.caveats(forecast),
+        "notes": notes,
+        "facts": facts,
+        "modes": facts["modes"][:TABLE_ROWS],
+        "levels": level_rows(forecast),
+        "intervals": [] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
+        "level": None if intervals is None else f"{intervals.level:.0%}",
+        "settings": _settings(forecast, source),
+        "pilot": None if beyond.pilot is None else pilot_rows(beyond.pilot),
+        "pilot_headings": HEADINGS,
+        "level_headings": LEVEL_HEADINGS,
+        "data": _data(forecast, beyond.pilot),
+    }
 
 
 def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
@@ -121,5 +133,10 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "n_latents": f.n_latents,
         "exact": f.exact,
         "colors": [style.ALIVE, style.COLLAPSED],
-        "figures": {name: json.loads(figure.to_json()) for name, figure in drawn.items()},
+        "figures": plain_figures(drawn),
     }
+
+
+def plain_figures(figures: dict[str, Any]) -> dict[str, Any]:
+    """Plotly figures by the id of the element that holds them, as plain values."""
+    return {name: json.loads(figure.to_json()) for name, figure in figures.items()}

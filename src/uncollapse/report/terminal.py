@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -16,13 +15,11 @@ from uncollapse.bootstrap import Intervals
 from uncollapse.forecast import Forecast
 from uncollapse.report import words
 from uncollapse.report.beyond import Beyond
+from uncollapse.report.console import WIDTH, bars, plain_table, shown
 from uncollapse.report.levels import LEVEL_HEADINGS, level_rows
 from uncollapse.report.pilot import HEADINGS, pilot_rows
 
 __all__ = ["render"]
-
-HEIGHT, WIDTH = 10, 56
-EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 def render(
@@ -36,24 +33,15 @@ def render(
     for line in [*words.advice(forecast), *beyond.sentences(forecast)]:
         console.print(Text("→ " + line))
     if beyond.pilot is not None:
-        console.print(_plain_table(HEADINGS, pilot_rows(beyond.pilot)))
+        console.print(plain_table(HEADINGS, pilot_rows(beyond.pilot)))
     if forecast.levels:
-        console.print(_plain_table(LEVEL_HEADINGS, level_rows(forecast)))
+        console.print(plain_table(LEVEL_HEADINGS, level_rows(forecast)))
     if s.rank:
         console.print(Padding(_drawing(forecast), (1, 0, 0, 0)))
         console.print(_table(forecast, intervals))
     console.print(Text(_facts(forecast, name), style="dim"))
     for line in words.caveats(forecast):
         console.print(Text(line, style="dim"))
-
-
-def _plain_table(headings: Sequence[str], rows: list[list[str]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def _facts(f: Forecast, name: str) -> str:
@@ -72,13 +60,13 @@ def _facts(f: Forecast, name: str) -> str:
 def _table(f: Forecast, intervals: Intervals | None) -> Table:
     s, m = f.spectrum, f.modes
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
-    shown = _shown(s.rank, f.n_alive)
+    rows = shown(s.rank, f.n_alive)
     near = None if intervals is None else intervals.critical_betas
     headings = ["mode", "strength", "critical β"]
     headings += [f"{intervals.level:.0%} interval"] if intervals is not None else []
     for heading in [*headings, "KL, nats", "σ" if s.condition is None else "explained", ""]:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for i in shown:
+    for i in rows:
         if i is None:
             table.add_row(*["⋮"] * (len(headings) + 2))
             continue
@@ -99,51 +87,11 @@ def _state(f: Forecast, i: int) -> str:
     return "collapsed" if i < f.n_usable else "no latent"
 
 
-def _shown(n: int, n_alive: int) -> list[int | None]:
-    """The first modes, those at the water's edge and the last, with gaps marked by None."""
-    wanted = sorted({i for i in (0, 1, 2, n_alive - 2, n_alive - 1, n_alive, n_alive + 1, n - 1) if 0 <= i < n})
-    shown: list[int | None] = []
-    for i in wanted:
-        if shown and shown[-1] is not None and i > shown[-1] + 1:
-            shown.append(None)
-        shown.append(i)
-    return shown
-
-
 def _drawing(f: Forecast) -> Group:
-    """Strengths as bars on a logarithmic scale, the water level as a line through them."""
+    """Strengths as bars, the water level through them."""
     n_drawn = f.spectrum.rank if f.objective.n_latents is None else min(f.spectrum.rank, max(3 * f.n_usable, 28))
     index = np.unique(np.linspace(0, n_drawn - 1, min(n_drawn, WIDTH)).round().astype(int))
-    levels, water = f.critical_levels[index], f.water_level
-    known = np.append(levels, water) if water > 0 else levels
-    top = math.log10(known.max())
-    bottom = max(math.log10(known.min()), top - 4) - 0.15
-
-    def height(level: float) -> float:
-        fraction = (math.log10(level) - bottom) / (top - bottom) if level > 0 else 0.0
-        return HEIGHT * min(max(fraction, 0.01), 1.0)
-
-    surface = min(math.ceil(height(water)), HEIGHT) - 1 if water > 0 else -1
-    lines = []
-    for row in reversed(range(HEIGHT)):
-        label = words.water(f).split(" (")[0] if row == surface else f"{10**top:.4g}" if row == HEIGHT - 1 else ""
-        line = Text(f"{label:>12} ", style="cyan" if row == surface else "dim")
-        for position, level in zip(index, levels, strict=True):
-            _draw_cell(line, f, int(position), height(level) - row, row == surface)
-        if row == surface:
-            line.append("~ water", style="cyan")
-        lines.append(line)
     width = max(len(index) - len("mode 1"), 1)
     axis = f"mode 1{n_drawn:>{width}}" if n_drawn > 1 else "mode 1"
-    return Group(*lines, Text(" " * 13 + axis, style="dim"))
-
-
-def _draw_cell(line: Text, f: Forecast, mode: int, bar: float, is_surface: bool) -> None:
-    filled = EIGHTHS[round(8 * min(max(bar, 0.0), 1.0))]
-    alive = bool(f.modes.alive[mode])
-    if filled == " ":
-        line.append("~" if is_surface else " ", style="cyan")
-    elif alive:
-        line.append(filled, style="green")
-    else:
-        line.append("▒" if filled == "█" else filled, style="bright_black")
+    label = words.water(f).split(" (")[0]
+    return bars(f.critical_levels[index], f.water_level, f.modes.alive[index], label=label, axis=axis)

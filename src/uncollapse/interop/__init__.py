@@ -1,0 +1,1 @@
+"""Uncollapse inside other libraries; each module needs the library that it is named for."""

@@ -1,0 +1,233 @@
+"""Posterior collapse watched during a Lightning training. Needs the extra `lightning`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+try:
+    import torch
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.trainer.states import TrainerFn
+    from lightning.pytorch.utilities import rank_zero_warn
+    from torch import Tensor
+except ImportError as error:
+    raise ImportError("watching a training needs Lightning: pip install 'uncollapse[lightning]'") from error
+
+from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.forecast import Forecast
+from uncollapse.interop.alarm import Alarm, expected_alive
+from uncollapse.interop.metric import PosteriorCollapse
+from uncollapse.measure import Measurement
+
+__all__ = ["WatchCollapse", "encoded"]
+
+MOST_LOGGED = 256
+"""Latents up to which the KL of each is logged; beyond (spatial latents), the counts and the rate alone."""
+
+
+def encoded(module: LightningModule, batch: Any) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance of q(z|x) from ``module.encode(x)``, x the batch or its first part.
+
+    Raises
+    ------
+    DataError
+        The module has no such method, or the batch no first part.
+    """
+    name = type(module).__name__
+    x = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    encode: Any = getattr(module, "encode", None)
+    if encode is None or not torch.is_tensor(x):
+        lacks = f"{name} has no encode(x)" if encode is None else f"the batches of {name} are {type(batch).__name__}s"
+        raise DataError(f"{lacks}; give WatchCollapse(posterior=lambda module, batch: (mean, log_variance))")
+    return encode(x)
+
+
+class WatchCollapse(Callback):
+    """Log how collapsed the posteriors of the validation data are, beside what was forecast, and warn once of a
+    collapse that was not.
+
+    Each validation is measured whole, over all workers, by one more pass of the encoder over the first validation
+    loader. Logged: the KL of each latent, the number alive, active units, the rate, and the forecast's number alive and
+    water level, as ``collapse/…``; checkpoints and early stopping can monitor them.
+
+    The warning comes when fewer latents are alive than `expected_alive`: in 2 validations in a row after a validation
+    that found so many, or in `patience` in a row if none did. Validations before `warmup_epochs` do not count.
+
+    A posterior that cannot be read stops the training in its first validation (Lightning's sanity check, usually). One
+    that is unfit later on, such as a mean that is not finite, is warned of once and not measured.
+
+    Parameters
+    ----------
+    forecast : Forecast, optional
+        Of the training data and the loss at its full KL weight. Without it there is nothing to warn of.
+    posterior : callable (module, batch) → (mean, log_variance)
+        Tensors (B, …) of q(z|x); `encoded` when left out. The log of the *variance*, not of the standard deviation.
+    warmup_epochs : float
+        Epochs until the KL has its full weight.
+    patience : int
+        Validations that a training may take to bring the forecast's latents to life.
+    prefix : str
+        Of the logged names.
+
+    Attributes
+    ----------
+    measurement : Measurement or None
+        Of the last validation.
+
+    Raises
+    ------
+    ObjectiveError
+        The forecast is of several levels, of fixed encoder variances, or has no single optimum.
+
+    Examples
+    --------
+    >>> from uncollapse import forecast
+    >>> x = torch.randn(200, 5)
+    >>> watch = WatchCollapse(forecast(x.numpy(), beta=0.5, n_latents=3), warmup_epochs=10)
+    >>> trainer = Trainer(callbacks=[watch], logger=False, enable_checkpointing=False, accelerator="cpu")
+    """
+
+    def __init__(
+        self,
+        forecast: Forecast | None = None,
+        *,
+        posterior: Callable[[Any, Any], tuple[Tensor, Tensor]] = encoded,
+        warmup_epochs: float = 0.0,
+        patience: int = 10,
+        prefix: str = "collapse",
+    ) -> None:
+        self.forecast, self.posterior, self.prefix = forecast, posterior, prefix
+        self.warmup_epochs = warmup_epochs
+        self._fresh = None if forecast is None else Alarm(expected_alive(forecast), patience)
+        self._start()
+
+    def _start(self) -> None:
+        self._alarm, self._readable = self._fresh, False
+        self._warned: set[str] = set()
+        self.measurement: Measurement | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._metric: PosteriorCollapse | None = None
+        self._unfit = ""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begin anew; a checkpoint's state is loaded after this."""
+        if stage == TrainerFn.FITTING:
+            self._start()
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the last validation's batches."""
+        self._forget()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Measure the batch, if it is of the first loader."""
+        if dataloader_idx or self._unfit:
+            return
+        try:
+            mean, log_variance = _pair(self.posterior(pl_module, batch), type(pl_module).__name__)
+            if self._metric is None:
+                self._metric = self._metric_for(tuple(mean.shape[1:]))
+            self._metric.update(mean, log_variance)
+            self._readable = True
+        except DataError as error:
+            if not self._readable:
+                raise
+            self._unfit = str(error)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log, and compare with the forecast."""
+        measured = self._metric is not None and not self._unfit
+        # every worker or none: they add up what they measured
+        if not trainer.strategy.reduce_boolean_decision(measured) or self._metric is None:
+            why = self._unfit or "a worker had no posteriors to measure"
+            self._warn_once("unfit", f"epoch {trainer.current_epoch} is not measured: {why}")
+            return
+        found = self._metric.to(pl_module.device).measurement()
+        if trainer.sanity_checking:
+            return
+        self.measurement = found
+        pl_module.log_dict(self._logged(found), sync_dist=trainer.world_size > 1)
+        if trainer.state.fn == TrainerFn.FITTING and trainer.current_epoch >= self.warmup_epochs:
+            self._judge(trainer, found)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say so if nothing was watched."""
+        if not self._readable:
+            self._warn_once("idle", "nothing was watched: no validation batches came; give the trainer some")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs so as not to warn again, or too late."""
+        watched = {} if self._alarm is None else {"reached": self._alarm.reached, "below": self._alarm.below}
+        return {**watched, "warned": sorted(self._warned)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._warned = set(state_dict["warned"])
+        if self._alarm is not None and "below" in state_dict:
+            self._alarm = replace(self._alarm, reached=state_dict["reached"], below=state_dict["below"])
+
+    @property
+    def state_key(self) -> str:
+        """Names its state in a checkpoint; two of them need two prefixes."""
+        return self._generate_state_key(prefix=self.prefix)
+
+    def _metric_for(self, latent_shape: tuple[int, ...]) -> PosteriorCollapse:
+        metric = PosteriorCollapse(latent_shape)
+        wanted = None if self.forecast is None else self.forecast.objective.n_latents
+        if wanted is not None and wanted != math.prod(latent_shape):
+            raise DataError(
+                f"the forecast is for {wanted} latents and the encoder gives {math.prod(latent_shape)}; forecast with "
+                f"n_latents={math.prod(latent_shape)}"
+            )
+        return metric
+
+    def _logged(self, found: Measurement) -> dict[str, float]:
+        values: dict[str, float] = {"n_alive": found.n_alive, "n_active": found.n_active, "rate": found.rate}
+        if self.forecast is not None and self._alarm is not None:
+            values |= {"n_alive_forecast": self._alarm.expected, "water_level": self.forecast.water_level}
+        if found.n_latents <= MOST_LOGGED:
+            width = len(str(found.n_latents))
+            values |= {f"kl/latent_{i:0{width}}": float(kl) for i, kl in enumerate(found.kl, start=1)}
+        return {f"{self.prefix}/{name}": float(value) for name, value in values.items()}
+
+    def _judge(self, trainer: Trainer, found: Measurement) -> None:
+        if self._alarm is None:
+            return
+        self._alarm = self._alarm.after(found.n_alive)
+        if self._alarm.rings:
+            self._warn_once("collapse", self._message(self._alarm, found, trainer.current_epoch))
+
+    def _message(self, alarm: Alarm, found: Measurement, epoch: int) -> str:
+        level = "" if self.forecast is None else f" at water level {self.forecast.water_level:.4g}"
+        so_far = "so many were alive before" if alarm.reached else f"so it was for {alarm.below} validations"
+        return (
+            f"epoch {epoch}: {found.n_alive} of {found.n_latents} latents are alive, and {alarm.expected} were forecast"
+            f"{level}; {so_far}. A network that is not linear may carry several modes in one latent, and a slow one "
+            f"may not be there yet, so this is worth a diagnosis: uncollapse diagnose"
+        )
+
+    def _warn_once(self, about: str, message: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            rank_zero_warn(message, category=UncollapseWarning)
+
+
+def _pair(found: Any, name: str) -> tuple[Tensor, Tensor]:
+    if isinstance(found, tuple | list) and len(found) >= 2 and all(torch.is_tensor(part) for part in found[:2]):
+        return found[0], found[1]
+    raise DataError(
+        f"the posterior of {name} is a {type(found).__name__}, and a mean and a log-variance are due; say how to "
+        f"read it with WatchCollapse(posterior=lambda module, batch: (mean, log_variance))"
+    )

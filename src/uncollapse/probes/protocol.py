@@ -1,0 +1,68 @@
+"""What every model is seen through: q(z|x) and the decoder's mean, whatever library it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+
+from uncollapse.errors import ObjectiveError
+from uncollapse.objective import Objective
+from uncollapse.posterior import Posterior
+
+__all__ = ["Probe", "Spread", "TrainedFor", "check_spread"]
+
+Spread = Literal["log_variance", "variance", "std"]
+"""What an encoder gives beside the mean."""
+
+
+@dataclass(frozen=True)
+class TrainedFor:
+    """How long a model was trained, as far as it says: what tells a slow mode from a stuck one.
+
+    Attributes
+    ----------
+    epochs, batch_size : int, optional
+    learning_rate : float, optional
+    optimiser : str, optional
+        In the library's own words.
+    """
+
+    epochs: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    optimiser: str | None = None
+
+
+class Probe(Protocol):
+    """A trained model, seen from outside: all that measuring and diagnosing ask of it.
+
+    `objective`, `decoder_variance` and `trained_for` are None where the model does not say them; they are then asked
+    for, not guessed.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def objective(self) -> Objective | None: ...
+    @property
+    def decoder_variance(self) -> float | None: ...
+    @property
+    def trained_for(self) -> TrainedFor | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
+        """q(z|x) of rows of the data (n, d), with their condition (n, c) if there is one."""
+
+    def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+        """E[y|z] (n, d) in the data's own units, of latents of the lowest level (n, l)."""
+
+
+def check_spread(spread: Any) -> Spread:
+    """The spread's name, or an error that lists the names."""
+    if spread not in get_args(Spread):
+        known = ", ".join(get_args(Spread))
+        raise ObjectiveError(f"spread says what the encoder gives beside the mean, one of {known}; got {spread!r}")
+    return spread

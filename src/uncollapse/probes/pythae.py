@@ -1,0 +1,187 @@
+"""Probe of pythae models, from the object or a saved folder. Read from the sources of 0.1.2."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
+from uncollapse.objective import Objective
+from uncollapse.probes.probe import TorchProbe, mode_notes
+from uncollapse.probes.protocol import TrainedFor
+
+__all__ = ["CONFIG", "pythae_folder", "pythae_probe"]
+
+CONFIG = "model_config.json"
+
+PLAIN = ("VAE", "BetaVAE")
+"""Models whose loss is reconstruction + β KL and nothing else."""
+
+GAUSSIAN = (
+    *PLAIN, "BetaTCVAE", "DisentangledBetaVAE", "FactorVAE", "INFOVAE_MMD", "MSSSIM_VAE", "VAEGAN", "IWAE", "MIWAE",
+    "PIWAE", "CIWAE",
+)  # fmt: skip
+"""Models with a diagonal Gaussian posterior and a standard normal prior; the loss of most is another one."""
+
+
+def pythae_probe(model: Any) -> TorchProbe:
+    """See a pythae model.
+
+    Parameters
+    ----------
+    model : pythae.models.BaseAE
+
+    Raises
+    ------
+    ObjectiveError
+        A model whose posterior or prior is no diagonal Gaussian: VAMP, flows, hyperspherical, autoencoders.
+
+    Notes
+    -----
+    The loss is not believed to be what some version's source says: the model's own `loss_function` is called on numbers
+    of known answer, which tells the ½ (absent up to 0.1.1) and β.
+    """
+    kind = _kind(type(model))
+    if kind not in GAUSSIAN:
+        raise ObjectiveError(
+            f"pythae {type(model).__name__}: its posterior is no diagonal Gaussian, or its prior not N(0, I), so there "
+            f"is no KL of each latent; known are {', '.join(GAUSSIAN)}"
+        )
+    name = f"pythae {type(model).__name__}"
+    objective, notes = _objective(model), mode_notes(model)
+    if objective is None:
+        notes += (f"{name} minimises more than reconstruction + β KL, so its water level is not known: say the "
+                  f"objective yourself",)  # fmt: skip
+    shape = model.model_config.input_dim
+    return TorchProbe(
+        name,
+        model,
+        _mean_and_log_variance,
+        _output,
+        objective=objective,
+        decoder_variance=1.0 if objective is not None and objective.likelihood == "gaussian" else None,
+        input_shape=None if shape is None else tuple(int(side) for side in shape),
+        notes=notes,
+    )
+
+
+def pythae_folder(folder: Path, *, trust: bool = False) -> TorchProbe:
+    """See a model as pythae saved it.
+
+    Parameters
+    ----------
+    folder : Path
+        With `model_config.json` and `model.pt`, or the folder of a training that holds such a `final_model`.
+    trust : bool
+        Run the code that is pickled with networks of one's own.
+
+    Raises
+    ------
+    SourceError
+        Files that are missing or damaged; pickled code without `trust`; pythae is not installed.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        kind = str(config["name"]).removesuffix("Config").removesuffix("_")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{folder / CONFIG}: no configuration of pythae ({_line(error)})") from None
+    if kind not in GAUSSIAN:
+        raise ObjectiveError(f"{folder}: is a pythae {kind}; known are {', '.join(GAUSSIAN)}")
+    custom = [part for part in ("encoder", "decoder")
+              if not config.get(f"uses_default_{part}", True) or (folder / f"{part}.pkl").exists()]  # fmt: skip
+    if custom and not trust:
+        files = " and ".join(f"{part}.pkl" for part in custom)
+        raise SourceError(f"{folder}: its networks are code ({files}) that loading would run; if you trust it, say so "
+                          f"(--trust), or load it yourself and hand over the model")  # fmt: skip
+    try:
+        import pythae.models
+    except ImportError:
+        raise SourceError(f"{folder}: is a model of pythae, which is not installed: pip install pythae") from None
+    try:
+        if custom:
+            model = pythae.models.AutoModel.load_from_folder(str(folder))
+        else:
+            model = _default_model(pythae.models, kind, folder)
+    except UncollapseError:
+        raise
+    except Exception as error:  # pythae and pickled code raise anything
+        raise SourceError(f"{folder}: pythae cannot load it: {_line(error)}") from error
+    probe = pythae_probe(model)
+    notes = probe.notes
+    if probe.objective is not None and probe.objective.likelihood == "gaussian":
+        notes += ("the loss is read as the installed pythae has it; one trained with 0.1.1 or older had no ½, and half "
+                  "the water level",)  # fmt: skip
+    return replace(probe, name=f"{probe.name} of {folder}", trained_for=_trained_for(folder), notes=notes)
+
+
+def _default_model(models: Any, kind: str, folder: Path) -> Any:
+    """The default architecture with the saved weights; nothing is unpickled."""
+    model = getattr(models, kind)(models.auto_model.AutoConfig.from_json_file(str(folder / CONFIG)))
+    try:
+        weights = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise SourceError(f"{folder}: holds no model.pt") from None
+    except pickle.UnpicklingError:
+        raise SourceError(f"{folder / 'model.pt'}: holds more than weights; nothing was loaded") from None
+    model.load_state_dict(weights["model_state_dict"])
+    return model
+
+
+def _objective(model: Any) -> Objective | None:
+    if _kind(type(model)) not in PLAIN or _home(model, "loss_function") != _home(model, "forward"):
+        return None
+    if not _home(model, "loss_function").startswith("pythae."):
+        return None  # a subclass with a loss of its own
+    one, zero = torch.ones(1, 1), torch.zeros(1, 1)
+    bernoulli = model.model_config.reconstruction_loss == "bce"
+    # an error of 1 and a KL of ½: what comes out are the weights of both
+    total, misfit, kl = (float(part) for part in model.loss_function(zero if bernoulli else one, zero, one, zero, zero))
+    beta = (total - misfit) / kl
+    if abs(kl - 0.5) > 1e-6 or not beta > 0:
+        return None
+    recon: dict[str, Any] = {"recon": "bce"} if bernoulli else {"recon": "mse", "half": misfit < 0.75}
+    return Objective.from_loss(**recon, kl_weight=round(beta, 6), n_latents=int(model.latent_dim))
+
+
+def _kind(model: type) -> str:
+    """The class of pythae that a model is of."""
+    return next((c.__name__ for c in model.__mro__ if c.__module__.startswith("pythae.")), model.__name__)
+
+
+def _home(model: Any, method: str) -> str:
+    return next(c.__module__ for c in type(model).__mro__ if method in vars(c))
+
+
+def _mean_and_log_variance(model: Any, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+    if given is not None:
+        raise ObjectiveError("pythae models know no condition; leave --given out")
+    found = model.encoder(x)
+    return found["embedding"], found["log_covariance"]
+
+
+def _output(model: Any, z: Tensor, given: Tensor | None) -> Tensor:
+    found: Tensor = model.decoder(z)["reconstruction"]
+    return found
+
+
+def _trained_for(folder: Path) -> TrainedFor | None:
+    try:
+        told = json.loads((folder / "training_config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(told, dict):
+        return None
+    return TrainedFor(
+        told.get("num_epochs"), told.get("learning_rate"), told.get("per_device_train_batch_size"),
+        told.get("optimizer_cls"),
+    )  # fmt: skip
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,88 @@
+"""What reports on a terminal share: plain tables, and bars on a logarithmic scale with the water through them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["WIDTH", "bars", "plain_table", "shown"]
+
+HEIGHT, WIDTH, MARGIN = 10, 56, 13
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+
+
+def plain_table(headings: Sequence[str], rows: list[list[str]], *, words: Sequence[str] = ()) -> Table:
+    """Cells as they are: numbers, and under the headings in `words` text."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in headings:
+        table.add_column(Text(heading), justify="left" if heading in words else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def shown(n: int, edge: int) -> list[int | None]:
+    """Of n rows the first, those about the `edge` and the last, with gaps marked by None."""
+    wanted = sorted({i for i in (0, 1, 2, edge - 2, edge - 1, edge, edge + 1, n - 1) if 0 <= i < n})
+    found: list[int | None] = []
+    for i in wanted:
+        if found and found[-1] is not None and i > found[-1] + 1:
+            found.append(None)
+        found.append(i)
+    return found
+
+
+def bars(levels: np.ndarray, water: float, lit: np.ndarray, *, label: str, axis: str, color: str = "green") -> Group:
+    """Levels as bars, at most `WIDTH` of them, the water level as a line through them.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n,)
+        What is not positive has no bar.
+    water : float
+        No line unless it is positive.
+    lit : ndarray of bool, shape (n,)
+        Bars in `color`; the others are grey.
+    label : str
+        Of the water level, at the left of its line.
+    axis : str
+        Under the bars.
+    """
+    known = np.append(levels[levels > 0], water if water > 0 else [])
+    if not len(known):
+        return Group()
+    top = math.log10(known.max())
+    bottom = max(math.log10(known.min()), top - 4) - 0.15
+
+    def height(level: float) -> float:
+        if level <= 0:
+            return 0.0
+        return HEIGHT * min(max((math.log10(level) - bottom) / (top - bottom), 0.01), 1.0)
+
+    surface = min(math.ceil(height(water)), HEIGHT) - 1 if water > 0 else -1
+    lines = []
+    for row in reversed(range(HEIGHT)):
+        text = label if row == surface else f"{10**top:.4g}" if row == HEIGHT - 1 else ""
+        line = Text(f"{text:>{MARGIN - 1}} ", style="cyan" if row == surface else "dim")
+        for level, is_lit in zip(levels, lit, strict=True):
+            _draw_cell(line, height(level) - row, color if is_lit else None, row == surface)
+        if row == surface:
+            line.append("~ water", style="cyan")
+        lines.append(line)
+    return Group(*lines, Text(" " * MARGIN + axis, style="dim"))
+
+
+def _draw_cell(line: Text, bar: float, color: str | None, is_surface: bool) -> None:
+    filled = EIGHTHS[round(8 * min(max(bar, 0.0), 1.0))]
+    if filled == " ":
+        line.append("~" if is_surface else " ", style="cyan")
+    elif color:
+        line.append(filled, style=color)
+    else:
+        line.append("▒" if filled == "█" else filled, style="bright_black")

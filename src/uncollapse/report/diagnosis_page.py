@@ -1,0 +1,51 @@
+"""A diagnosis as one HTML file, joined with the forecast's report."""
+
+from __future__ import annotations
+
+from uncollapse.diagnosis.diagnosis import Diagnosis
+from uncollapse.report import diagnosis_words as words
+from uncollapse.report.diagnosis_figures import collapse_figure, latents_figure, residual_figure
+from uncollapse.report.diagnosis_tables import (
+    EVIDENCE_HEADINGS,
+    TRIAL_HEADINGS,
+    evidence_rows,
+    latent_headings,
+    latents,
+    measured,
+    trial_rows,
+)
+from uncollapse.report.page import TABLE_ROWS, forecast_context, plain_figures, rendered
+
+__all__ = ["diagnosis_page"]
+
+
+def diagnosis_page(d: Diagnosis, source: str) -> str:
+    """The whole report as HTML text; every text from outside is escaped.
+
+    Parameters
+    ----------
+    d : Diagnosis
+    source : str
+        What the data were called.
+    """
+    context = forecast_context(d.forecast, None, source, list(d.notes))
+    drawn = {"residual": residual_figure(d), "latents": latents_figure(d), "curve": collapse_figure(d)}
+    context["data"]["figures"] |= plain_figures(drawn)
+    rows, n_levels = latents(d), len(d.measurement.levels)
+    return rendered(
+        "diagnosis.html.j2",
+        **context,
+        name=d.name,
+        diagnosis=d.verdict,
+        finding=words.finding(d),
+        remedies=[(remedy.change, words.promise(remedy), remedy.why) for remedy in d.remedies],
+        trials=trial_rows(d.trials),
+        trial_headings=TRIAL_HEADINGS,
+        evidence=evidence_rows(d),
+        evidence_headings=EVIDENCE_HEADINGS,
+        measured=measured(d),
+        latents=[row.cells(n_levels) for row in rows[:TABLE_ROWS]],
+        latent_headings=latent_headings(n_levels),
+        n_latents=len(rows),
+        reading=words.reading(d),
+    )

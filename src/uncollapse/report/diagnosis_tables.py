@@ -1,0 +1,170 @@
+"""A diagnosis as rows of cells: each latent beside the forecast, what was measured, remedies that were tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from uncollapse.diagnosis.diagnosis import Diagnosis, Trial
+from uncollapse.measure import ALIVE_NATS
+
+__all__ = [
+    "EVIDENCE_HEADINGS",
+    "TRIAL_HEADINGS",
+    "LatentRow",
+    "evidence_rows",
+    "latent_headings",
+    "latents",
+    "measured",
+    "number",
+    "trial_rows",
+]
+
+EVIDENCE_HEADINGS = ("finding", "value", "held against")
+TRIAL_HEADINGS = ("change", "alive", "after", "promised", "loss", "after", "seconds")
+
+
+@dataclass(frozen=True)
+class LatentRow:
+    """One latent, beside the forecast's latent of the same rank in KL.
+
+    Attributes
+    ----------
+    level, latent : int
+        Both from 1.
+    kl, kl_std, forecast_kl : float
+        Nats; the forecast's is NaN where there is none.
+    mean_variance : float
+        Var_x of the posterior mean.
+    alive, active : bool
+    """
+
+    level: int
+    latent: int
+    kl: float
+    kl_std: float
+    forecast_kl: float
+    mean_variance: float
+    alive: bool
+    active: bool
+
+    @property
+    def state(self) -> str:
+        """In a few words."""
+        if self.alive:
+            return "alive" if self.active else "alive, its mean hardly moves"
+        if self.active:
+            return "active without KL"
+        return "collapsed, forecast alive" if self.forecast_kl > ALIVE_NATS else "collapsed"
+
+    def cells(self, n_levels: int) -> list[str]:
+        """Under `latent_headings`."""
+        numbers = [number(v) for v in (self.kl, self.kl_std, self.forecast_kl, self.mean_variance)]
+        return [*([str(self.level)] if n_levels > 1 else []), str(self.latent), *numbers, self.state]
+
+
+def latent_headings(n_levels: int) -> list[str]:
+    """Of a table of `LatentRow.cells`."""
+    return [*(["level"] if n_levels > 1 else []), "latent", "KL, nats", "± rows", "forecast", "Var of mean", "state"]
+
+
+def latents(d: Diagnosis) -> list[LatentRow]:
+    """Level by level, the largest KL first."""
+    m, rows, start = d.measurement, [], 0
+    for level, (kl, expected) in enumerate(zip(m.levels, _forecast_kl(d), strict=True), start=1):
+        for rank, i in enumerate(np.argsort(-kl, kind="stable")):
+            at = start + int(i)
+            numbers = (float(kl[i]), float(m.kl_std[at]), float(expected[rank]), float(m.mean_variance[at]))
+            rows.append(LatentRow(level, int(i) + 1, *numbers, bool(m.alive[at]), bool(m.active[at])))
+        start += len(kl)
+    return rows
+
+
+def _forecast_kl(d: Diagnosis) -> Iterator[np.ndarray]:
+    """KL of as many latents as each level has, descending; a latent without a mode has none to code."""
+    f, sizes = d.forecast, d.measurement.sums.level_sizes
+    found: list[np.ndarray] = [f.modes.kl] if not f.objective.levels else [level.kl for level in f.levels]
+    for i, size in enumerate(sizes):
+        if i >= len(found):
+            yield np.full(size, np.nan)
+            continue
+        kl = np.sort(found[i])[::-1][:size]
+        rest = 0.0 if f.spectrum.complete else np.nan
+        yield np.append(kl, np.full(size - len(kl), rest))
+
+
+def measured(d: Diagnosis) -> list[tuple[str, str]]:
+    """Names and values, the most telling first."""
+    m, c, f = d.measurement, d.decoded, d.forecast
+    rows = [
+        ("rows measured", f"{m.n_samples:,}; decoder on {c.n_rows:,} of them, {c.n_draws} draws each"),
+        ("latents alive", f"{m.n_alive} of {m.n_latents} (KL above {ALIVE_NATS:g}); forecast {f.n_alive}"),
+        ("active units", f"{m.n_active} (posterior mean varies by more than 0.01)"),
+        ("KL, nats per sample", _beside(m.rate, f.rate)),
+    ]
+    if len(m.levels) > 1:
+        rows += [("KL of each level", ", ".join(number(float(level.sum())) for level in m.levels))]
+    rows += [("mutual information, nats", _information(d))]
+    if m.mean_rank is not None:
+        rows += [("directions that the means use", number(m.mean_rank))]
+    rows += [("ELBO, nats per sample", _beside(c.elbo, f.elbo, c.elbo_error))]
+    if c.importance_bound is not None:
+        rows += [(f"importance bound, {c.n_draws} draws", number(c.importance_bound, 6))]
+    if d.linear_gap is not None:
+        error = "" if d.linear_gap_error is None else f" ± {number(d.linear_gap_error)}"
+        rows += [("loss above the linear optimum's", f"{number(d.linear_gap)}{error}")]
+    rows += [("squared error", number(c.misfit))]
+    if c.tuned_decoder_variance is not None:
+        rows += [
+            (
+                "decoder variance η²",
+                f"{number(c.decoder_variance)}; best for the error {number(c.tuned_decoder_variance, 4)}",
+            )
+        ]
+    if c.tuned_elbo is not None:
+        rows += [("ELBO with that variance", number(c.tuned_elbo))]
+    return [*rows, ("water level", number(d.residual_level))]
+
+
+def evidence_rows(d: Diagnosis) -> list[list[str]]:
+    """Under `EVIDENCE_HEADINGS`."""
+    return [[e.text, number(e.value), "" if e.reference is None else number(e.reference)] for e in d.evidence]
+
+
+def trial_rows(trials: tuple[Trial, ...]) -> list[list[str]]:
+    """Under `TRIAL_HEADINGS`."""
+    return [
+        [
+            t.remedy.change,
+            str(t.alive_before),
+            str(t.alive_after),
+            "" if t.remedy.expected_alive is None else str(t.remedy.expected_alive),
+            number(t.loss_before),
+            number(t.loss_after),
+            f"{t.seconds:.0f}",
+        ]
+        for t in trials
+    ]
+
+
+def number(value: float, digits: int | None = None) -> str:
+    """So many digits, three or four when left out; "–" where there is no number."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.{digits or (4 if abs(value) >= 100 else 3)}g}"
+
+
+def _beside(value: float, forecast: float, error: float | None = None) -> str:
+    own = number(value, 6) + ("" if error is None else f" ± {number(error)}")
+    return own if not math.isfinite(forecast) else f"{own}; forecast {number(forecast, 6)}"
+
+
+def _information(d: Diagnosis) -> str:
+    c, most = d.decoded, d.measurement.information_above
+    cap = f"; sampling sees no more than {number(c.information_cap)}" if c.information > 0.8 * c.information_cap else ""
+    return f"{number(c.information)} by sampling, at most {number(most)}{cap}"

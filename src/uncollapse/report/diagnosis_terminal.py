@@ -1,0 +1,67 @@
+"""A diagnosis on the terminal: the verdict, why, what to change, each latent, and what the decoder leaves."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from uncollapse.diagnosis.diagnosis import Cause, Diagnosis
+from uncollapse.report import diagnosis_words as words
+from uncollapse.report.console import WIDTH, bars, plain_table, shown
+from uncollapse.report.diagnosis_tables import latent_headings, latents
+
+__all__ = ["render_diagnosis"]
+
+WELL: tuple[Cause, ...] = ("healthy", "rightly-dead")
+N_EVIDENCE, N_ERRORS = 3, 2.0
+
+
+def render_diagnosis(d: Diagnosis, source: str, console: Console) -> None:
+    """Print everything, widest line 80 columns."""
+    color = "green" if d.cause in WELL else "yellow" if d.cause == "cannot-tell" else "red"
+    console.print(_line(d.verdict, f"bold {color}"))
+    console.print(_line(words.finding(d)))
+    for item in d.evidence[:N_EVIDENCE]:
+        console.print(_indented("· ", item.text))
+    for remedy in d.remedies:
+        console.print(_indented("→ ", remedy.change + words.promise(remedy), style="bold"))
+        console.print(_indented("  ", remedy.why, style="dim"))
+    for trial in d.trials:
+        console.print(_line(words.about_trial(trial), "bold"))
+    console.print(_latents(d))
+    console.print(Padding(_residual(d), (0, 0, 1, 0)))
+    for line in (words.facts(d, source), *words.reading(d), *(f"Note: {note}" for note in d.notes)):
+        console.print(_line(line.removesuffix(".") + ".", "dim"))
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(words.readable(text), style=style)
+
+
+def _indented(mark: str, text: str, style: str = "") -> Table:
+    row = Table.grid()
+    row.add_column(width=len(mark), no_wrap=True)
+    row.add_column()
+    row.add_row(Text(mark), _line(text, style))
+    return row
+
+
+def _latents(d: Diagnosis) -> Table:
+    rows, n_levels = latents(d), len(d.measurement.levels)
+    headings = latent_headings(n_levels)
+    cells = [
+        ["⋮"] * len(headings) if i is None else rows[i].cells(n_levels) for i in shown(len(rows), d.measurement.n_alive)
+    ]
+    return plain_table(headings, cells, words=("state",))
+
+
+def _residual(d: Diagnosis) -> Group:
+    """Held-out strengths of what the decoder leaves; red where a latent is due, beyond sampling error."""
+    r, water = d.decoded.residual, d.residual_level
+    index = slice(0, WIDTH)
+    due = (r.held_out - N_ERRORS * r.errors > water)[index]
+    label = ("τ" if d.forecast.exact else "β") + f" = {water:.4g}"
+    drawn = bars(r.held_out[index], water, due, label=label, axis="direction 1", color="red")
+    return Group(Text("What the decoder leaves of the data, against the water level:"), drawn)

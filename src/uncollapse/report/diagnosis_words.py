@@ -1,0 +1,83 @@
+"""A diagnosis in sentences."""
+
+from __future__ import annotations
+
+from uncollapse.diagnosis.diagnosis import Diagnosis, Remedy, Trial
+from uncollapse.report.diagnosis_tables import number
+
+__all__ = ["about_trial", "facts", "finding", "promise", "readable", "reading"]
+
+
+def finding(d: Diagnosis) -> str:
+    """The cause with its confidence.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> finding(SimpleNamespace(cause="rightly-dead", confidence="high"))
+    'Cause: rightly-dead (high confidence).'
+    """
+    return f"Cause: {d.cause} ({d.confidence} confidence)."
+
+
+def promise(remedy: Remedy) -> str:
+    """What a remedy should do, to stand behind its change.
+
+    Examples
+    --------
+    >>> promise(Remedy("β 4 → 1", 1, ""))
+    ': 1 latent should live.'
+    >>> promise(Remedy("other data", None, ""))
+    '.'
+    """
+    n = remedy.expected_alive
+    return "." if n is None else f": {n} latent{'' if n == 1 else 's'} should live."
+
+
+def about_trial(trial: Trial) -> str:
+    """What came of a remedy."""
+    t, promised = trial, trial.remedy.expected_alive
+    kept = "" if promised is None else ", as promised" if t.kept else f", where {promised} were promised"
+    return (
+        f"Tried: {t.remedy.change} takes the number alive from {t.alive_before} to {t.alive_after}{kept}, and its loss "
+        f"from {number(t.loss_before)} to {number(t.loss_after)} nats per sample."
+    )
+
+
+def facts(d: Diagnosis, source: str) -> str:
+    """All numbers in a line or two."""
+    m, c = d.measurement, d.decoded
+    parts = [
+        f"{d.name} on {source}: {m.n_samples:,} rows",
+        f"{m.n_alive} of {m.n_latents} latents alive, {m.n_active} active",
+        f"KL {number(m.rate)} nats, mutual information {number(c.information)} by sampling, at most "
+        f"{number(m.information_above)}",
+        f"ELBO {number(c.elbo, 5)} ± {number(c.elbo_error)}",
+    ]
+    if d.linear_gap is not None:
+        parts.append(f"loss {d.linear_gap:+.3g} nats against the linear optimum's")
+    if c.tuned_decoder_variance is not None:
+        best = f", best for its error {number(c.tuned_decoder_variance)}"
+        parts.append(f"decoder variance {number(c.decoder_variance)}{best}")
+    return "; ".join(parts) + "."
+
+
+def reading(d: Diagnosis) -> list[str]:
+    """What the figures and tables do not say."""
+    m, c = d.measurement, d.decoded
+    notes = []
+    if c.n_rows < m.n_samples:
+        notes.append(
+            f"KL and active units are those of all {m.n_samples:,} rows; the bounds, the information and the residual "
+            f"those of {c.n_rows:,} of them, with their sampling error."
+        )
+    notes.append(
+        "The forecast's latents are those of a linear VAE at its global optimum. A deep network may pack several modes "
+        "into one latent: what the decoder leaves, not the count, says whether a dead latent should live."
+    )
+    return notes if d.forecast.exact else [*notes, "For this decoder the forecast's KL is an estimate."]
+
+
+def readable(text: str) -> str:
+    """Text from outside without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
