@@ -9,6 +9,7 @@ __all__ = [
     "BAND",
     "CODES_NOISE",
     "ENERGY_SHARE",
+    "FAR_SHARE",
     "FEW",
     "GAIN_SHARE",
     "LAG_SHARE",
@@ -31,6 +32,10 @@ collapse, and by `N_ERRORS` standard errors."""
 ENERGY_SHARE = 0.005
 """... and by this share of half the data's energy over η², which is what collapse costs: the jitter of a trained
 decoder's biases alone came to 0.4 % of it."""
+
+FAR_SHARE = 0.2
+"""A model that no trial mends is called under-optimised only when it costs more than the linear optimum by this share
+of what there is to gain: less is the jitter of an optimiser at a constant rate."""
 
 SLOW_SHARE = 0.02
 """Training is unfinished when a short continuation lowers the loss by this share of what the linear optimum gains."""
