@@ -22,6 +22,7 @@ FAMILIES = {
     "SGD": ({}, Network(hidden=(8,)), {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 1e-3}),
     "analytic": ({}, Network(), {"estimator": "analytic", "steps_per_epoch": 20}),
     "warm": ({}, Network(), {"warm_start": True}),
+    "cooling": ({}, Network(hidden=(8,)), {"cooling": 2, "learning_rate": 0.01}),
     "full batch": ({"likelihood": "poisson"}, Network(hidden=(8,)), {"batch_size": None}),
 }
 
@@ -84,6 +85,14 @@ def test_members_may_differ_in_learning_rate_epochs_and_patience(rng):
         alone = train(x, objective=setup.objective, network=setup.network, training=setup.training)
         assert ours.n_epochs == alone.n_epochs
         assert_same(ours, alone)
+
+
+def test_members_that_cool_towards_different_ends_train_apart(rng):
+    x = rng.standard_normal((90, 4))
+    setups = [Setup(Objective(n_latents=2), training=Training(epochs=e, cooling=2, batch_size=30)) for e in (3, 5, 3)]
+    assert ensembles.stackable(setups, (4, 4, 0)) == [[0, 2], [1]]
+    for setup, ours in zip(setups, train_all(setups, x, stack=3), strict=True):
+        assert_same(ours, train(x, objective=setup.objective, training=setup.training))
 
 
 def test_a_member_that_stopped_costs_nothing(rng, monkeypatch):

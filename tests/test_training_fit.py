@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import resource
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from uncollapse import DataError, Objective, ObjectiveError, OutputError, SourceError
+from uncollapse import DataError, Objective, ObjectiveError, OutputError, SourceError, forecast
 from uncollapse.errors import TrainingError
 from uncollapse.objective import Level
-from uncollapse.training import Network, Schedule, Setup, Training, load, save, train
+from uncollapse.training import Network, Schedule, Setup, Training, forecast_loss, load, save, train
 from uncollapse.training.architecture import architecture
 from uncollapse.training.loop import likely_cause
 
@@ -77,6 +78,7 @@ ONGOING = {
     "SGD": (Network(hidden=(8,)), Training(optimiser="sgd", momentum=0.9, learning_rate=1e-3)),
     "analytic": (Network(), Training(estimator="analytic", steps_per_epoch=7)),
     "images": (Network(image=(2, 7, 6), channels=(3,)), Training(mixed_precision=True)),
+    "cooling": (Network(hidden=(8,)), Training(cooling=4, learning_rate=0.01)),
 }
 
 
@@ -86,8 +88,6 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("case", ONGOING)
 def test_training_goes_on_bit_for_bit(case, rng, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     from uncollapse.training import loop
 
     network, training = ONGOING[case]
@@ -114,11 +114,58 @@ def test_training_goes_on_bit_for_bit(case, rng, tmp_path, monkeypatch):
         assert torch.equal(value, onwards.parameters[name]), name
     np.testing.assert_array_equal(whole.history["loss"], onwards.history["loss"])
     np.testing.assert_array_equal(whole.latent_kl, onwards.latent_kl)
+    if training.cooling:
+        return
     # a finished training can be made longer, as if it had been meant so
     longer = replace(training, epochs=8)
     more = train(x, objective=o, network=network, training=longer, checkpoint=path)
     at_once = train(x, objective=o, network=network, training=longer)
     assert all(torch.equal(value, more.parameters[name]) for name, value in at_once.parameters.items())
+
+
+def test_a_training_is_cooled_after_it_ended_as_if_it_had_been_meant_so(rng, tmp_path):
+    x, path, o = data_for(Network(), rng), tmp_path / "a.safetensors", Objective(n_latents=2)
+    train(x, objective=o, training=Training(epochs=3), checkpoint=path)
+    cooled = Training(epochs=6, cooling=3)
+    onwards = train(x, objective=o, training=cooled, checkpoint=path)
+    at_once = train(x, objective=o, training=cooled)
+    assert all(torch.equal(value, onwards.parameters[name]) for name, value in at_once.parameters.items())
+    for other, told in (
+        (Training(epochs=8, cooling=3), r"epochs: 6 → 8\)"),
+        (Training(epochs=6), r"cooling: 3 → 0\)"),
+        (Training(epochs=7, cooling=2), "epochs: 6 → 7; cooling: 3 → 2"),
+    ):
+        with pytest.raises(TrainingError, match=told):
+            train(x, objective=o, training=other, checkpoint=path)
+
+
+def test_cooling_takes_the_noise_of_the_steps_out_of_the_loss(rng):
+    x = data_for(Network(), rng, 300)
+    noisy = Training(epochs=80, learning_rate=0.1, batch_size=50)
+    best = forecast_loss(forecast(x.astype(float), objective=Objective(n_latents=2)))
+    above = [
+        train(x, objective=Objective(n_latents=2), training=how).evaluate(x).loss / best - 1
+        for how in (noisy, replace(noisy, cooling=60))
+    ]
+    assert above[1] < above[0] / 2
+
+
+def test_the_rate_falls_linearly(rng):
+    x, o = data_for(Network(), rng), Objective(n_latents=2)
+    one = Training(optimiser="sgd", learning_rate=1e-3, estimator="analytic", steps_per_epoch=1, epochs=1)
+    two = replace(one, epochs=2)
+    first, plain, cooled = (train(x, objective=o, training=t).parameters for t in (one, two, replace(two, cooling=2)))
+    for name, value in first.items():  # the second step has the same gradient and half the rate
+        torch.testing.assert_close(cooled[name] - value, (plain[name] - value) / 2, rtol=1e-6, atol=1e-12)
+
+
+def test_cooling_must_fit_the_epochs_and_goes_without_patience():
+    with pytest.raises(ObjectiveError, match="from 0 to all 5, got 6"):
+        Training(epochs=5, cooling=6)
+    with pytest.raises(ObjectiveError, match="got -1"):
+        Training(cooling=-1)
+    with pytest.raises(ObjectiveError, match="leaves no room for patience"):
+        Training(cooling=3, patience=2)
 
 
 def test_a_checkpoint_of_another_training_is_refused(rng, tmp_path):

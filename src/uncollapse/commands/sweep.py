@@ -39,6 +39,7 @@ def sweep(
     epochs: options.Epochs = 100,
     batch_size: options.BatchSize = 128,
     learning_rate: options.LearningRate = 1e-3,
+    cooling: options.Cooling = 0,
     optimiser: options.Optimiser = "adam",
     analytic: options.Analytic = False,
     warm_start: options.WarmStart = False,
@@ -62,8 +63,8 @@ def sweep(
     base = options.base_setup(
         Objective(bias=not no_bias, likelihood=likelihood), hidden=hidden, channels=channels,  # type: ignore[arg-type]
         image=image, activation=activation, batch_size=batch_size, analytic=analytic, schedule=schedule,
-        warm_up=warm_up, epochs=epochs, learning_rate=learning_rate, optimiser=optimiser, warm_start=warm_start,
-        patience=patience, clip=clip,
+        warm_up=warm_up, epochs=epochs, learning_rate=learning_rate, cooling=cooling, optimiser=optimiser,
+        warm_start=warm_start, patience=patience, clip=clip,
     )  # fmt: skip
     setups = side.grid(
         base,

@@ -43,6 +43,7 @@ def train(
     epochs: options.Epochs = 100,
     batch_size: options.BatchSize = 128,
     learning_rate: options.LearningRate = 1e-3,
+    cooling: options.Cooling = 0,
     optimiser: options.Optimiser = "adam",
     momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of weights, batches and noise.")] = 0,
@@ -76,7 +77,7 @@ def train(
     setup = options.base_setup(
         objective, hidden=hidden, channels=channels, image=image, activation=activation, batch_size=batch_size,
         analytic=analytic, schedule=schedule, warm_up=warm_up, epochs=epochs, learning_rate=learning_rate,
-        optimiser=optimiser, momentum=momentum, seed=seed, warm_start=warm_start, free_bits=free_bits,
+        cooling=cooling, optimiser=optimiser, momentum=momentum, seed=seed, warm_start=warm_start, free_bits=free_bits,
         patience=patience, clip=clip, mixed_precision=mixed_precision, decoder_variance_rule=rule,
     )  # fmt: skip
     folder = _folder(out)

@@ -15,6 +15,7 @@ __all__ = [
     "BatchSize",
     "Channels",
     "Clip",
+    "Cooling",
     "DropNonfinite",
     "Epochs",
     "Given",
@@ -62,6 +63,9 @@ Image = Annotated[
 Epochs = Annotated[int, typer.Option(rich_help_panel=TRAINING)]
 BatchSize = Annotated[int, typer.Option(help="0 for all samples.", rich_help_panel=TRAINING)]
 LearningRate = Annotated[float, typer.Option(rich_help_panel=TRAINING)]
+Cooling = Annotated[
+    int, typer.Option(help="Epochs at the end in which the learning rate falls to 0.", rich_help_panel=TRAINING)
+]
 Optimiser = Annotated[str, typer.Option(metavar="adam|sgd", rich_help_panel=TRAINING)]
 Analytic = Annotated[
     bool, typer.Option("--analytic", help="Exact loss of linear networks, no samples.", rich_help_panel=TRAINING)

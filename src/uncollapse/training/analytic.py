@@ -58,7 +58,7 @@ def analytic_terms(a: Architecture, p: Parameters, k: Knobs, data: SecondMoments
     mean = data.mean @ through + F.pad(bias, (0, n_c))
     moved = data.mean[y] - (mean[:, None] @ u).squeeze(1) - b
     misfit = (
-        torch.trace(data.covariance[y][:, y])
+        torch.diagonal(data.covariance)[y].sum()
         - 2 * (u.mT * crossed[:, y]).sum((1, 2))
         + (covariance * (u @ u.mT)).sum((1, 2))
         + moved.square().sum(1)

@@ -100,6 +100,9 @@ class Training:
     batch_size : int, optional
         All samples when None.
     learning_rate : float
+    cooling : int
+        Epochs at the end over which the learning rate falls linearly to 0: what is left of the noise of the steps then
+        goes too.
     optimiser : {"adam", "sgd"}
     momentum : float
         Of ``sgd``.
@@ -121,7 +124,7 @@ class Training:
         Largest norm of the gradient.
     patience : int, optional
         Stop after so many epochs in which the loss did not fall by `min_delta` of itself; counted once the schedule
-        has ended.
+        has ended. Not with `cooling`, which must know the last epoch beforehand.
     min_delta : float
     warm_start : bool
         Start from the closed-form optimum (linear networks).
@@ -139,6 +142,7 @@ class Training:
     epochs: int = 100
     batch_size: int | None = 128
     learning_rate: float = 1e-3
+    cooling: int = 0
     optimiser: Literal["adam", "sgd"] = "adam"
     momentum: float = 0.0
     seed: int = 0
@@ -170,6 +174,12 @@ class Training:
                 raise ObjectiveError(f"{name} is one of {', '.join(known)}, got {getattr(self, name)!r}")
         if not isinstance(self.seed, Integral) or not 0 <= self.seed < 2**63:
             raise ObjectiveError(f"seed must be a whole number from 0 on, got {self.seed!r}")
+        _check_cooling(self)
+
+    @property
+    def epochs_at_full_rate(self) -> int:
+        """Epochs before the learning rate begins to fall."""
+        return self.epochs - self.cooling
 
 
 _CHOICES = {
@@ -241,6 +251,17 @@ def differences(ours: Setup, theirs: Setup, ignoring: tuple[str, ...] = ("epochs
             if new != old:
                 found.append(f"{item.name}: {old!r} → {new!r}")
     return found
+
+
+def _check_cooling(t: Training) -> None:
+    whole = isinstance(t.cooling, Integral) and not isinstance(t.cooling, bool)
+    if not whole or not 0 <= t.cooling <= t.epochs:
+        raise ObjectiveError(f"cooling must be a whole number of epochs from 0 to all {t.epochs}, got {t.cooling!r}")
+    if t.cooling and t.patience is not None:
+        raise ObjectiveError(
+            f"cooling over the last {t.cooling} of {t.epochs} epochs leaves no room for patience, which would stop "
+            "before; give one of them"
+        )
 
 
 def _widths(name: str, widths: Any) -> tuple[int, ...]:

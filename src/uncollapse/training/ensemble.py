@@ -54,7 +54,7 @@ def train_all(
     ----------
     setups : sequence of Setup
         Those that share an architecture and a way of training may differ in β, fixed variances, learning rate, seed,
-        epochs and patience, and are trained side by side; the others in turn.
+        epochs (without cooling) and patience, and are trained side by side; the others in turn.
     data, target, given, device, progress
         As in `train`.
     stack : int, optional
@@ -115,7 +115,7 @@ def stackable(setups: Sequence[Setup], widths: tuple[int, int, int]) -> list[lis
             t,
             seed=0,
             learning_rate=plain.learning_rate,
-            epochs=1,
+            epochs=t.epochs if t.cooling else 1,  # rates that fall must fall together
             patience=None,
             min_delta=0.0,
             initial_decoder_variance=1.0,

@@ -56,7 +56,8 @@ def train(
         ``cpu``, ``cuda``, …; a GPU if there is one when left out.
     checkpoint : path, optional
         Written while training and at its end. If it is there already, training goes on from it, on the same machine
-        bit for bit as if it had never stopped; all settings but the number of epochs must be the same.
+        bit for bit as if it had never stopped; all settings but the number of epochs must be the same. Where the
+        learning rate falls at the end (`Training.cooling`), epochs and cooling may differ only before it does.
     checkpoint_seconds : float
         Least time between two.
     progress : bool
@@ -158,7 +159,7 @@ def _resume(run: Run, path: Path, fingerprint: str) -> str | None:
     """Put the run where the checkpoint left it; the message of a training that failed."""
     tensors, facts = read_state(path)
     theirs, ours = Setup.from_dict(facts["setup"]), run.stack.setups[0]
-    if changed := differences(ours, theirs):
+    if changed := differences(ours, theirs, _changeable(ours.training, theirs.training, facts["epoch"])):
         raise TrainingError(f"{path}: is a checkpoint of other settings ({'; '.join(changed)}); give it another name")
     if facts["fingerprint"] != fingerprint:
         raise TrainingError(f"{path}: is a checkpoint of a training on other data; give it another name")
@@ -172,3 +173,11 @@ def _resume(run: Run, path: Path, fingerprint: str) -> str | None:
     member.best = np.inf if facts["best"] is None else facts["best"]
     member.since = facts["since"]
     return None
+
+
+def _changeable(ours: Training, theirs: Training, epoch: int) -> tuple[str, ...]:
+    """Settings in which a training may differ from its checkpoint after `epoch` epochs and have had the same steps."""
+    if not (ours.cooling or theirs.cooling):
+        return ("epochs",)
+    begun = epoch > min(ours.epochs_at_full_rate, theirs.epochs_at_full_rate)
+    return () if begun else ("epochs", "cooling")

@@ -50,8 +50,8 @@ class Optimiser:
         self._steps = list(self.moments["steps"].unbind())
         self._groups = [self._views(parameters, rate, members) for rate, members in _runs(rates)]
 
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move the parameters by one step, in place."""
+    def step(self, gradients: Sequence[Tensor], factor: float = 1.0) -> None:
+        """Move the parameters by one step, in place, at `factor` times each member's learning rate."""
         done = self.moments["steps"].clone() if len(self._groups) > 1 else None
         for rate, members, values, first, second in self._groups:
             mine = list(gradients) if members is None else [gradient[members] for gradient in gradients]
@@ -59,10 +59,10 @@ class Optimiser:
                 self.moments["steps"].copy_(done)  # the call below counts, once for every group
             if self.training.optimiser == "adam":
                 adam(values, mine, first, second, [], self._steps, fused=True, amsgrad=False, beta1=BETA1, beta2=BETA2,
-                     lr=rate, weight_decay=0.0, eps=EPS, maximize=False)  # fmt: skip
+                     lr=rate * factor, weight_decay=0.0, eps=EPS, maximize=False)  # fmt: skip
             else:
                 sgd(values, mine, list(first), fused=False, foreach=True, weight_decay=0.0,
-                    momentum=self.training.momentum, lr=rate, dampening=0.0, nesterov=False,
+                    momentum=self.training.momentum, lr=rate * factor, dampening=0.0, nesterov=False,
                     maximize=False)  # fmt: skip
 
     def _views(

@@ -1,4 +1,4 @@
-"""How the weight of the KL term grows during training."""
+"""How the weight of the KL term grows during training, and how the learning rate falls at its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from uncollapse.errors import ObjectiveError
 
-__all__ = ["Schedule", "ScheduleKind", "kl_weight"]
+__all__ = ["Schedule", "ScheduleKind", "kl_weight", "rate_factor"]
 
 ScheduleKind = Literal["constant", "linear", "cyclical", "tanh"]
 
@@ -78,3 +78,14 @@ def kl_weight(schedule: Schedule, epoch: float) -> float:
     elif schedule.kind == "cyclical":
         done = min(1.0, 2 * (done % 1))
     return schedule.start + (1 - schedule.start) * done
+
+
+def rate_factor(epochs: int, cooling: int, epoch: float) -> float:
+    """What multiplies the learning rate at `epoch`, which may be a fraction: 1, then linearly to 0 at `epochs`.
+
+    Examples
+    --------
+    >>> [rate_factor(10, 4, epoch) for epoch in (0, 6, 7.5, 9)]
+    [1.0, 1.0, 0.625, 0.25]
+    """
+    return min(1.0, max(0.0, (epochs - epoch) / cooling)) if cooling else 1.0

@@ -16,7 +16,7 @@ from uncollapse.training.data import Table
 from uncollapse.training.losses import Terms, minimised, sampled_terms
 from uncollapse.training.models import knobs
 from uncollapse.training.optimise import Optimiser, clip_each
-from uncollapse.training.schedules import kl_weight
+from uncollapse.training.schedules import kl_weight, rate_factor
 from uncollapse.weights import Weights
 
 __all__ = ["Batches", "Stack"]
@@ -133,13 +133,14 @@ class Stack:
         free_bits = shared.free_bits > 0
         n_steps = self.n_steps
         for step, (found, n) in enumerate(self._each_terms()):
-            weight = kl_weight(shared.schedule, epoch + step / n_steps)
+            now = epoch + step / n_steps
+            weight = kl_weight(shared.schedule, now)
             losses = minimised(found, self.knobs, weight, free_bits=free_bits)
             gradients = torch.autograd.grad(losses.sum(), leaves)
             with torch.no_grad():
                 if shared.clip is not None:
                     clip_each(gradients, shared.clip)
-                self.optimiser.step(gradients)
+                self.optimiser.step(gradients, rate_factor(shared.epochs, shared.cooling, now))
             del gradients  # or they would stand beside the next ones
             yield losses.detach(), found, n
 
