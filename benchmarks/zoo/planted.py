@@ -62,7 +62,7 @@ def _case(cause: Cause, data: str, net: str, plant: Callable[..., Planted], **se
 
 
 CASES = (
-    _case("healthy", "lowrank", "linear", settled, latents=10, level=0.1),
+    _case("healthy", "lowrank", "linear", settled, latents=10, level=0.1, steps=4000),
     _case("healthy", "lowrank", "tanh", settled, latents=6, level=0.1),
     _case("healthy", "lowrank", "silu", settled, latents=5, level=0.25),
     _case("healthy", "digits", "linear", settled, latents=12, level=0.25, steps=3000, rate=5e-3),
@@ -120,7 +120,9 @@ CASES = (
     _case("over-alive", "lowrank", "linear", settled, latents=16, level=0.005, steps=3000),
     _case("over-alive", "lowrank", "tanh", settled, latents=20, level=0.004, steps=3000),
     _case("over-alive", "lowrank", "silu", settled, latents=16, level=0.003, steps=3000),
-    _case("hierarchy", "lowrank", "linear", idle_upper_level, latents=(6, 4), level=0.1, beta=1.0),
-    _case("hierarchy", "digits", "linear", idle_upper_level, latents=(8, 4), level=0.1, beta=1.0),
-    _case("hierarchy", "lowrank", "tanh", idle_upper_level, latents=(6, 3), level=0.15, beta=2.0),
+    _case("hierarchy", "lowrank", "linear", idle_upper_level, latents=(6, 4), level=0.1, beta=2.0),
+    _case("hierarchy", "digits", "linear", idle_upper_level, latents=(8, 4), level=0.1, beta=1.5),
+    _case("hierarchy", "lowrank", "tanh", idle_upper_level, latents=(6, 3), level=0.1, beta=2.0),
+    _case("hierarchy", "mnist14", "silu", idle_upper_level, latents=(8, 4), level=0.15, beta=4.0),
+    _case("hierarchy", "lowrank", "linear", idle_upper_level, latents=(6, 3), level=0.1, beta=1.0),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.diagnosis import Cause, Confidence, Evidence
 from uncollapse.diagnosis.facts import Facts
-from uncollapse.diagnosis.thresholds import FAR_SHARE, FEW, LAG_SHARE, N_ERRORS, SLOW_SHARE
+from uncollapse.diagnosis.thresholds import DONE_SHARE, FAR_SHARE, FEW, LAG_SHARE, LEAD, N_ERRORS, SLOW_SHARE
 from uncollapse.measure import ALIVE_NATS
 
 __all__ = ["Finding", "find_cause"]
@@ -48,8 +48,9 @@ def _cause(f: Facts) -> tuple[Cause, Confidence]:
     unfinished = _unfinished(f)
     if unfinished is not None:
         return unfinished
-    if _upper_level_idle(f):
-        return "hierarchy", "high"
+    if f.forecast.levels and all(level.n_alive == 0 for level in f.forecast.levels[1:]):
+        idle = all((level < ALIVE_NATS).all() for level in f.measurement.levels[1:])
+        return "hierarchy", "high" if idle else "low"
     if f.n_dead == 0:
         wants_more = f.decoded.residual.n_above(f.level) > 0 and f.forecast.n_worth_having > f.n_latents
         return ("capacity" if wants_more else "healthy"), "high"
@@ -64,9 +65,11 @@ def _unfinished(f: Facts) -> tuple[Cause, Confidence] | None:
     missing = f.n_dead > 0 and f.should_live
     if f.refined is None or f.continued is None:
         return ("optimisation", "low") if missing or f.worse_than_linear else None
-    continuing = _counts(f, f.continued.gain, f.continued.gain_error, SLOW_SHARE)
-    lagging = _counts(f, f.refined.gain, f.refined.gain_error, LAG_SHARE)
-    if lagging and f.refined.gain > f.continued.gain:
+    r, c = f.refined, f.continued
+    continuing = _counts(f, c.gain, c.gain_error, SLOW_SHARE)
+    better_q = _counts(f, r.gain, r.gain_error, LAG_SHARE) and r.gain > LEAD * c.gain
+    decoder_done = continuing and c.decoder_gain < DONE_SHARE * c.gain and r.gain > N_ERRORS * r.gain_error
+    if better_q or decoder_done:
         return "encoder-lags", "high"
     if continuing:
         return "slow", "high"
@@ -90,14 +93,6 @@ def _as_asked(f: Facts) -> tuple[Cause, Confidence]:
     if f.usable == 0:
         return "cannot-tell", "low"
     return "objective", confidence
-
-
-def _upper_level_idle(f: Facts) -> bool:
-    upper = f.measurement.levels[1:]
-    told = f.forecast.levels[1:]
-    return (
-        bool(upper) and all((level < ALIVE_NATS).all() for level in upper) and all(level.n_alive == 0 for level in told)
-    )
 
 
 _TELLING: dict[Cause, tuple[str, ...]] = {
@@ -162,7 +157,8 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
             c.gain,
             0.0,
             f"{c.n_steps} more steps of training lower the loss by {c.gain:.4g} ± {c.gain_error:.2g} nats on rows that "
-            f"they do not see, and change the number alive from {c.alive_before} to {c.alive_after}.",
+            f"they do not see, and change the number alive from {c.alive_before} to {c.alive_after}; "
+            f"steps of the decoder alone lower it by {c.decoder_gain:.4g}.",
         )
     if f.refined is not None:
         before, after = float(f.refined.kl_before.sum()), float(f.refined.kl_after.sum())

@@ -29,6 +29,8 @@ class Continued:
         Fall of the loss, and its standard error over rows.
     alive_before, alive_after : int
     n_steps : int
+    decoder_gain : float
+        What as many steps of the decoder alone gain.
     encoder_odd : bool
         Whether the encoder's output is still odd after it; see `Facts.encoder_odd`.
     """
@@ -38,6 +40,7 @@ class Continued:
     alive_before: int
     alive_after: int
     n_steps: int
+    decoder_gain: float = 0.0
     encoder_odd: bool = False
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 __all__ = [
     "BAND",
     "CODES_NOISE",
+    "DONE_SHARE",
     "ENERGY_SHARE",
     "FAR_SHARE",
     "FEW",
     "GAIN_SHARE",
     "LAG_SHARE",
+    "LEAD",
     "MOVES",
     "N_ERRORS",
     "SAME",
@@ -42,6 +44,12 @@ SLOW_SHARE = 0.02
 
 LAG_SHARE = 0.25
 """The encoder lags when refining q gains this share of what the linear optimum gains over collapse."""
+
+LEAD = 0.7
+"""... and when that is this share of what as long a training of both would gain, ..."""
+
+DONE_SHARE = 0.1
+"""It also lags when training goes on to gain, and training the decoder alone gains less than this share of that."""
 
 FEW = 0.1
 """The objective itself is to blame when its optimum keeps less than this share of the usable latents."""
