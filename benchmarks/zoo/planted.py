@@ -41,6 +41,7 @@ class Case:
     data: str
     net: str
     plant: Callable[..., Planted]
+    how: str = ""
 
     @property
     def name(self) -> str:
@@ -58,7 +59,8 @@ NETS = {"linear": LINEAR, "tanh": TANH, "silu": SILU, "relu": RELU, "2 relu": DE
 
 
 def _case(cause: Cause, data: str, net: str, plant: Callable[..., Planted], **settings: object) -> Case:
-    return Case(cause, data, net, partial(plant, network=NETS[net], **settings))
+    how = " ".join([plant.__name__, *(str(v) for v in settings.values() if isinstance(v, str))])
+    return Case(cause, data, net, partial(plant, network=NETS[net], **settings), how)
 
 
 CASES = (
@@ -98,7 +100,7 @@ CASES = (
     _case("rightly-dead", "curved", "wide relu", settled, latents=10, level=0.03, steps=3000),
     _case("rightly-dead", "curved", "2 relu", settled, latents=8, level=0.1, steps=3000),
     _case("rightly-dead", "curved", "silu", settled, latents=8, level=0.05, steps=3000),
-    _case("rightly-dead", "digits", "2 relu", settled, latents=16, level=0.06, steps=3000),
+    _case("rightly-dead", "digits", "2 relu", settled, latents=16, level=0.12, steps=3000),
     _case("rightly-dead", "mnist14", "wide relu", settled, latents=16, level=0.15, steps=2000),
     _case("slow", "lowrank", "tanh", cut_short, latents=6, level=0.1, steps=60),
     _case("slow", "digits", "silu", cut_short, latents=8, level=0.1, steps=60),
