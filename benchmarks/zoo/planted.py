@@ -41,6 +41,7 @@ class Case:
     data: str
     net: str
     plant: Callable[..., Planted]
+    how: str = ""
 
     @property
     def name(self) -> str:
@@ -58,11 +59,12 @@ NETS = {"linear": LINEAR, "tanh": TANH, "silu": SILU, "relu": RELU, "2 relu": DE
 
 
 def _case(cause: Cause, data: str, net: str, plant: Callable[..., Planted], **settings: object) -> Case:
-    return Case(cause, data, net, partial(plant, network=NETS[net], **settings))
+    how = " ".join([plant.__name__, *(str(v) for v in settings.values() if isinstance(v, str))])
+    return Case(cause, data, net, partial(plant, network=NETS[net], **settings), how)
 
 
 CASES = (
-    _case("healthy", "lowrank", "linear", settled, latents=10, level=0.1),
+    _case("healthy", "lowrank", "linear", settled, latents=10, level=0.1, steps=4000),
     _case("healthy", "lowrank", "tanh", settled, latents=6, level=0.1),
     _case("healthy", "lowrank", "silu", settled, latents=5, level=0.25),
     _case("healthy", "digits", "linear", settled, latents=12, level=0.25, steps=3000, rate=5e-3),
@@ -98,7 +100,7 @@ CASES = (
     _case("rightly-dead", "curved", "wide relu", settled, latents=10, level=0.03, steps=3000),
     _case("rightly-dead", "curved", "2 relu", settled, latents=8, level=0.1, steps=3000),
     _case("rightly-dead", "curved", "silu", settled, latents=8, level=0.05, steps=3000),
-    _case("rightly-dead", "digits", "2 relu", settled, latents=16, level=0.06, steps=3000),
+    _case("rightly-dead", "digits", "2 relu", settled, latents=16, level=0.12, steps=3000),
     _case("rightly-dead", "mnist14", "wide relu", settled, latents=16, level=0.15, steps=2000),
     _case("slow", "lowrank", "tanh", cut_short, latents=6, level=0.1, steps=60),
     _case("slow", "digits", "silu", cut_short, latents=8, level=0.1, steps=60),
@@ -120,7 +122,9 @@ CASES = (
     _case("over-alive", "lowrank", "linear", settled, latents=16, level=0.005, steps=3000),
     _case("over-alive", "lowrank", "tanh", settled, latents=20, level=0.004, steps=3000),
     _case("over-alive", "lowrank", "silu", settled, latents=16, level=0.003, steps=3000),
-    _case("hierarchy", "lowrank", "linear", idle_upper_level, latents=(6, 4), level=0.1, beta=1.0),
-    _case("hierarchy", "digits", "linear", idle_upper_level, latents=(8, 4), level=0.1, beta=1.0),
-    _case("hierarchy", "lowrank", "tanh", idle_upper_level, latents=(6, 3), level=0.15, beta=2.0),
+    _case("hierarchy", "lowrank", "linear", idle_upper_level, latents=(6, 4), level=0.1, beta=2.0),
+    _case("hierarchy", "digits", "linear", idle_upper_level, latents=(8, 4), level=0.1, beta=1.5),
+    _case("hierarchy", "lowrank", "tanh", idle_upper_level, latents=(6, 3), level=0.1, beta=2.0),
+    _case("hierarchy", "mnist14", "silu", idle_upper_level, latents=(8, 4), level=0.15, beta=4.0),
+    _case("hierarchy", "lowrank", "linear", idle_upper_level, latents=(6, 3), level=0.1, beta=1.0),
 )

@@ -80,9 +80,7 @@ def cut_short(data: Data, seed: int, *, network: Network, latents: int, level: f
     """Stopped after a few steps."""
     epochs_of = -(-len(data.x) // 128)
     rate = RATE / 2
-    return _trained(
-        data, seed, asked(data, latents, level), network, max(steps, epochs_of), warm=False, rate=rate
-    )
+    return _trained(data, seed, asked(data, latents, level), network, max(steps, epochs_of), warm=False, rate=rate)
 
 
 def dead_units(data: Data, seed: int, *, network: Network, latents: int, level: float, where: str) -> Planted:
@@ -117,8 +115,7 @@ def behind(data: Data, seed: int, *, network: Network, latents: int, level: floa
     for p in encoder:
         p.requires_grad_(False)
     after = _go_on(start, seed, STEPS)
-    for name, p in after.probe.module.named_parameters():
-        p.requires_grad_(True if name else False)
+    after.probe.module.requires_grad_(True)
     return after
 
 
