@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MADE = ("command.md", "results.md")
+PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in MADE)]
 
 BLOCK = re.compile(r"```console\n\$ (uncollapse diagnose [^\n]*)\n(.*?)```", flags=re.DOTALL)
 """A diagnosis and the answer that is shown."""
@@ -24,6 +25,17 @@ def answer(command: str, folder: Path) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder)
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     return "\n".join(lines[: lines.index("")]) + "\n"
+
+
+def words_of(text: str) -> list[str]:
+    """An answer without its numbers, which differ between machines in their last digits.
+
+    Examples
+    --------
+    >>> words_of("The model costs 0.3397 nats\\nless.")
+    ['The', 'model', 'costs', 'nats', 'less.']
+    """
+    return [word for word in text.split() if not re.search(r"\d", word)]
 
 
 def main(folder: Path) -> None:
