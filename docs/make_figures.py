@@ -23,7 +23,7 @@ def main() -> None:
     """Photograph the two reports on the digits, and the spectrum alone."""
     OUT.mkdir(exist_ok=True)
     _photograph(_forecast(), {"report": None, "spectrum": "#spectrum"}, height=1180)
-    _photograph(_diagnosis(), {"diagnosis": None}, height=1250)
+    _photograph(_diagnosis(), {"diagnosis": None}, height=870)
 
 
 def _forecast() -> str:

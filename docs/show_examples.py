@@ -1,6 +1,6 @@
 """Run the diagnoses that the pages show and put what they print there: `python docs/show_examples.py FOLDER`.
 
-FOLDER holds `runs`, which `train_examples.py` made, and `run`, which the `uncollapse train` on the first page makes. Of
+FOLDER holds `runs`, which `train_examples.py` made, and `vae`, which the `uncollapse train` on the first page makes. Of
 each answer the pages show what stands above its table.
 """
 

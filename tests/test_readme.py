@@ -108,8 +108,8 @@ def _put_data_there(tmp_path, rng):
 def test_the_diagnoses_shown_are_those_that_are_made(tmp_path, trained):
     examples = _script("show_examples")
     shown = [found for page in examples.PAGES for found in examples.BLOCK.findall(page.read_text("utf-8"))]
-    shutil.copytree(trained("run", tmp_path), tmp_path / "run")
-    own = {command: text for command, text in shown if command.split()[2] == "run"}
+    shutil.copytree(trained("vae", tmp_path), tmp_path / "vae")
+    own = {command: text for command, text in shown if command.split()[2] == "vae"}
     assert own
     for command, text in own.items():
         found = examples.answer(command, tmp_path)
