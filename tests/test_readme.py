@@ -72,7 +72,9 @@ def trained(tmp_path_factory):
 
     def find(name: str, data: Path) -> Path:
         if not (folder / name).exists():
-            (command,) = [shown for shown in commands() if shown.startswith("uncollapse train") and name in shown.split()]
+            (command,) = [
+                shown for shown in commands() if shown.startswith("uncollapse train") and name in shown.split()
+            ]
             words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
             subprocess.run(words, capture_output=True, check=True, cwd=data)
             shutil.move(data / name, folder / name)
