@@ -141,7 +141,7 @@ def residual_test(rows: list[Row]) -> str:
 
 {
         len(rows)
-    } deep VAEs (six data sets, three networks, three water levels, 6 to 60 epochs, Gaussian, Bernoulli and Poisson
+    } deep VAEs (six data sets, three networks, three water levels, 6 to 40 epochs, Gaussian, Bernoulli and Poisson
 decoders), each with a dead latent, judged at their end. Then the KL weight was taken back to 0 and raised again, or new
 weights were trained with a KL warm-up, as long as before and at least 30 epochs. *Helped* means that more latents are
 alive after one of the two and that the loss on held-out rows is lower by two standard errors.
@@ -214,7 +214,7 @@ The forecast's first threshold is 1 here; networks were trained for 80 epochs wi
 {table(["data", "network", *(f"{level:g}" for level in sorted({row["level"] for row in first}))], _first(first))}
 Numbers are latents alive: they should be 0 above 1 and more below.
 
-The {len(done)} networks above that were trained for 60 epochs with a KL warm-up, forecast minus found:
+The {len(done)} networks above that were trained for 40 epochs with a KL warm-up, forecast minus found:
 
 {table(["what", "networks", "least", "10 %", "median", "90 %", "most"], spread)}
 The largest misses of the linear count, which is no forecast for a deep network ([why](idea.md)):
