@@ -70,5 +70,5 @@ MOVES = 1e-5
 for living latents of all others, those of trainings hardly begun among them."""
 
 SAME = 1e-5
-"""Relative spread under which the variances of several latents are one number: a clamp, or no learning. 4e-7 for the planted clamps, 4e-3 and
-more for free encoders, collapsed or not."""
+"""Relative spread under which the variances of several latents are one number, which is a clamp or no learning: 4e-7
+for the planted clamps, 4e-3 and more for free encoders, collapsed or not."""
