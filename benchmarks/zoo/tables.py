@@ -55,6 +55,10 @@ def diagnosis(zoo: list[Row], proofs: list[Row]) -> str:
     right = len(zoo) - len(wrong)
     sets, nets = (len({row[key] for row in zoo}) for key in ("data", "net"))
     failed = [row for row in proofs if not row["took"]]
+    names = ("cause", "data", "net", "plant", "seed")
+    void = [[row[name] for name in names] for row in failed]
+    taken = [row for row in zoo if [row[name] for name in names] not in void]
+    right_of_taken = sum(row["found"] == row["cause"] for row in taken)
     text = f"""## Diagnosis
 
 {len(zoo)} VAEs on {sets} data sets and {nets} architectures, each trained so that one cause is true of it. **{right} of
@@ -65,8 +69,26 @@ columns what was found.
 """
     if wrong:
         text += "Every wrong answer:\n\n" + table(
-            ["planted", "data", "network", "seed", "found", "confidence"],
-            [[row[key] for key in ("cause", "data", "net", "seed", "found", "confidence")] for row in wrong],
+            [
+                "planted",
+                "data",
+                "network",
+                "seed",
+                "found",
+                "confidence",
+                "alive",
+                "linear count",
+                "top residual / level",
+            ],
+            [
+                [
+                    *(row[key] for key in ("cause", "data", "net", "seed", "found", "confidence")),
+                    f"{row['alive']} of {row['latents']}",
+                    row["linear_alive"],
+                    row["top_residual"],
+                ]
+                for row in wrong
+            ],
         )
     text += f"""
 Most causes hold by construction. Those that training decides were proved by more training, apart from the diagnosis:
@@ -75,7 +97,7 @@ rightly dead one must gain nothing by either; a slow one must gain by training o
 {len(proofs)} such plants took.
 """
     if failed:
-        text += "\nThose that did not, so that the planted cause may be the wrong one:\n\n" + table(
+        text += f"\nWithout those that did not, {right_of_taken} of {len(taken)} are right:\n\n" + table(
             ["planted", "data", "network", "found", "what more training did"],
             [[row[key] for key in ("cause", "data", "net", "found", "numbers")] for row in failed],
         )
