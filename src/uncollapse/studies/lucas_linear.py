@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["fig_1", "fig_2", "fig_3", "fig_4"]
 
 LEARNED = "learned"
-FINER = 4.0
-"""Figure 2 trains on pixels this many times as large and puts the ELBO back by d log 4: decoder and encoder weights, √λ
-and 1/√λ, are then of one size for the modes that come last, and one learning rate suits both."""
+FINER = 2.0
+"""Figure 2 trains on pixels this many times as large and puts the ELBO back by d log 2. Decoder and encoder weights of
+the modes that come last, √λ and 1/√λ, are then nearer in size, and one learning rate suits both: with 200 latents the
+ELBO ends 1.4e-3 and not 2.2e-3 under the maximum after 2,000 steps."""
 
 
 def fig_1(request: Request) -> Result:
@@ -156,7 +157,7 @@ def _analytic(request: Request, k: int) -> Training:
 
     # the last of many modes differ little in strength, and tell each other apart slowly
     epochs, cooling = request.pick((8, 6), (15, 12) if k <= 100 else (32, 26), (150, 120))
-    rate = request.pick(0.04, 0.04 if k <= 100 else 0.03, 0.02)
+    rate = request.pick(0.04, 0.06 if k <= 100 else 0.05, 0.03)
     return Training(
         estimator="analytic",
         epochs=epochs,
