@@ -21,6 +21,7 @@ STATISTICS = (
     "top_residual",
     "most_residual",
     "level_of_noise",
+    "variance_spread",
     "least_movement",
 )
 

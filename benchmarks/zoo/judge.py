@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from planted import CASES, Case, grow
 from plants import Planted
 
@@ -47,7 +48,7 @@ def statistics(f: Facts) -> Row:
     m, prior = f.measurement, f.forecast.objective.prior_variance
     energy = float(f.forecast.spectrum.total_energy) if f.forecast.exact else float(f.forecast.spectrum.strengths.sum())
     per_variance = f.decoded.decoder_variance if f.forecast.exact else 1.0
-    noise = f.forecast.spectrum.noise.variance
+    noise, middle = f.forecast.spectrum.noise.variance, float(np.median(m.variance))
     moving = m.mean_variance[m.alive] / prior
     tried: Row = {}
     if f.continued is not None and f.refined is not None and f.scale > 0:
@@ -68,6 +69,7 @@ def statistics(f: Facts) -> Row:
         "gap_of_scale": f.gap / f.scale if f.scale > 0.01 * energy / per_variance / 2 else None,
         "gap_of_energy": f.gap / (energy / per_variance / 2),
         "level_of_noise": f.level / noise if f.forecast.exact and noise else None,
+        "variance_spread": max(float(abs(m.variance / middle - 1).max()), float((m.variance_std / middle).max())),
         "least_movement": float(moving.min()) if len(moving) else None,
         **dict.fromkeys(("continued", "refined", "refined_over_continued", "decoder_over_continued")),
         **tried,

@@ -21,8 +21,9 @@ PROVED = ("optimisation", "rightly-dead", "slow")
 def took(cause: str, p: Planted, seed: int) -> tuple[bool, str]:
     """Whether the plant is what it should be, and the numbers that say so.
 
-    Stuck: as much plain training again wakes no latent, new weights with a KL warm-up do. Rightly dead: neither a warm
-    restart nor new weights give more alive and a lower held-out loss. Slow: plain training lowers it by two errors.
+    Stuck: as much plain training again wakes no latent, new weights with a KL warm-up do. Rightly dead: some latent is
+    dead, and neither a warm restart nor new weights give more alive and a lower held-out loss. Slow: plain training
+    lowers it by two errors.
     """
     alive, losses = _held_out(p, p.probe)
     plain = _held_out(p, _trained(p, p.probe, seed, 0.0)) if cause != "rightly-dead" else None
@@ -36,7 +37,8 @@ def took(cause: str, p: Planted, seed: int) -> tuple[bool, str]:
         return plain[0] <= alive < anew[0], f"on: {alive} → {plain[0]} alive; anew: {anew[0]}"
     restart = _held_out(p, _trained(p, p.probe, seed, 0.5))
     better = [n > alive and _gain(losses, after)[0] > 2 * _gain(losses, after)[1] for n, after in (anew, restart)]
-    return not any(better), f"restart: {alive} → {restart[0]} alive; anew: {anew[0]}"
+    n = int(p.objective.n_latents or 0)
+    return alive < n and not any(better), f"restart: {alive} → {restart[0]} of {n} alive; anew: {anew[0]}"
 
 
 def _trained(p: Planted, start: TorchProbe, seed: int, warm_up: float) -> TorchProbe:

@@ -28,7 +28,7 @@ from uncollapse.probes.own import own_probe
 from uncollapse.training import Trained
 
 LEVELS = (0.08, 0.25, 0.6)
-LENGTHS = ((6, False), (20, False), (60, False), (60, True))
+LENGTHS = ((6, False), (20, False), (40, False), (40, True))
 LEAST = 30
 HELD_OUT = 1000
 

@@ -52,8 +52,9 @@ def _cause(f: Facts) -> tuple[Cause, Confidence]:
         idle = all((level < ALIVE_NATS).all() for level in f.measurement.levels[1:])
         return "hierarchy", "high" if idle else "low"
     if f.n_dead == 0:
-        wants_more = f.decoded.residual.n_above(f.level) > 0 and f.forecast.n_worth_having > f.n_latents
-        return ("capacity" if wants_more else "healthy"), "high"
+        if f.forecast.n_worth_having <= f.n_latents:
+            return "healthy", "high"
+        return ("capacity", "high") if f.should_live else ("healthy", "high" if f.settled else "low")
     confidence: Confidence = "high" if f.settled else "low"
     if f.n_alive == 0:
         return "cannot-tell", "low"
