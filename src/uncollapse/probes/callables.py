@@ -11,7 +11,7 @@ import numpy as np
 from uncollapse.errors import DataError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.protocol import Spread, TrainedFor
+from uncollapse.probes.protocol import Spread, TrainedFor, prior_variance_of
 
 __all__ = ["CallableProbe"]
 
@@ -62,7 +62,7 @@ class CallableProbe:
             got = f"{type(found).__name__} of shape {np.shape(found)}" if not isinstance(found, tuple | list) else (
                 f"{type(found).__name__} of {len(found)}")  # fmt: skip
             raise DataError(f"{self.name}: the encoder gave {got}; a pair of a mean and a {self.spread} is due")
-        q = posterior(found[0], **{self.spread: found[1]}, where=self.name)
+        q = posterior(found[0], **{self.spread: found[1]}, prior_variance=prior_variance_of(self), where=self.name)
         if len(q.mean) != len(x):
             raise DataError(f"{self.name}: the encoder gave {len(q.mean)} means for {len(x)} rows")
         shape = tuple(np.shape(found[0])[1:])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.protocol import Probe, Spread, TrainedFor
+from uncollapse.probes.protocol import Probe, Spread, TrainedFor, prior_variance_of
 
 __all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
 
@@ -71,9 +71,13 @@ class TorchProbe:
         with evaluating(self.module):
             mean, log_variance = self.posterior(self.tensor(x), self.tensor(given))
         shape = tuple(mean.shape[1:])
-        return replace(
-            posterior(mean.flatten(1), log_variance=log_variance.flatten(1), where=self.name), latent_shape=shape
+        found = posterior(
+            mean.flatten(1),
+            log_variance=log_variance.flatten(1),
+            prior_variance=prior_variance_of(self),
+            where=self.name,
         )
+        return replace(found, latent_shape=shape)
 
     @torch.no_grad()
     def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
