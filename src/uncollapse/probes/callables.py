@@ -11,7 +11,7 @@ import numpy as np
 from uncollapse.errors import DataError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.protocol import Spread, TrainedFor, prior_variance_of
+from uncollapse.probes.protocol import Spread, TrainedFor, first_line, prior_variance_of
 
 __all__ = ["CallableProbe"]
 
@@ -91,6 +91,5 @@ def _reshaped(rows: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarra
 def _called(function: Callable[..., Any], rows: np.ndarray, given: np.ndarray | None, where: str) -> Any:
     try:
         return function(rows) if given is None else function(rows, given)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{where} fails on an input of shape {rows.shape}: {reason}") from error
+    except Exception as error:  # a user's function raises anything
+        raise DataError(f"{where} fails on an input of shape {rows.shape}: {first_line(error)}") from error
