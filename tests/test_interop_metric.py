@@ -220,3 +220,10 @@ def test_two_processes_measure_the_rows_of_both(rows, tmp_path):
         assert_same(found["own"], whole([part[seen] for part in rows]))
         assert_same(found["more"], whole(thrice))
         torch.testing.assert_close(computed, fed(rows).compute())
+
+
+def test_the_bound_of_information_is_nan_where_a_conditional_prior_leaves_none(rng):
+    metric = PosteriorCollapse(2)
+    mean = torch.tensor(rng.standard_normal((20, 2)))
+    metric.update(mean, torch.zeros(20, 2), prior_mean=mean)
+    assert torch.isnan(metric.compute()["information_above"])

@@ -158,3 +158,41 @@ def test_sums_of_different_models_do_not_add_up():
     with pytest.raises(DataError, match="one model"):
         one + other
     assert isinstance((one + one).measurement(), Measurement)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+@pytest.mark.parametrize("variance", [0.0, 1e-300, 1e-12, 1e-6])
+def test_posteriors_of_no_width_tell_every_row_apart(rng, variance, offset):
+    q = posterior(rng.standard_normal((200, 3)) + offset, variance=np.full((200, 3), variance))
+    assert sampled_information(q.mean, q.variance, q.draw(rng)) == pytest.approx(np.log(200), abs=1e-3)
+
+
+def test_posteriors_of_no_width_in_one_place_tell_none_apart(rng):
+    for place in (0.0, 0.1, 1e5):
+        q = posterior(np.full((50, 2), place), variance=np.zeros((50, 2)))
+        assert sampled_information(q.mean, q.variance, q.draw(rng)) == pytest.approx(0.0, abs=0.2)
+
+
+def test_a_prior_away_from_zero_moves_the_bound_of_information_with_it(rng):
+    mean, variance = channel(rng, 800, np.array([0.8, 0.3]))
+    here = measure_posterior(mean, variance=variance).information_above
+    moved = measure_posterior(
+        3 * mean + 5, variance=9 * variance, prior_mean=5.0, prior_variance=np.array([9.0, 9.0])
+    ).information_above
+    assert moved == pytest.approx(here, abs=1e-8)
+
+
+@pytest.mark.parametrize("varied", ["prior_mean", "prior_variance"])
+def test_a_prior_of_each_rows_own_bounds_no_information(rng, varied):
+    mean, variance = channel(rng, 100, np.array([0.8]))
+    prior = {varied: 1 + rng.random((100, 1))}
+    assert measure_posterior(mean, variance=variance, **prior).information_above is None
+
+
+def test_lower_levels_live_by_their_means_since_their_share_of_the_kl_may_be_negative(rng):
+    mean = rng.standard_normal((100, 4)) * [2.0, 0.0, 2.0, 0.0]
+    kl = np.full((100, 4), [-0.5, 0.7, 1.0, 0.0])
+    m = measure_posterior(mean, variance=np.ones((100, 4)), kl=kl, level_sizes=(2, 2))
+    assert m.alive.tolist() == [True, False, True, False]
+    assert m.information_above is None
+    assert m.rate == pytest.approx(1.2)

@@ -51,8 +51,8 @@ class PosteriorSums:
         Σ m mᵀ.
     variance_square : ndarray of shape (l,)
         Σ s⁴: whether a posterior's variance changes with the row.
-    prior_variance : ndarray of shape (l,)
-        Σ η_enc².
+    prior_mean, prior_mean_square, prior_variance, prior_variance_square : ndarray of shape (l,)
+        Σ m₀, Σ m₀², Σ η_enc², Σ η_enc⁴: whether the prior changes with the row.
     level_sizes, latent_shape : tuple of int
     """
 
@@ -64,7 +64,10 @@ class PosteriorSums:
     mean_square: np.ndarray
     variance: np.ndarray
     variance_square: np.ndarray
+    prior_mean: np.ndarray
+    prior_mean_square: np.ndarray
     prior_variance: np.ndarray
+    prior_variance_square: np.ndarray
     level_sizes: tuple[int, ...]
     latent_shape: tuple[int, ...]
 
@@ -96,7 +99,7 @@ def posterior_sums(found: Posterior) -> PosteriorSums:
     array([2., 2.])
     """
     m, v, kl = found.mean, found.variance, found.kl
-    prior = np.broadcast_to(found.prior_variance, m.shape)
+    m0, v0 = (np.broadcast_to(part, m.shape) for part in (found.prior_mean, found.prior_variance))
     wide = m.shape[1] > MOST_COVARIANCE
     return PosteriorSums(
         n_samples=len(m),
@@ -107,7 +110,10 @@ def posterior_sums(found: Posterior) -> PosteriorSums:
         mean_square=np.einsum("nl,nl->l", m, m) if wide else m.T @ m,
         variance=v.sum(axis=0),
         variance_square=np.einsum("nl,nl->l", v, v),
-        prior_variance=prior.sum(axis=0),
+        prior_mean=m0.sum(axis=0),
+        prior_mean_square=np.einsum("nl,nl->l", m0, m0),
+        prior_variance=v0.sum(axis=0),
+        prior_variance_square=np.einsum("nl,nl->l", v0, v0),
         level_sizes=found.level_sizes,
         latent_shape=found.latent_shape,
     )
@@ -158,8 +164,13 @@ class Measurement:
 
     @property
     def alive(self) -> np.ndarray:
-        """Latents of at least `ALIVE_NATS` mean KL, bool of shape (l,)."""
-        return self.kl > ALIVE_NATS
+        """Latents that carry something, bool of shape (l,): by their mean KL, at least `ALIVE_NATS`.
+
+        Below the top of a hierarchy by their means, as `active` does: there only the sum over the levels is a KL, and
+        what a single latent adds to it (its prior's mean is drawn with it) may be negative, or positive and idle.
+        """
+        top = np.repeat(np.arange(len(self.sums.level_sizes)), self.sums.level_sizes) == len(self.sums.level_sizes) - 1
+        return np.where(top, self.kl > ALIVE_NATS, self.active)
 
     @property
     def n_alive(self) -> int:
@@ -226,21 +237,31 @@ class Measurement:
         return total**2 / float(eigenvalues @ eigenvalues) if total > 1e-12 else 0.0
 
     @cached_property
-    def information_above(self) -> float:
+    def information_above(self) -> float | None:
         """Upper bound of the mutual information I(x; z): E KL less that of a Gaussian with q(z)'s moments.
 
-        For the standard prior of fixed variance; the rate itself where the covariance was not summed.
+        The rate itself where the covariance was not summed; None if the prior is not one Gaussian for all rows (a
+        condition, a hierarchy), whose rate bounds no I(x; z).
         """
+        n, s = self.n_samples, self.sums
+        mean, prior = s.prior_mean / n, s.prior_variance / n
+        if len(s.level_sizes) > 1 or not (_steady(mean, s.prior_mean_square / n, prior)
+                                          and _steady(prior, s.prior_variance_square / n, prior**2)):  # fmt: skip
+            return None
         if self.aggregate_covariance is None:
             return self.rate
-        prior = self.sums.prior_variance / self.n_samples
-        gap = aggregate_kl(self.aggregate_mean, self.aggregate_covariance, prior)
+        gap = aggregate_kl(self.aggregate_mean - mean, self.aggregate_covariance, prior)
         return max(self.rate - gap, 0.0) if np.isfinite(gap) else self.rate
 
     @property
     def levels(self) -> tuple[np.ndarray, ...]:
         """KL of the latents of each level."""
         return tuple(np.split(self.kl, np.cumsum(self.sums.level_sizes)[:-1]))
+
+
+def _steady(mean: np.ndarray, square: np.ndarray, scale: np.ndarray) -> bool:
+    """Whether what has this mean and mean square is one number, but for rounding."""
+    return bool((square - mean**2 <= 1e-9 * (square + scale)).all())
 
 
 def measure_posterior(

@@ -96,11 +96,16 @@ class PosteriorCollapse(Metric):
             setattr(self, state, before + value.to(before.device))
 
     def compute(self) -> dict[str, Tensor]:
-        """What the batches say, each as `Measurement` names it: three of shape (l,), the rest scalars."""
+        """What the batches say, each as `Measurement` names it: three of shape (l,), the rest scalars; nan where it has
+        None."""
         found = self._sums().measurement()
         counts = {name: torch.tensor(getattr(found, name)) for name in ("n_samples", "n_alive", "n_active")}
         names = ("rate", "information_above", "kl", "mean_variance", "variance")
-        values = {name: torch.tensor(getattr(found, name), dtype=torch.get_default_dtype()) for name in names}
+        plain = {name: getattr(found, name) for name in names}
+        values = {
+            name: torch.tensor(torch.nan if value is None else value, dtype=torch.get_default_dtype())
+            for name, value in plain.items()
+        }
         return {name: value.to(self.device) for name, value in (counts | values).items()}
 
     def measurement(self) -> Measurement:

@@ -173,4 +173,5 @@ def _beside(value: float, forecast: float, error: float | None = None) -> str:
 def _information(d: Diagnosis) -> str:
     c, most = d.decoded, d.measurement.information_above
     cap = f"; sampling sees no more than {number(c.information_cap)}" if c.information > 0.8 * c.information_cap else ""
-    return f"{number(c.information)} by sampling, at most {number(most)}{cap}"
+    bound = "" if most is None else f", at most {number(most)}"
+    return f"{number(c.information)} by sampling{bound}{cap}"

@@ -18,6 +18,10 @@ __all__ = [
 ]
 
 
+LEAST_STEP = 1e-6
+"""Standard deviations below this share of the means' spread tell rows apart no better; beyond, float64 overflows."""
+
+
 def gaussian_kl(
     mean: np.ndarray,
     variance: np.ndarray,
@@ -151,6 +155,12 @@ def sampled_information(mean: np.ndarray, variance: np.ndarray, draws: np.ndarra
     >>> round(sampled_information(apart, np.ones((2, 1)), apart), 6)  # log 2: which of the two rows
     0.693147
     """
+    # nothing changes when draws and means move together or a variance grows that is no part of their spread, and the
+    # products of matrices below would lose what they subtract
+    centre = mean.mean(axis=0)
+    spread = np.abs(mean - centre).max(axis=0) + LEAST_STEP * np.abs(centre)
+    mean, draws = mean - centre, draws - centre
+    variance = np.maximum(variance, (LEAST_STEP * spread) ** 2)
     precision = 1 / variance  # (N, l)
     # log q(z_i | x_j) up to the constant that cancels, (N, N), by products of matrices
     quadratic = draws**2 @ precision.T - 2 * draws @ (mean * precision).T + np.sum(mean**2 * precision, axis=1)
