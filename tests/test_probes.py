@@ -86,6 +86,21 @@ def test_levels_have_their_kl_as_the_loss_counts_it(rng, hidden):
         assert q.variance[:, 3:].mean(axis=0) == pytest.approx(exact.mean(axis=0), rel=0.05)
 
 
+@pytest.mark.parametrize("levels", [(), (Level(n_latents=2), Level(beta=0.5, n_latents=2))])
+def test_the_numbers_of_the_objective_move_with_the_parameters(rng, levels):
+    x, vae = fitted(rng, Objective(decoder_variance=0.5, n_latents=2, prior_variance=4.0, levels=levels))
+    probe = open_probe(vae)
+    q = probe.encode(x)
+    other = torch.float64 if next(probe.module.parameters()).dtype == torch.float32 else torch.float32
+    moved = probe.copy()
+    moved.module.to(other)
+    assert {value.dtype for value in vars(moved.module.knobs).values()} == {other}
+    if not levels:
+        assert np.allclose(q.kl, moved.encode(x).kl, rtol=1e-3, atol=1e-4)
+    assert np.allclose(probe.decode(q.mean[:, :2]), moved.decode(q.mean[:, :2]), rtol=1e-3, atol=1e-4)
+    assert moved.encode(x).kl.shape == q.kl.shape
+
+
 def test_a_folder_and_its_checkpoint_give_the_model_back(rng, tmp_path):
     x, vae = fitted(rng)
     save(vae, tmp_path / "checkpoint.safetensors")

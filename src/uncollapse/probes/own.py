@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def own_probe(model: Trained | str | Path) -> TorchProbe:
         objective=replace(setup.objective, n_latents=a.latents[0]),
         decoder_variance=fixed if gaussian and fixed != "learned" else None,
         latent_shape=(a.latents[0],),
-        dispersion=None if dispersion is None else dispersion.exp().double().numpy().ravel(),
+        dispersion=None if dispersion is None else dispersion.exp().double().cpu().numpy().ravel(),
         trained_for=TrainedFor(trained.n_epochs, training.learning_rate, training.batch_size, training.optimiser),
         notes=notes,
     )
@@ -92,8 +92,14 @@ class OwnModule(nn.Module):
         values = {name.replace(".", "/"): value.clone() for name, value in trained.parameters.items()}
         self.values = nn.ParameterDict(values)
         dtype = next(iter(trained.parameters.values())).dtype
-        self.knobs: Knobs = knobs([trained.setup], self.architecture, torch.device("cpu"), dtype)
+        for name, value in vars(knobs([trained.setup], self.architecture, torch.device("cpu"), dtype)).items():
+            self.register_buffer(f"knob_{name}", value, persistent=False)  # moves with the parameters
         self.initial_variance = trained.setup.training.initial_decoder_variance
+
+    @property
+    def knobs(self) -> Knobs:
+        """Numbers of the objective, where the parameters are."""
+        return Knobs(**{item.name: getattr(self, f"knob_{item.name}") for item in fields(Knobs)})
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -152,7 +158,7 @@ class LevelProbe(TorchProbe):
         with evaluating(module):
             mean, log_variance = self._encoded(x, given)
             for _ in range(ANTITHETIC_PAIRS):
-                noise = torch.randn(len(x), sum(sizes), generator=generator, dtype=mean.dtype)
+                noise = torch.randn(len(x), sum(sizes), generator=generator, dtype=mean.dtype).to(mean.device)
                 drawn += [_one_draw(module, mean, log_variance, signed) for signed in (noise, -noise)]
         means, variances, kls = (np.stack(parts) for parts in zip(*drawn, strict=True))
         between, top = float(module.knobs.decoder_variance), float(module.knobs.prior_variance)
@@ -180,9 +186,14 @@ def _one_draw(module: OwnModule, mean: Tensor, log_variance: Tensor, noise: Tens
         means.append(mean)
         variances.append(log_variance.exp())
         below, below_log_variance = z, log_variance
-    found = [torch.cat(parts, 1).double().numpy() for parts in (means, variances)]
-    top = gaussian_kl(mean.double().numpy(), log_variance.double().exp().numpy(), float(module.knobs.prior_variance))
-    return [*found, np.concatenate([*(kl.double().numpy() for kl in kls), top], axis=1)]
+    found = [_plain(torch.cat(parts, 1)) for parts in (means, variances)]
+    top = gaussian_kl(_plain(mean), _plain(log_variance.double().exp()), float(module.knobs.prior_variance))
+    return [*found, np.concatenate([*map(_plain, kls), top], axis=1)]
+
+
+def _plain(values: Tensor) -> np.ndarray:
+    found: np.ndarray = values.double().cpu().numpy()
+    return found
 
 
 def _stack(rows: Tensor | None) -> Any:
