@@ -238,7 +238,7 @@ def bad(encode, **more):
         (lambda x: (torch.zeros(2, 2), torch.zeros(2, 2)), "means of shape .2, 2. for 3 rows"),
         (lambda x: (torch.zeros(len(x), 2), torch.zeros(len(x), 1)), "shape .3, 2. and a spread of shape .3, 1."),
         (lambda x: (torch.nan * x[:, :2], torch.zeros(len(x), 2)), "not finite for 3 of 3 samples .latents 1, 2"),
-        (lambda x: nn.Linear(9, 2)(x), "encoder fails on an input of shape .3, 4.: mat1 and mat2"),
+        (lambda x: nn.Linear(9, 2)(x), "encoder fails on an input of shape .3, 4.: RuntimeError: mat1 and mat2"),
         (lambda x: "text", "encoder gave str"),
     ],
 )  # fmt: skip

@@ -13,9 +13,10 @@ import numpy as np
 
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.data.sample import RowSample
-from uncollapse.errors import DataError
+from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure import Measurement, PosteriorSums, posterior_sums
-from uncollapse.posterior import Posterior, posterior
+from uncollapse.posterior import Posterior, RowError, posterior
+from uncollapse.probes.protocol import first_line
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe
@@ -88,14 +89,14 @@ def observe(
     rows = as_rows(data)
     total: PosteriorSums | None = None
     kept: RowSample | None = None
-    n_seen = 0
-    for x, y, c in _blocks(rows, target, given, scale, drop_nonfinite):
+    for x, y, c, numbers in _blocks(rows, target, given, scale, drop_nonfinite):
+        if not len(x):
+            continue
         if kept is None:
             kept = RowSample(n_rows or min(SAMPLE_ROWS, max(SAMPLE_ENTRIES // x.shape[1], 2)), seed)
-        found = _encoded(probe, x, c, n_seen, rows.name)
+        found = _encoded(probe, x, c, numbers, rows.name)
         part = posterior_sums(found)
         total = part if total is None else total + part
-        n_seen += len(x)
         parts = [x, *([] if y is None else [y]), *([] if c is None else [c])]
         kept.add(*parts, found.mean, found.variance, found.kl)
     if total is None or kept is None:
@@ -104,31 +105,30 @@ def observe(
     condition = others.pop() if given is not None else None
     # a prior of each row's own is not kept: nan says that it is unknown to whoever needs its density
     m0, v0 = (float(p) if np.ndim(p) == 0 else np.nan for p in (found.prior_mean, found.prior_variance))
-    sizes = total.level_sizes
-    of_sample = posterior(
-        mean, variance=variance, kl=kl, prior_mean=m0, prior_variance=v0, level_sizes=sizes, where=probe.name
-    )
-    of_sample = replace(of_sample, latent_shape=total.latent_shape)
+    of_sample = posterior(mean, variance=variance, kl=kl, level_sizes=total.level_sizes, where=probe.name)
+    of_sample = replace(of_sample, prior_mean=m0, prior_variance=v0, latent_shape=total.latent_shape)
     return Observation(total.measurement(), x, others[0] if others else x, condition, of_sample)
 
 
-def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, first_row: int, name: str) -> Posterior:
+def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.ndarray, name: str) -> Posterior:
     try:
         return probe.encode(x, given)
-    except DataError:
+    except RowError as error:
+        raise error.at(int(numbers[error.row])) from None
+    except UncollapseError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # a user's model raises anything
         wanted = "" if given is None else f" and conditions of {given.shape[1]}"
         raise DataError(
             f"{name}: rows of {x.shape[1]} numbers{wanted} do not go through the encoder of {probe.name} "
-            f"(rows {first_row + 1} on): {str(error).strip().splitlines()[0] if str(error).strip() else error!r}"
+            f"(rows {numbers[0] + 1} on): {first_line(error)}"
         ) from error
 
 
 def _blocks(
     rows: Rows, target: Any, given: Any, scale: float, drop_nonfinite: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
-    """Blocks of data, target and condition; at most one of the two others is there."""
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]]:
+    """Blocks of data, target and condition, and the rows' numbers from 0; at most one of the two others is there."""
     if target is not None and given is not None:
         raise DataError("a conditional VAE predicts the data themselves: give the condition as given, and no target")
     other = target if target is not None else given
@@ -146,9 +146,10 @@ def _blocks(
                     f"out (drop_nonfinite, --drop-nonfinite)"
                 )
             parts = [part[finite] for part in parts]
+        numbers = n_seen + np.flatnonzero(finite)
         n_seen += len(finite)
         x = parts[0] if scale == 1 else parts[0] * scale
         if target is not None:
-            yield x, parts[1] if scale == 1 else parts[1] * scale, None
+            yield x, parts[1] if scale == 1 else parts[1] * scale, None, numbers
         else:
-            yield x, None, parts[1] if given is not None else None
+            yield x, None, (parts[1] if given is not None else None), numbers

@@ -11,7 +11,25 @@ import numpy as np
 from uncollapse.errors import DataError
 from uncollapse.theory.posterior import gaussian_kl
 
-__all__ = ["Posterior", "posterior"]
+__all__ = ["Posterior", "RowError", "posterior"]
+
+
+class RowError(DataError):
+    """Numbers that are unfit, and in which row; `at` says it again with that row's number in the whole data.
+
+    Attributes
+    ----------
+    row : int
+        From 0, in the block.
+    """
+
+    def __init__(self, before: str, row: int, after: str, number: int | None = None) -> None:
+        super().__init__(f"{before}row {(row if number is None else number) + 1}{after}")
+        self.before, self.row, self.after = before, row, after
+
+    def at(self, number: int) -> RowError:
+        """The same, of a row of that number (from 0)."""
+        return RowError(self.before, self.row, self.after, number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +92,6 @@ def posterior(
     kl: Any = None,
     level_sizes: tuple[int, ...] = (),
     where: str = "the posterior",
-    first_row: int = 0,
 ) -> Posterior:
     """Check what an encoder gave for some rows.
 
@@ -90,13 +107,14 @@ def posterior(
         Nats per row and latent, where the prior given the row is not Gaussian; computed when left out.
     level_sizes : tuple of int
         Latents of each level of a hierarchy, from the data upwards.
-    where, first_row : str, int
+    where : str
         For messages.
 
     Raises
     ------
     DataError
-        Not a mean and a variance of one shape, negative variances, or values that are not finite.
+        Not a mean and a variance of one shape, negative variances, a prior or KL that does not fit, or values that are
+        not finite.
 
     Examples
     --------
@@ -118,16 +136,20 @@ def posterior(
         )
     if len(spread) not in (1, len(means)):
         raise DataError(f"{where}: {len(means)} rows of means and {len(spread)} of the {name.replace('_', '-')}")
-    _finite(means, where, "mean", first_row)
-    _finite(spread, where, name.replace("_", "-"), first_row)
+    _finite(means, where, "mean")
+    _finite(spread, where, name.replace("_", "-"))
     variances = np.broadcast_to(_variance(spread, name, where), means.shape)
-    priors = [np.asarray(part, dtype=np.float64) for part in (prior_mean, prior_variance)]
-    m0, v0 = (part.reshape(len(part), -1) if part.ndim > 2 else part for part in priors)
+    m0 = _prior(prior_mean, means, shape, f"{where}: the prior's mean")
+    v0 = _prior(prior_variance, means, shape, f"{where}: the prior's variance")
+    if (v0 <= 0).any():
+        raise DataError(f"{where}: the prior's variance must be positive, got {v0.min():.4g}")
     if kl is None:
         kls = gaussian_kl(means, variances, v0, m0)
     else:
         kls, _ = _flat(kl, where, "KL")
-        _finite(kls, where, "KL", first_row)
+        if kls.shape != means.shape:
+            raise DataError(f"{where}: a KL of shape {kls.shape} beside means of shape {means.shape}; one each is due")
+        _finite(kls, where, "KL")
     sizes = tuple(level_sizes) or (means.shape[1],)
     if sum(sizes) != means.shape[1]:
         raise DataError(f"{where}: levels of {' + '.join(map(str, sizes))} latents, and {means.shape[1]} means a row")
@@ -148,6 +170,23 @@ def _flat(values: Any, where: str, what: str) -> tuple[np.ndarray, tuple[int, ..
     return array.astype(np.float64).reshape(len(array), math.prod(array.shape[1:])), array.shape[1:]
 
 
+def _prior(values: Any, means: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Of one number, one per latent or one per row and latent; spatial latents flattened."""
+    try:
+        found = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64)
+        if found.shape == shape:
+            found = found.reshape(-1)
+        elif found.shape[1:] == shape:
+            found = found.reshape(len(found), -1)
+        np.broadcast_to(found, means.shape)
+    except (ValueError, TypeError):
+        raise DataError(f"{what} has shape {np.shape(values)}, which does not fit means of shape {means.shape}; give "
+                        f"one number, one per latent, or one per row and latent") from None  # fmt: skip
+    if not np.isfinite(found).all():
+        raise DataError(f"{what} is not finite")
+    return found
+
+
 def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:
     if name == "log_variance":
         with np.errstate(over="ignore"):
@@ -157,20 +196,22 @@ def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:
         return np.maximum(values, np.finfo(float).tiny)
     if (spread < 0).any():
         row, column = np.argwhere(spread < 0)[0]
-        raise DataError(
-            f"{where}: negative {name} {spread[row, column]:.4g} (latent {column + 1}, row {row + 1}); is this the "
-            f"log-variance? Then say so (log_variance=...)"
+        raise RowError(
+            f"{where}: negative {name} {spread[row, column]:.4g} (latent {column + 1}, ",
+            int(row),
+            "); is this the log-variance? Then say so (log_variance=...)",
         )
     return np.maximum(spread**2 if name == "std" else spread, np.finfo(float).tiny)
 
 
-def _finite(values: np.ndarray, where: str, what: str, first_row: int) -> None:
+def _finite(values: np.ndarray, where: str, what: str) -> None:
     bad = ~np.isfinite(values)
     if not bad.any():
         return
     rows, latents = np.flatnonzero(bad.any(axis=1)), np.flatnonzero(bad.any(axis=0)) + 1
     shown = ", ".join(map(str, latents[:5])) + (", …" if len(latents) > 5 else "")
-    raise DataError(
-        f"{where}: the {what} is not finite for {len(rows)} of {len(values)} samples (latents {shown}; first in row "
-        f"{first_row + rows[0] + 1}); the encoder overflows there"
+    raise RowError(
+        f"{where}: the {what} is not finite for {len(rows)} of {len(values)} samples (latents {shown}; first in ",
+        int(rows[0]),
+        "); the encoder overflows there",
     )

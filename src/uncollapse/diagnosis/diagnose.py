@@ -19,6 +19,7 @@ from uncollapse.forecast import Forecast, forecast
 from uncollapse.measure import posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.observe import Observation, observe
+from uncollapse.probes.told import with_prior_of
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe, TorchProbe
@@ -115,6 +116,7 @@ def gather(
             f"{probe.name} does not say what it was trained on; give its loss (objective=Objective.from_loss(...), or "
             f"--recon, --reduction, --kl-weight, ...)"
         )
+    probe = with_prior_of(probe, told)
     seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)
     told = replace(told, n_latents=seen.measurement.sums.level_sizes[0])
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}

@@ -13,6 +13,7 @@ from uncollapse.diagnosis.diagnosis import Diagnosis, Plan, Remedy, Trial
 from uncollapse.errors import UncollapseError
 from uncollapse.measure import ALIVE_NATS
 from uncollapse.observe import Observation, observe
+from uncollapse.probes.told import with_prior_of
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe
@@ -78,6 +79,7 @@ def verify(
     if retrainer is None and not hasattr(probe, "module"):
         raise UncollapseError(f"{probe.name}: cannot be trained from here; give verify() a retrainer of your own")
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
+    probe = with_prior_of(probe, diagnosis.forecast.objective)
     seen = observe(probe, as_rows(data), target, given, n_rows=TRAINING_ROWS, **options)
     own = retrainer or _own_training(seen, n_steps, learning_rate, seed, see)
     trials = tuple(_trial(remedy, remedy.plan, probe, seen, own, seed) for remedy in planned if remedy.plan is not None)

@@ -11,7 +11,7 @@ import numpy as np
 from uncollapse.errors import DataError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.protocol import Spread, TrainedFor
+from uncollapse.probes.protocol import Spread, TrainedFor, first_line, prior_variance_of
 
 __all__ = ["CallableProbe"]
 
@@ -62,7 +62,7 @@ class CallableProbe:
             got = f"{type(found).__name__} of shape {np.shape(found)}" if not isinstance(found, tuple | list) else (
                 f"{type(found).__name__} of {len(found)}")  # fmt: skip
             raise DataError(f"{self.name}: the encoder gave {got}; a pair of a mean and a {self.spread} is due")
-        q = posterior(found[0], **{self.spread: found[1]}, where=self.name)
+        q = posterior(found[0], **{self.spread: found[1]}, prior_variance=prior_variance_of(self), where=self.name)
         if len(q.mean) != len(x):
             raise DataError(f"{self.name}: the encoder gave {len(q.mean)} means for {len(x)} rows")
         shape = tuple(np.shape(found[0])[1:])
@@ -91,6 +91,5 @@ def _reshaped(rows: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarra
 def _called(function: Callable[..., Any], rows: np.ndarray, given: np.ndarray | None, where: str) -> Any:
     try:
         return function(rows) if given is None else function(rows, given)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{where} fails on an input of shape {rows.shape}: {reason}") from error
+    except Exception as error:  # a user's function raises anything
+        raise DataError(f"{where} fails on an input of shape {rows.shape}: {first_line(error)}") from error

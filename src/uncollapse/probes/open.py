@@ -17,6 +17,7 @@ from uncollapse.errors import ObjectiveError, SourceError
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.protocol import Probe, Spread, check_spread
+from uncollapse.probes.told import with_objective
 
 __all__ = ["open_probe"]
 
@@ -82,12 +83,7 @@ def open_probe(
         found = _seen(model, spread, input_shape, rows)
     if objective is None:
         return found
-    variance: Any = objective.decoder_variance
-    if objective.likelihood != "gaussian":
-        variance = None
-    elif variance == "learned":
-        variance = found.decoder_variance
-    return replace(found, objective=objective, decoder_variance=variance)
+    return with_objective(found, objective)
 
 
 def _seen(model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None) -> Any:

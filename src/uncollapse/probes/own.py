@@ -150,7 +150,7 @@ class LevelProbe(TorchProbe):
         generator = torch.Generator().manual_seed(0)
         drawn = []
         with evaluating(module):
-            mean, log_variance = self.posterior(self.tensor(x), self.tensor(given))
+            mean, log_variance = self._encoded(x, given)
             for _ in range(ANTITHETIC_PAIRS):
                 noise = torch.randn(len(x), sum(sizes), generator=generator, dtype=mean.dtype)
                 drawn += [_one_draw(module, mean, log_variance, signed) for signed in (noise, -noise)]

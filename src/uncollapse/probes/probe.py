@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.protocol import Probe, Spread, TrainedFor
+from uncollapse.probes.protocol import Probe, Spread, TrainedFor, first_line, prior_variance_of
 
 __all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
 
 DECODED_ROWS = 4096
-"""Rows that go through a decoder at once."""
+"""Rows that go through an encoder or a decoder at once."""
+
+ENCODED_NUMBERS = 2**20
+"""Numbers that go through an encoder at once; the layers of an image model hold tens of times as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +71,25 @@ class TorchProbe:
     @torch.no_grad()
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
         """q(z|x), in evaluation mode."""
-        with evaluating(self.module):
-            mean, log_variance = self.posterior(self.tensor(x), self.tensor(given))
-        shape = tuple(mean.shape[1:])
-        return replace(
-            posterior(mean.flatten(1), log_variance=log_variance.flatten(1), where=self.name), latent_shape=shape
+        mean, log_variance = self._encoded(x, given)
+        found = posterior(
+            mean.flatten(1).cpu(),
+            log_variance=log_variance.flatten(1).cpu(),
+            prior_variance=prior_variance_of(self),
+            where=self.name,
         )
+        return replace(found, latent_shape=tuple(mean.shape[1:]))
+
+    def _encoded(self, x: np.ndarray, given: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        """`posterior` in evaluation mode, a block of rows at a time: its layers hold many times what a row holds."""
+        n_rows = max(min(DECODED_ROWS, ENCODED_NUMBERS // max(x.shape[1], 1)), 1)
+        blocks = []
+        with evaluating(self.module):
+            for start in range(0, max(len(x), 1), n_rows):
+                rows = slice(start, start + n_rows)
+                blocks.append(self.posterior(self.tensor(x[rows]), self.tensor(None if given is None else given[rows])))
+        means, log_variances = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+        return means, log_variances
 
     @torch.no_grad()
     def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
@@ -129,10 +145,9 @@ class TorchProbe:
             return run()
         except UncollapseError:
             raise
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+        except Exception as error:  # a user's model raises anything
             raise DataError(
-                f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {reason}"
+                f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {first_line(error)}"
             ) from error
 
     def copy(self) -> TorchProbe:

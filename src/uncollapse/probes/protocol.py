@@ -11,7 +11,7 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
 from uncollapse.posterior import Posterior
 
-__all__ = ["Probe", "Spread", "TrainedFor", "check_spread"]
+__all__ = ["Probe", "Spread", "TrainedFor", "check_spread", "first_line", "prior_variance_of"]
 
 Spread = Literal["log_variance", "variance", "std"]
 """What an encoder gives beside the mean."""
@@ -58,6 +58,16 @@ class Probe(Protocol):
 
     def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """E[y|z] (n, d) in the data's own units, of latents of the lowest level (n, l)."""
+
+
+def first_line(error: BaseException) -> str:
+    """Type and first line of an error of a user's code, fit for a message of one line."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}".rstrip(": ")
+
+
+def prior_variance_of(probe: Probe) -> float:
+    """η_enc² of the objective that the probe knows; the standard normal's without one."""
+    return 1.0 if probe.objective is None else float(probe.objective.prior_variance)
 
 
 def check_spread(spread: Any) -> Spread:
