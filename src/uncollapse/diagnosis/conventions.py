@@ -51,8 +51,8 @@ def reduction_behind(forecast: Forecast) -> Reduced | None:
     f, loss = forecast, forecast.objective.loss
     if f.objective.decoder_variance == "learned" or f.objective.levels or f.spectrum.rank == 0:
         return None
-    for other, change, what in [] if loss is None else _undone(loss):
-        factor = loss.water_level / other.water_level
+    for other, change, what in _undone(loss):
+        factor = f.objective.water_level / other.water_level
         alive = _alive(f, f.objective.beta / factor)
         if factor > 1 and alive > max(2 * f.n_alive, 0):
             text = f"{what} multiplies the water level by {factor:.4g}; without it {alive} latents would live."
@@ -60,8 +60,10 @@ def reduction_behind(forecast: Forecast) -> Reduced | None:
     return _of_the_number(f)
 
 
-def _undone(loss: LossConvention) -> list[tuple[LossConvention, str, str]]:
-    found = []
+def _undone(loss: LossConvention | None) -> list[tuple[LossConvention, str, str]]:
+    found: list[tuple[LossConvention, str, str]] = []
+    if loss is None:
+        return found
     if loss.reduction == "mean":
         what = f"The mean of the reconstruction over {loss.n_features} features, beside a KL that is summed,"
         found.append((replace(loss, reduction="sum"), "sum the reconstruction over features", what))

@@ -11,7 +11,7 @@ from uncollapse.errors import UncollapseWarning
 from uncollapse.spectrum import Spectrum
 from uncollapse.studies.study import Request
 
-__all__ = ["LOGIT_MARGIN", "digits", "in_own_axes", "logit_digits", "logit_pixels", "modes_of"]
+__all__ = ["LOGIT_MARGIN", "digits", "in_own_axes", "logit_digits", "logit_pixels", "modes_of", "turned"]
 
 LOGIT_MARGIN = 1e-6
 
@@ -28,11 +28,22 @@ def in_own_axes(x: np.ndarray, keep: int) -> np.ndarray:
     With all axes kept this is an orthogonal change of coordinates: the linear VAE and its ELBO are the same. Adam,
     which scales each coordinate by itself, converges many times faster there than among the pixels.
     """
+    return (x - x.mean(0)) @ _axes(x)[:, :keep]
+
+
+def turned(x: np.ndarray) -> np.ndarray:
+    """Rows turned to their principal axes, their mean with them; float32.
+
+    An MLP's first and last weights absorb the turn, so model and ELBO are the same.
+    """
+    return (x @ _axes(x)).astype(np.float32)
+
+
+def _axes(x: np.ndarray) -> np.ndarray:
     from scipy.linalg import eigh
 
-    centred = x - x.mean(0)
-    axes = eigh(centred.T @ centred)[1][:, ::-1]
-    return centred @ axes[:, :keep]
+    centred = x - x.mean(0, dtype=np.float64)
+    return np.asarray(eigh(centred.T @ centred)[1][:, ::-1])
 
 
 def logit_pixels(levels: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["fig_1", "fig_2", "fig_3", "fig_4"]
 
 LEARNED = "learned"
+FINER = 2.0
+"""Figure 2 trains on pixels this many times as large and puts the ELBO back by d log 2. Decoder and encoder weights of
+the modes that come last, √λ and 1/√λ, are then nearer in size, and one learning rate suits both: with 200 latents the
+ELBO ends 1.4e-3 and not 2.2e-3 under the maximum after 2,000 steps."""
 
 
 def fig_1(request: Request) -> Result:
@@ -101,7 +105,7 @@ def fig_2(request: Request) -> Result:
     from uncollapse.training import train
 
     n = request.pick(500, 1000, 1000)
-    widths = request.pick((2, 5, 10, 20), (5, 10, 20, 50, 100, 200, 300), tuple(range(25, 401, 25)))
+    widths = request.pick((2, 5, 10, 20), (5, 10, 20, 50, 100, 200), tuple(range(25, 401, 25)))
     middle = request.pick(5, 50, 50)
     x = in_own_axes(digits(request, n), keep=request.pick(100, 784, 784))
     grid = np.unique(np.r_[widths, np.arange(1, request.pick(60, 400, 500))])
@@ -110,8 +114,8 @@ def fig_2(request: Request) -> Result:
     fixed = {int(k): _at_fixed_noise(f, int(k), middle) for k in grid}
     for k in widths:
         best = forecast(f.spectrum, decoder_variance=LEARNED, n_latents=k)
-        vae = train(x, objective=best.objective, training=_analytic(request, k))
-        trained = vae.evaluate(x).elbo
+        vae = train(FINER * x, objective=best.objective, training=_analytic(request, k))
+        trained = vae.evaluate(FINER * x).elbo + x.shape[1] * math.log(FINER)
         rows.append(
             {
                 "hidden dimensions": k,
@@ -137,7 +141,9 @@ def fig_2(request: Request) -> Result:
     settings = {
         "images": n,
         "widths": list(widths),
-        "steps": _analytic(request, max(widths)).epochs * 100,
+        "steps, and of them with a falling learning rate": {
+            k: [100 * _analytic(request, k).epochs, 100 * _analytic(request, k).cooling] for k in widths
+        },
         "training": "analytic ELBO, all images, Adam, one seed; σ² at its optimum at every step",
         "coordinates": "pixels turned to the data's principal axes: the same model, and Adam converges there",
         "pixels": "over 255" if request.preset != "quick" else "over 255, the first 100 principal coordinates",
@@ -149,12 +155,13 @@ def fig_2(request: Request) -> Result:
 def _analytic(request: Request, k: int) -> Training:
     from uncollapse.training import Training
 
-    # σ² falls with the width, and with it the step at which Adam stays stable
-    rate = request.pick(0.02, 0.01 if k <= 100 else 0.007, 0.002)
-    epochs = request.pick(8, 12 if k <= 100 else 18, 100)
+    # the last of many modes differ little in strength, and tell each other apart slowly
+    epochs, cooling = request.pick((8, 6), (15, 12) if k <= 100 else (32, 26), (150, 120))
+    rate = request.pick(0.04, 0.06 if k <= 100 else 0.05, 0.03)
     return Training(
         estimator="analytic",
         epochs=epochs,
+        cooling=cooling,
         steps_per_epoch=100,
         learning_rate=rate,
         decoder_variance_rule="optimal",

@@ -30,7 +30,7 @@ NETWORK = Network(hidden=(128,))
 MOST_LATENTS = 16
 
 HOW = Training(epochs=30, batch_size=128, learning_rate=2e-3, schedule=Schedule("linear", warmup=15))
-"""720 steps of 3,072 rows. What twice as many change is measured in docs/pilot.md."""
+"""720 steps of 3,072 rows. What twice as many change is measured in docs/training.md."""
 
 ABOVE, BELOW = 1.1, 30.0
 """The grid runs from a tenth above the strongest mode, where everything is dead, to a thirtieth of it."""
