@@ -26,7 +26,7 @@ NETWORKS = {
     "2 relu": Network(hidden=(64, 64)),
 }
 LATENTS = {"curved": 10, "lowrank": 12, "digits": 20, "mnist14": 20, "binary": 10, "counts": 8}
-RATE, STACK, ROWS = 1e-3, 8, 2048
+RATE, STACK, ROWS = 2e-3, 8, 2048
 
 
 def grid(
