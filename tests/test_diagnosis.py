@@ -114,6 +114,15 @@ def test_a_model_whose_loss_still_falls_is_slow(x):
     assert names(found)[0] == "continued"
 
 
+def test_a_collapsed_model_under_a_weight_that_lets_latents_live_is_not_blamed_on_its_encoder(x):
+    dead = optimal(x, Objective(beta=10.0, n_latents=3))
+    with torch.no_grad():
+        for part in (dead.module.encoder.weight, dead.module.decoder.weight):
+            part.add_(0.02 * torch.randn(part.shape, generator=torch.Generator().manual_seed(0), dtype=part.dtype))
+    found = diagnose(replace(dead, objective=Objective(beta=0.5, n_latents=3)), x, learning_rate=0.01)
+    assert found.cause in ("slow", "optimisation")
+
+
 def test_an_encoder_that_says_nothing_beside_a_good_decoder_lags(x):
     objective = Objective(beta=0.5, n_latents=3)
     probe = optimal(x, objective)

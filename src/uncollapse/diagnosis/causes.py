@@ -69,7 +69,9 @@ def _unfinished(f: Facts) -> tuple[Cause, Confidence] | None:
     r, c = f.refined, f.continued
     continuing = _counts(f, c.gain, c.gain_error, SLOW_SHARE)
     better_q = _counts(f, r.gain, r.gain_error, LAG_SHARE) and r.gain > LEAD * c.gain
-    decoder_done = continuing and c.decoder_gain < DONE_SHARE * c.gain and r.gain > N_ERRORS * r.gain_error
+    # of a collapsed encoder no decoder learns anything, so that it is done says nothing there
+    decoder_done = continuing and f.n_alive > 0 and c.decoder_gain < DONE_SHARE * c.gain
+    decoder_done = decoder_done and r.gain > N_ERRORS * r.gain_error
     if better_q or decoder_done:
         return "encoder-lags", "high"
     if continuing:
