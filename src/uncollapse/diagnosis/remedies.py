@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from uncollapse.diagnosis.causes import Finding
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.diagnosis import Plan, Remedy
@@ -126,10 +128,13 @@ def _raise_water(f: Facts) -> Iterator[Remedy]:
     if f.forecast.objective.decoder_variance == "learned":
         yield from _other_weight(f, at_least_alive=f.usable)
         return
-    level = float(f.forecast.spectrum.noise.edge)
+    s = f.forecast.spectrum
+    weakest = s.strengths[s.above_noise].min(initial=np.inf)
+    # on the edge itself the noise's strongest modes are at their threshold, where latents die slowly
+    level = float(np.sqrt(s.noise.edge * weakest)) if np.isfinite(weakest) else 2 * float(s.noise.edge)
     at = _at_level(f.forecast.objective, level)
     alive = replace(f.forecast, objective=at).n_alive
-    why = "It puts the water level at the edge of sampling noise, so that no latent codes noise."
+    why = "It puts the water between the edge of sampling noise and the weakest mode above it: none codes noise."
     yield Remedy(_in_words(f.forecast.objective, level), alive, why, Plan(at))
 
 
