@@ -16,6 +16,7 @@ import sklearn
 import bench_command
 import bench_files
 import bench_forecast
+import bench_measure
 import bench_memory
 import bench_spectrum
 import bench_training
@@ -61,6 +62,7 @@ def main() -> None:
         *bench_forecast.run(options.repeats),
         *bench_command.run(options.repeats),
         *bench_training.run(options.repeats),
+        *bench_measure.run(options.repeats),
         *bench_memory.run(),
     ]
     head = HEAD.format(

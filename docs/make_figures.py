@@ -9,32 +9,53 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from uncollapse import forecast
+from uncollapse import Objective, diagnose, forecast, open_probe, verify
 from uncollapse.bootstrap import bootstrap
 from uncollapse.data.sources import open_source
+from uncollapse.report.diagnosis_page import diagnosis_page
 from uncollapse.report.page import page
+from uncollapse.training import Network, Training, train
 
 OUT = Path(__file__).parent / "figures"
 
 
 def main() -> None:
-    """Photograph the report on the digits, whole and its spectrum alone."""
+    """Photograph the two reports on the digits, and the spectrum alone."""
+    OUT.mkdir(exist_ok=True)
+    _photograph(_forecast(), {"report": None, "spectrum": "#spectrum"}, height=1180)
+    _photograph(_diagnosis(), {"diagnosis": None}, height=870)
+
+
+def _forecast() -> str:
     rows = open_source("digits")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         f = forecast(rows, n_latents=32, decoder_variance=10.0)
-    html = page(f, bootstrap(rows, f, n_samples=100), "digits", [])
-    OUT.mkdir(exist_ok=True)
+    return page(f, bootstrap(rows, f, n_samples=100), "digits", [])
+
+
+def _diagnosis() -> str:
+    """Of the dead model on the first page."""
+    rows, shallow = open_source("digits"), Network(hidden=(64,))
+    x = next(iter(rows.blocks())) / 16
+    probe = open_probe(train(x, objective=Objective(n_latents=8), network=shallow, training=Training(epochs=30)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return diagnosis_page(verify(diagnose(probe, x), probe, x), "digits")
+
+
+def _photograph(html: str, parts: dict[str, str | None], *, height: int) -> None:
+    """The page from its top, or the element of it, under each name."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "report.html"
         path.write_text(html, encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1000, "height": 1180})
+        tab = browser.new_page(viewport={"width": 1000, "height": height})
         tab.goto(path.as_uri())
         tab.wait_for_function("document.querySelectorAll('.main-svg').length >= 3")
         tab.wait_for_timeout(500)
-        tab.screenshot(path=OUT / "report.png")
-        tab.locator("#spectrum").screenshot(path=OUT / "spectrum.png")
+        for name, element in parts.items():
+            (tab.locator(element) if element else tab).screenshot(path=OUT / f"{name}.png")
         browser.close()
 
 

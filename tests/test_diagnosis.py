@@ -128,18 +128,25 @@ def test_an_encoder_that_says_nothing_beside_a_good_decoder_lags(x):
 @pytest.mark.parametrize("floor", [0.0, 0.5])
 def test_a_log_variance_held_up_is_seen(x, floor):
     probe = optimal(x, Objective(beta=0.5, n_latents=3))
-    with torch.no_grad():
-        probe.module.log_variance.clamp_(min=floor)
-    found = diagnose(probe, x)
+    free = probe.mean_and_log_variance
+
+    def held_up(module, rows, given):
+        mean, log_variance = free(module, rows, given)
+        return mean, log_variance.clamp(min=floor)
+
+    found = diagnose(replace(probe, mean_and_log_variance=held_up), x)
     assert found.cause == "encoder-stuck"
 
 
 def test_latents_that_pay_and_say_nothing_are_seen(x):
     probe = optimal(x, Objective(beta=0.5, n_latents=3))
-    with torch.no_grad():
-        probe.module.encoder.weight[0] = 0.0
-        probe.module.encoder.bias[0] = 1.0
-    found = diagnose(probe, x)
+    free = probe.mean_and_log_variance
+
+    def saturated(module, rows, given):
+        mean, log_variance = free(module, rows, given)
+        return torch.cat([torch.ones_like(mean[:, :1]), mean[:, 1:]], 1), log_variance
+
+    found = diagnose(replace(probe, mean_and_log_variance=saturated), x)
     assert (found.cause, names(found)[0]) == ("encoder-stuck", "mute")
 
 

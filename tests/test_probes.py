@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -107,6 +108,19 @@ def test_a_copy_is_differentiable_and_apart_from_the_model(rng):
             value -= 0.1 * value.grad
     assert np.array_equal(before, probe.encode(x).kl)
     assert not np.allclose(before, copy.encode(x).kl)
+
+
+def test_a_copy_shares_only_what_cannot_be_copied(rng):
+    model = Example()
+    model.cached = model.encode(torch.zeros(2, 4))[0]  # with its graph, as many a training leaves it
+    model.library = sys
+    probe = open_probe(model)
+    x = rng.standard_normal((3, 4))
+    copy = probe.copy()
+    assert copy.module.library is sys
+    with torch.no_grad():
+        copy.module.inner.bias += 1.0
+    assert np.allclose(copy.encode(x).mean, probe.encode(x).mean + 1, atol=1e-6)
 
 
 class Example(nn.Module):
@@ -312,6 +326,7 @@ def test_a_pickled_model_is_refused_unless_trusted(rng, tmp_path, suffix):
 
 def test_a_function_of_a_module_in_the_current_folder_returns_the_model(tmp_path, monkeypatch):
     code = ("import numpy as np\ndef make():\n    return (lambda x: (x, 0 * x), lambda z: z)\n"
+            "def leaves():\n    raise SystemExit(2)\n"
             "def fails():\n    raise RuntimeError('no weights\\nhere')\n")  # fmt: skip
     (tmp_path / "my_models.py").write_text(code)
     (tmp_path / "broken_models.py").write_text("1 +")
@@ -322,6 +337,7 @@ def test_a_function_of_a_module_in_the_current_folder_returns_the_model(tmp_path
     for text, told in (
         ("my_models:nothing", "has no function 'nothing'"),
         ("my_models:fails", "the function failed: RuntimeError: no weights$"),
+        ("my_models:leaves", "the function failed: SystemExit: 2"),
         ("broken_models:make", "cannot be imported from here: SyntaxError"),
         ("absent_models:make", "cannot be imported from here: ModuleNotFoundError"),
         ("absent.bin", "no such file"),
@@ -332,6 +348,12 @@ def test_a_function_of_a_module_in_the_current_folder_returns_the_model(tmp_path
         with pytest.raises(SourceError, match=told):
             open_probe(text)
     del sys.modules["my_models"]
+
+
+def test_functions_need_no_torch():
+    code = ("import sys; from uncollapse.probes import open_probe; "
+            "open_probe((lambda x: (x, x), lambda z: z), spread='std'); print('torch' in sys.modules)")  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_an_object_that_cannot_be_seen_into_is_refused():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from uncollapse.diagnosis.diagnosis import CAUSES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -49,8 +53,49 @@ def commands() -> list[str]:
     return sorted({*tables, *lines})
 
 
+MY_MODEL = """
+from torch import nn
+from uncollapse.probes.examples import Pair
+
+def build():
+    model = Pair(nn.Linear(64, 4), nn.Linear(2, 64))
+    model.encode = lambda x: model.encoder(x).chunk(2, dim=1)
+    model.reparameterize = lambda mean, s: mean + (s / 2).exp() * mean.new_empty(mean.shape).normal_()
+    return model
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Folder of a model as the pages train it, by its name."""
+    folder = tmp_path_factory.mktemp("trained")
+
+    def find(name: str, data: Path) -> Path:
+        if not (folder / name).exists():
+            (command,) = [
+                shown for shown in commands() if shown.startswith("uncollapse train") and name in shown.split()
+            ]
+            words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
+            subprocess.run(words, capture_output=True, check=True, cwd=data)
+            shutil.move(data / name, folder / name)
+        return folder / name
+
+    return find
+
+
 @pytest.mark.parametrize("command", commands())
-def test_every_command_shown_runs(command, tmp_path, rng):
+def test_every_command_shown_runs(command, tmp_path, rng, trained):
+    _put_data_there(tmp_path, rng)
+    words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
+    if words[3] == "diagnose" and ":" not in words[4]:
+        shutil.copytree(trained(words[4], tmp_path), tmp_path / words[4])
+    result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 0, result.stderr
+    for option, path in pairwise(words):
+        assert option not in ("--out", "--html") or (tmp_path / path).exists()
+
+
+def _put_data_there(tmp_path, rng):
     x = rng.random((200, 20)) ** np.linspace(0.2, 3, 20)
     for name in ("data.npy", "inputs.npy"):
         np.save(tmp_path / name, x)
@@ -59,11 +104,30 @@ def test_every_command_shown_runs(command, tmp_path, rng):
     images = (rng.random((100, 5, 5)) * 255).astype(np.uint8)
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *images.shape)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(header + images.tobytes())
-    words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
-    result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert result.returncode == 0, result.stderr
-    for option, path in pairwise(words):
-        assert option not in ("--out", "--html") or (tmp_path / path).exists()
+    (tmp_path / "my_model.py").write_text(MY_MODEL)
+
+
+def test_the_diagnoses_shown_are_those_that_are_made(tmp_path, trained):
+    examples = _script("show_examples")
+    shown = [found for page in examples.PAGES for found in examples.BLOCK.findall(page.read_text("utf-8"))]
+    shutil.copytree(trained("vae", tmp_path), tmp_path / "vae")
+    own = {command: text for command, text in shown if command.split()[2] == "vae"}
+    assert own
+    for command, text in own.items():
+        found = examples.answer(command, tmp_path)
+        assert examples.words_of(found) == examples.words_of(text)
+
+
+def test_the_first_page_has_every_cause():
+    table = (ROOT / "docs" / "index.md").read_text("utf-8")
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, flags=re.MULTILINE) == list(CAUSES)
+
+
+def _script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_files_named_in_the_docs_exist():

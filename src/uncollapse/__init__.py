@@ -1,8 +1,9 @@
-"""uncollapse: forecast posterior collapse of variational autoencoders from data, before any training.
+"""uncollapse: forecast, measure, diagnose and cure posterior collapse of variational autoencoders.
 
 A mode of the data with strength ζ² lives iff it stands above the water level τ = βη².
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from uncollapse.certify import Certificate, certify
@@ -29,12 +30,18 @@ from uncollapse.weights import Weights
 
 if TYPE_CHECKING:
     from uncollapse.conditional_estimator import LinearCVAE
+    from uncollapse.diagnosis.diagnose import diagnose
+    from uncollapse.diagnosis.diagnosis import Diagnosis
+    from uncollapse.diagnosis.verify import verify
     from uncollapse.estimators import LinearVAE
+    from uncollapse.measure import Measurement, measure_posterior
+    from uncollapse.probes.open import open_probe
 
 __all__ = [
     "Certificate",
     "Condition",
     "DataError",
+    "Diagnosis",
     "EscapeTimes",
     "Flow",
     "Forecast",
@@ -44,6 +51,7 @@ __all__ = [
     "LinearCVAE",
     "LinearVAE",
     "LossConvention",
+    "Measurement",
     "Moments",
     "Objective",
     "ObjectiveError",
@@ -57,31 +65,41 @@ __all__ = [
     "UncollapseWarning",
     "Weights",
     "certify",
+    "diagnose",
     "escape_times",
     "forecast",
     "gradient_flow",
     "likelihood_slice",
     "linear_warmup",
     "loss_slice",
+    "measure_posterior",
     "moments",
     "nonlinear_residual",
     "nonlinear_spectrum",
+    "open_probe",
     "origin_hessian",
     "spectrum",
     "stationary_point",
     "stationary_points",
+    "verify",
 ]
 
 __version__ = "0.1.0"
 
 
+_LATE = {  # what takes a while to import, so only who asks for it pays
+    "Diagnosis": "uncollapse.diagnosis.diagnosis",
+    "LinearCVAE": "uncollapse.conditional_estimator",
+    "LinearVAE": "uncollapse.estimators",
+    "Measurement": "uncollapse.measure",
+    "diagnose": "uncollapse.diagnosis.diagnose",
+    "measure_posterior": "uncollapse.measure",
+    "open_probe": "uncollapse.probes.open",
+    "verify": "uncollapse.diagnosis.verify",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "LinearVAE":  # scikit-learn takes a second to import, so only who asks for it pays
-        from uncollapse.estimators import LinearVAE
-
-        return LinearVAE
-    if name == "LinearCVAE":
-        from uncollapse.conditional_estimator import LinearCVAE
-
-        return LinearCVAE
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

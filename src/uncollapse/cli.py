@@ -20,7 +20,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="uncollapse",
-    help="Forecast which latents of a VAE will live, from data, before any training.",
+    help="Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -66,7 +66,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
-    """Forecast which latents of a VAE will live, from data, before any training."""
+    """Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died."""
 
 
 app.command()(forecast)

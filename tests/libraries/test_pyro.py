@@ -55,7 +55,7 @@ class VAE(nn.Module):
             if self.likelihood == "bernoulli":
                 seen = dist.Bernoulli(logits=out) if self.logits else dist.Bernoulli(out, validate_args=False)
             else:
-                seen = dist.Normal(out, 0.5)
+                seen = dist.Normal(out, pyro.param("noise", torch.tensor(0.5)))
             pyro.sample("obs", seen.to_event(1), obs=x)
 
     def guide(self, x):
@@ -69,6 +69,7 @@ class VAE(nn.Module):
 @pytest.mark.parametrize("kl_scale", [1.0, 4.0])
 def test_the_objective_is_what_trace_elbo_minimises(pyro, rng, likelihood, kl_scale):
     torch.manual_seed(0)
+    pyro.clear_param_store()
     x = rng.integers(0, 2, (50, 6)).astype("float32")
     vae = VAE(pyro, likelihood, kl_scale=kl_scale)
     probe = open_probe(vae, rows=x[:4])
@@ -107,6 +108,15 @@ def test_seeing_leaves_parameters_and_random_numbers_alone(pyro, rng):
     open_probe(vae, rows=np.zeros((2, 6))).encode(np.zeros((2, 6)))
     assert not len(pyro.get_param_store())
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_parameters_of_the_store_are_the_trained_ones(pyro):
+    pyro.clear_param_store()
+    pyro.param("noise", torch.tensor(0.25))
+    probe = open_probe(VAE(pyro, "gaussian"), rows=np.zeros((2, 6)))
+    assert probe.decoder_variance == 0.0625
+    assert list(pyro.get_param_store().keys()) == ["noise"]
+    pyro.clear_param_store()
 
 
 def test_without_rows_the_objective_is_asked_for(pyro):

@@ -1,7 +1,8 @@
 """Facts → one cause, with the evidence for it. The order of the questions is the argument:
 
-is what the encoder puts out sound; is the model at least as good as a linear one; should a dead latent live; does the
-objective itself want so few; do the living ones code anything but noise; would more latents help.
+is what the encoder puts out sound; do the living latents code anything but noise; does the objective itself want so
+few; is training behind, in the encoder or as a whole, or is a latent dead that should live; can an upper level help;
+would more latents help.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.diagnosis import Cause, Confidence, Evidence
 from uncollapse.diagnosis.facts import Facts
-from uncollapse.diagnosis.thresholds import FEW, LAG_SHARE, N_ERRORS, SLOW_SHARE
+from uncollapse.diagnosis.thresholds import DONE_SHARE, FAR_SHARE, FEW, LAG_SHARE, LEAD, N_ERRORS, SLOW_SHARE
+from uncollapse.measure import ALIVE_NATS
 
 __all__ = ["Finding", "find_cause"]
 
@@ -36,37 +38,45 @@ def find_cause(facts: Facts) -> Finding:
 
 
 def _cause(f: Facts) -> tuple[Cause, Confidence]:
-    if f.one_variance or f.too_wide.any() or f.mute.any():
+    if f.encoder_odd and (f.continued is None or f.continued.encoder_odd):
         return "encoder-stuck", "high"
     if f.under_noise and f.n_noise > 0:
         return "over-alive", "high"
-    if f.worse_than_linear or (f.n_dead and f.should_live):
-        return _unfinished(f)
     few = f.forecast.n_alive < max(1.0, FEW * f.usable)
-    if f.n_dead and few and f.n_alive <= max(f.forecast.n_alive, 1):
+    if f.n_dead and few and f.n_alive <= max(f.forecast.n_alive, 1) and not f.should_live:
         return _as_asked(f)
-    if _upper_level_idle(f):
-        return "hierarchy", "high"
+    unfinished = _unfinished(f)
+    if unfinished is not None:
+        return unfinished
+    if f.forecast.levels and all(level.n_alive == 0 for level in f.forecast.levels[1:]):
+        idle = all((level < ALIVE_NATS).all() for level in f.measurement.levels[1:])
+        return "hierarchy", "high" if idle else "low"
     if f.n_dead == 0:
-        wants_more = f.decoded.residual.n_above(f.level) > 0 and f.forecast.n_worth_having > f.n_latents
-        return ("capacity" if wants_more else "healthy"), "high"
+        if f.forecast.n_worth_having <= f.n_latents:
+            return "healthy", "high"
+        return ("capacity", "high") if f.should_live else ("healthy", "high" if f.settled else "low")
     confidence: Confidence = "high" if f.settled else "low"
     if f.n_alive == 0:
         return "cannot-tell", "low"
     return ("rightly-dead" if f.n_alive < min(f.n_latents, f.forecast.n_alive) else "healthy"), confidence
 
 
-def _unfinished(f: Facts) -> tuple[Cause, Confidence]:
-    """The model is not at an optimum: which part of it is behind?"""
+def _unfinished(f: Facts) -> tuple[Cause, Confidence] | None:
+    """The model is not at an optimum: which part of it is behind? None if nothing is, beyond an optimiser's jitter."""
+    missing = f.n_dead > 0 and f.should_live
     if f.refined is None or f.continued is None:
-        return "optimisation", "low"
-    continuing = _counts(f, f.continued.gain, f.continued.gain_error, SLOW_SHARE)
-    lagging = _counts(f, f.refined.gain, f.refined.gain_error, LAG_SHARE)
-    if lagging and f.refined.gain > f.continued.gain:
+        return ("optimisation", "low") if missing or f.worse_than_linear else None
+    r, c = f.refined, f.continued
+    continuing = _counts(f, c.gain, c.gain_error, SLOW_SHARE)
+    better_q = _counts(f, r.gain, r.gain_error, LAG_SHARE) and r.gain > LEAD * c.gain
+    decoder_done = continuing and c.decoder_gain < DONE_SHARE * c.gain and r.gain > N_ERRORS * r.gain_error
+    if better_q or decoder_done:
         return "encoder-lags", "high"
     if continuing:
         return "slow", "high"
-    return "optimisation", "high" if f.should_live else "low"
+    if missing:
+        return "optimisation", "high"
+    return ("optimisation", "low") if f.gap > FAR_SHARE * f.scale and f.worse_than_linear else None
 
 
 def _counts(f: Facts, gain: float, error: float, share: float) -> bool:
@@ -84,12 +94,6 @@ def _as_asked(f: Facts) -> tuple[Cause, Confidence]:
     if f.usable == 0:
         return "cannot-tell", "low"
     return "objective", confidence
-
-
-def _upper_level_idle(f: Facts) -> bool:
-    upper = f.measurement.levels[1:]
-    told = f.forecast.levels[1:]
-    return bool(upper) and all(level.sum() < 0.01 for level in upper) and all(level.n_alive == 0 for level in told)
 
 
 _TELLING: dict[Cause, tuple[str, ...]] = {
@@ -154,7 +158,8 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
             c.gain,
             0.0,
             f"{c.n_steps} more steps of training lower the loss by {c.gain:.4g} ± {c.gain_error:.2g} nats on rows that "
-            f"they do not see, and change the number alive from {c.alive_before} to {c.alive_after}.",
+            f"they do not see, and change the number alive from {c.alive_before} to {c.alive_after}; "
+            f"steps of the decoder alone lower it by {c.decoder_gain:.4g}.",
         )
     if f.refined is not None:
         before, after = float(f.refined.kl_before.sum()), float(f.refined.kl_after.sum())

@@ -36,8 +36,8 @@ class Reduced:
 def reduction_behind(forecast: Forecast) -> Reduced | None:
     """The reduction without which the optimum would not be collapsed; None if there is none.
 
-    Of a loss given as written, each mean against a sum is undone in turn. Of β and η² alone, a water level of exactly
-    D or D/2, D the number of features, is what a mean over them makes of 1.
+    Of a loss given as written, each mean against a sum is undone in turn. Else a water level of exactly D or D/2, D the
+    number of features, is what a mean over them makes of 1.
 
     Examples
     --------
@@ -51,19 +51,19 @@ def reduction_behind(forecast: Forecast) -> Reduced | None:
     f, loss = forecast, forecast.objective.loss
     if f.objective.decoder_variance == "learned" or f.objective.levels or f.spectrum.rank == 0:
         return None
-    if loss is None:
-        return _of_the_number(f)
     for other, change, what in _undone(loss):
-        factor = loss.water_level / other.water_level
+        factor = f.objective.water_level / other.water_level
         alive = _alive(f, f.objective.beta / factor)
         if factor > 1 and alive > max(2 * f.n_alive, 0):
             text = f"{what} multiplies the water level by {factor:.4g}; without it {alive} latents would live."
             return Reduced(factor, alive, change, text)
-    return None
+    return _of_the_number(f)
 
 
-def _undone(loss: LossConvention) -> list[tuple[LossConvention, str, str]]:
-    found = []
+def _undone(loss: LossConvention | None) -> list[tuple[LossConvention, str, str]]:
+    found: list[tuple[LossConvention, str, str]] = []
+    if loss is None:
+        return found
     if loss.reduction == "mean":
         what = f"The mean of the reconstruction over {loss.n_features} features, beside a KL that is summed,"
         found.append((replace(loss, reduction="sum"), "sum the reconstruction over features", what))

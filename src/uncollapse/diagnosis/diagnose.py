@@ -16,6 +16,7 @@ from uncollapse.diagnosis.remedies import remedies_for
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.floor import collapsed_losses, floor_losses
 from uncollapse.forecast import Forecast, forecast
+from uncollapse.measure import posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.observe import Observation, observe
 
@@ -119,7 +120,7 @@ def gather(
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
     expected = forecast(rows, target, given=given, objective=told, **options)
     facts = _facts(probe, seen, expected, seed)
-    if _differentiable(probe, expected) and (facts.worse_than_linear or (facts.n_dead and facts.should_live)):
+    if facts.in_doubt and _differentiable(probe, expected):
         return _tried(facts, probe, seen, told, learning_rate, seed)  # type: ignore[arg-type]
     return facts
 
@@ -149,21 +150,32 @@ def _tried(
     y = seen.x if seen.y is seen.x else seen.y
     condition = None if seen.given is None else seen.given[part]
     x_part = seen.x[part]
-    after = retrain(
-        probe, x_part, x_part if y is seen.x else y[part], condition,
-        objective=told, n_steps=CONTINUED_STEPS, learning_rate=learning_rate or RATE, seed=seed,
+    settings: dict[str, Any] = {"n_steps": CONTINUED_STEPS, "learning_rate": learning_rate or RATE, "seed": seed}
+    both, decoder = (
+        retrain(
+            probe, x_part, x_part if y is seen.x else y[part], condition, objective=told, decoder_only=alone, **settings
+        )
+        for alone in (False, True)
     )  # fmt: skip
     losses, alive = [], []
-    for model in (probe, after):
+    for model in (decoder, probe, both):
         x_held, c_held = seen.x[held], None if seen.given is None else seen.given[held]
         q = model.encode(x_held, c_held)
         again = replace(seen, x=x_held, y=x_held if y is seen.x else y[held], given=c_held, posterior=q)
         found = decoded(model, again, told, seed=seed)
         losses.append(found.losses)
-        alive.append(int((q.kl.mean(axis=0) > 0.01).sum()))
-    gains = losses[0] - losses[1]
-    error = float(gains.std() / np.sqrt(len(gains)))
-    continued = Continued(float(gains.mean()), error, alive[0], alive[1], CONTINUED_STEPS)
+        measured = posterior_sums(q).measurement()
+        alive.append(measured.n_alive)
+    gains = losses[1] - losses[2]
+    continued = Continued(
+        gain=float(gains.mean()),
+        gain_error=float(gains.std() / np.sqrt(len(gains))),
+        alive_before=alive[1],
+        alive_after=alive[2],
+        n_steps=CONTINUED_STEPS,
+        decoder_gain=float((losses[1] - losses[0]).mean()),
+        encoder_odd=replace(facts, measurement=measured).encoder_odd,
+    )
     return replace(facts, refined=refined, continued=continued)
 
 

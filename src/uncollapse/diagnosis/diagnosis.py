@@ -36,7 +36,7 @@ CAUSES: dict[Cause, str] = {
     "convention": "the loss's reduction puts the water level where everything collapses",
     "condition": "the condition explains the target",
     "capacity": "too few latents: all are alive and the data want more",
-    "optimisation": "training is stuck: a latent that should live is dead",
+    "optimisation": "training is stuck short of what its objective allows",
     "rightly-dead": "the network explains the data with fewer latents; the others are rightly dead",
     "slow": "training stopped too early: slow, not dead",
     "encoder-stuck": "the encoder's output is stuck",

@@ -11,7 +11,7 @@ import numpy as np
 from uncollapse.decoded import Decoded, residual_level
 from uncollapse.diagnosis.thresholds import BAND, CODES_NOISE, ENERGY_SHARE, GAIN_SHARE, MOVES, N_ERRORS, SAME
 from uncollapse.forecast import Forecast
-from uncollapse.measure import Measurement
+from uncollapse.measure import ALIVE_NATS, Measurement
 
 if TYPE_CHECKING:
     from uncollapse.diagnosis.refine import Refined
@@ -29,6 +29,10 @@ class Continued:
         Fall of the loss, and its standard error over rows.
     alive_before, alive_after : int
     n_steps : int
+    decoder_gain : float
+        What as many steps of the decoder alone gain.
+    encoder_odd : bool
+        Whether the encoder's output is still odd after it; see `Facts.encoder_odd`.
     """
 
     gain: float
@@ -36,6 +40,8 @@ class Continued:
     alive_before: int
     alive_after: int
     n_steps: int
+    decoder_gain: float = 0.0
+    encoder_odd: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +92,7 @@ class Facts:
 
     @property
     def should_live(self) -> bool:
-        """Whether the residual test proves that one more latent would lower the loss."""
+        """Whether the residual test proves that one more latent, a dead one or a new one, would lower the loss."""
         residual = self.decoded.residual
         return residual.top - N_ERRORS * residual.error > self.level
 
@@ -167,8 +173,22 @@ class Facts:
 
     @cached_property
     def mute(self) -> np.ndarray:
-        """Latents that pay KL though their mean never moves, bool of shape (l,)."""
-        m = self.measurement
-        still = m.mean_variance < MOVES * self.forecast.objective.prior_variance
+        """Latents that pay KL though their mean never moves, bool of shape (l,).
+
+        Either the variance does not move as well, or the mean lies off the prior's, which pays KL for nothing.
+        """
+        m, prior = self.measurement, self.forecast.objective.prior_variance
+        still = m.mean_variance < MOVES * prior
         steady = m.variance_std < 0.01 * m.variance
-        return m.alive & still & steady
+        off = m.aggregate_mean**2 / (2 * prior) > ALIVE_NATS
+        return m.alive & still & (steady | off)
+
+    @property
+    def encoder_odd(self) -> bool:
+        """Whether the encoder's output is what no optimum has; a training that has just begun may show it too."""
+        return bool(self.one_variance or self.too_wide.any() or self.mute.any())
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it must be tried what a better q and further training gain."""
+        return self.worse_than_linear or self.should_live or self.encoder_odd

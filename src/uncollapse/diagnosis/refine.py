@@ -18,7 +18,7 @@ from uncollapse.probes.probe import TorchProbe, evaluating
 
 __all__ = ["Refined", "refine"]
 
-ROWS, STEPS, RATE, DRAWS = 256, 60, 0.03, 4
+ROWS, STEPS, RATE, DRAWS = 256, 100, 0.05, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,7 @@ def refine(probe: TorchProbe, observation: Observation, objective: Objective, *,
         return found + objective.beta * kl
 
     optimiser = torch.optim.Adam([mean, log_variance], lr=RATE)
+    slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, STEPS)  # at a constant rate q ends in a jitter
     with evaluating(probe.module):
         with torch.no_grad():
             learned = float((probe.mean_of_target(mean, given) - y).square().mean())
@@ -79,6 +80,7 @@ def refine(probe: TorchProbe, observation: Observation, objective: Objective, *,
             total = losses(variance, [fresh]).sum()
             mean.grad, log_variance.grad = torch.autograd.grad(total, [mean, log_variance])
             optimiser.step()
+            slower.step()
         with torch.no_grad():
             after = losses(variance, noise).double().cpu().numpy()
             kl_after = kl_of(mean, log_variance, objective.prior_variance).mean(0).double().cpu().numpy()

@@ -109,9 +109,7 @@ def _raise_water(f: Facts) -> Iterator[Remedy]:
 
 
 def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
-    o, expected = f.forecast.objective, f.forecast.n_alive
-    n_more = max(f.decoded.residual.n_above(f.level), 1)
-    at_least = min(f.n_latents, max(f.n_alive + (n_more if f.should_live else 0), min(expected, f.n_latents)))
+    o, at_least = f.forecast.objective, _within_reach(f)
     if cause == "slow":
         yield Remedy(
             "train longer", at_least, "The loss is still falling.", Plan(o, fresh=False, warm_up=0.0, longer=2.0)
@@ -135,6 +133,15 @@ def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
             "A warm restart opens the dead latents along the strongest directions that the decoder leaves.",
             Plan(o, fresh=False, warm_up=0.5),
         )
+
+
+def _within_reach(f: Facts) -> int:
+    """Latents alive once training is done: those that the residual test wants, as far as the linear optimum goes."""
+    told = min(f.n_latents, f.forecast.n_alive)
+    if not (f.n_dead and f.should_live):
+        return told
+    more = max(f.decoded.residual.n_above(f.level), 1)
+    return min(f.n_latents, max(f.n_alive + 1, min(f.n_alive + more, told)))
 
 
 def _at_level(o: Objective, level: float) -> Objective:

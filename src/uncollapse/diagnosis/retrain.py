@@ -27,6 +27,7 @@ def retrain(
     n_steps: int,
     learning_rate: float = RATE,
     warm_up: float = 0.0,
+    decoder_only: bool = False,
     seed: int = 0,
     see: Callable[[int], None] | None = None,
 ) -> TorchProbe:
@@ -45,6 +46,8 @@ def retrain(
     learning_rate : float
     warm_up : float
         Share of the steps over which the KL weight rises linearly from 0.
+    decoder_only : bool
+        Leave q as it is.
     seed : int
         Of batches and noise.
     see : callable, optional
@@ -72,6 +75,8 @@ def retrain(
         chosen = torch.randint(len(x), (min(BATCH, len(x)),), generator=generator).to(like.device)
         batch, condition = x_rows[chosen], None if given is None else condition_rows[chosen]
         mean, log_variance = own.posterior(batch, condition)
+        if decoder_only:
+            mean, log_variance = mean.detach(), log_variance.detach()
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         kl = kl_of(mean, log_variance, objective.prior_variance).flatten(1).sum(1).mean()
         weight = min(1.0, (step + 1) / (warm_up * n_steps)) if warm_up else 1.0

@@ -103,7 +103,7 @@ def _seen(model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None
     if "pythae" in libraries:
         from uncollapse.probes.pythae import pythae_probe
 
-        return pythae_probe(model)
+        return pythae_probe(model, input_shape=input_shape)
     if "scvi" in libraries:
         from uncollapse.probes.scvi import scvi_probe
 
@@ -156,14 +156,16 @@ def _opened(
     text: str, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None, trust: bool
 ) -> Any:
     """Of a name."""
-    from uncollapse.probes import diffusers, own, pythae
-
+    try:
+        from uncollapse.probes import diffusers, own, pythae
+    except ImportError:
+        raise SourceError(f"{text}: to see into models, PyTorch is needed: pip install 'uncollapse[torch]'") from None
     path = Path(text)
     if (path / own.CHECKPOINT).is_file() or path.suffix == ".safetensors":
         return own.own_probe(path)
     for folder in (path, path / "final_model"):
         if (folder / pythae.CONFIG).is_file():
-            return pythae.pythae_folder(folder, trust=trust)
+            return pythae.pythae_folder(folder, input_shape=input_shape, trust=trust)
     if (path / diffusers.CONFIG).is_file():
         return diffusers.diffusers_folder(path, input_shape=input_shape)
     if path.is_dir():
@@ -200,14 +202,14 @@ def _made(text: str) -> Any:
     with _current_folder_importable():
         try:
             module = importlib.import_module(name)
-        except Exception as error:  # a user's module raises anything
+        except (Exception, SystemExit) as error:  # a user's module raises anything
             raise SourceError(f"{text}: {name} cannot be imported from here: {_line(error)}") from error
         make = getattr(module, function, None)
         if not callable(make):
             raise SourceError(f"{text}: {name} has no function {function!r}")
         try:
             return make()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SourceError(f"{text}: the function failed: {_line(error)}") from error
 
 

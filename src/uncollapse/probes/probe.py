@@ -137,14 +137,14 @@ class TorchProbe:
 
     def copy(self) -> TorchProbe:
         """The same model with parameters of its own."""
-        return replace(self, module=copy.deepcopy(self.module))
+        return replace(self, module=_copied(self.module))
 
     def tensor(self, rows: Any) -> Any:
         """Rows on the model's device and in its precision."""
         if rows is None:
             return None
         like = next(iter(self.module.parameters()), torch.empty(0))
-        return torch.as_tensor(np.ascontiguousarray(rows)).to(like.device, like.dtype)
+        return torch.as_tensor(np.require(rows, requirements=("C", "W"))).to(like.device, like.dtype)
 
 
 @contextmanager
@@ -157,6 +157,20 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A copy that shares what cannot be copied: a cached result with its graph, a logger, an open file."""
+    shared: dict[int, Any] = {}
+    for part in module.modules():
+        for name, value in vars(part).items():
+            if name in ("_parameters", "_buffers", "_modules"):
+                continue
+            try:
+                copy.deepcopy(value)
+            except Exception:  # whatever a class does when it is copied
+                shared[id(value)] = value
+    return copy.deepcopy(module, shared)
 
 
 def _described(found: Any) -> str:

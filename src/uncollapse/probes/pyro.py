@@ -71,7 +71,8 @@ def _trace(function: Any, x: Tensor, given: Tensor | None) -> Any:
     from pyro import get_param_store, poutine
 
     arguments = (x,) if given is None else (x, given)
-    with get_param_store().scope(), torch.random.fork_rng(devices=[]):  # leaves the user's parameters and draws alone
+    store = get_param_store()
+    with store.scope(state=store.get_state()), torch.random.fork_rng(devices=[]):  # the user's own stay as they are
         return poutine.trace(function).get_trace(*arguments)
 
 

@@ -30,12 +30,14 @@ GAUSSIAN = (
 """Models with a diagonal Gaussian posterior and a standard normal prior; the loss of most is another one."""
 
 
-def pythae_probe(model: Any) -> TorchProbe:
+def pythae_probe(model: Any, *, input_shape: tuple[int, ...] | None = None) -> TorchProbe:
     """See a pythae model.
 
     Parameters
     ----------
     model : pythae.models.BaseAE
+    input_shape : tuple of int, optional
+        Of one sample; the configuration's `input_dim` when left out.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def pythae_probe(model: Any) -> TorchProbe:
     if objective is None:
         notes += (f"{name} minimises more than reconstruction + β KL, so its water level is not known: say the "
                   f"objective yourself",)  # fmt: skip
-    shape = model.model_config.input_dim
+    shape = input_shape or model.model_config.input_dim
     return TorchProbe(
         name,
         model,
@@ -71,13 +73,15 @@ def pythae_probe(model: Any) -> TorchProbe:
     )
 
 
-def pythae_folder(folder: Path, *, trust: bool = False) -> TorchProbe:
+def pythae_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None, trust: bool = False) -> TorchProbe:
     """See a model as pythae saved it.
 
     Parameters
     ----------
     folder : Path
-        With `model_config.json` and `model.pt`, or the folder of a training that holds such a `final_model`.
+        With `model_config.json` and `model.pt`.
+    input_shape : tuple of int, optional
+        As in `pythae_probe`.
     trust : bool
         Run the code that is pickled with networks of one's own.
 
@@ -112,7 +116,7 @@ def pythae_folder(folder: Path, *, trust: bool = False) -> TorchProbe:
         raise
     except Exception as error:  # pythae and pickled code raise anything
         raise SourceError(f"{folder}: pythae cannot load it: {_line(error)}") from error
-    probe = pythae_probe(model)
+    probe = pythae_probe(model, input_shape=input_shape)
     notes = probe.notes
     if probe.objective is not None and probe.objective.likelihood == "gaussian":
         notes += ("the loss is read as the installed pythae has it; one trained with 0.1.1 or older had no ½, and half "

@@ -139,8 +139,10 @@ def _final_weight(model: Any) -> tuple[float | None, tuple[str, ...]]:
     history = getattr(model, "history", None) or {}
     plan = getattr(getattr(model, "trainer", None), "lightning_module", None)
     n_epochs = _n_epochs(history)
+    rising = True
     if "kl_weight" in history:
-        weight = float(np.asarray(history["kl_weight"]["kl_weight"], dtype=np.float64)[-1])
+        weights = np.asarray(history["kl_weight"]["kl_weight"], dtype=np.float64)
+        weight, rising = float(weights[-1]), len(weights) < 2 or weights[-1] > weights[-2]
     elif plan is not None and n_epochs and getattr(plan, "n_epochs_kl_warmup", None):
         share = min((n_epochs - 1) / plan.n_epochs_kl_warmup, 1.0)
         weight = plan.min_kl_weight + share * (plan.max_kl_weight - plan.min_kl_weight)
@@ -149,7 +151,7 @@ def _final_weight(model: Any) -> tuple[float | None, tuple[str, ...]]:
             f"; with the default warm-up it was {min((n_epochs - 1) / DEFAULT_WARMUP, 1):.3g}" if n_epochs else ""
         )
         return None, (f"the model does not say the KL's weight at the end of training{by_default}: say --beta",)
-    if weight >= 1:
+    if weight >= 1 or not rising:
         return weight, ()
     return weight, (
         f"the KL's weight was {weight:.3g}, not 1, when training ended after {n_epochs} epochs: the warm-up, "

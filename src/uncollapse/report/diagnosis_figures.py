@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["collapse_figure", "latents_figure", "residual_figure"]
 
-MOST_BARS = 60
+FEW_BARS, MOST_BARS = 24, 60
 DECADES = 4.5
 """How far below the largest value the logarithmic axis goes, at most."""
 
@@ -24,7 +24,7 @@ DECADES = 4.5
 def residual_figure(d: Diagnosis) -> go.Figure:
     """The data's strengths as bars, what the decoder leaves as points with two standard errors, and the water level."""
     go, r, water = graph_objects(), d.decoded.residual, d.residual_level
-    data = d.forecast.critical_levels[:MOST_BARS]
+    data = d.forecast.critical_levels[: min(max(len(r.held_out), d.forecast.n_alive + 4, FEW_BARS), MOST_BARS)]
     n = max(len(data), len(r.held_out))
     figure = go.Figure(
         layout=layout(**axes("mode, direction", "strength" if d.forecast.exact else "strength, units of β"))
@@ -67,7 +67,14 @@ def latents_figure(d: Diagnosis) -> go.Figure:
     figure.add_bar(
         x=place,
         y=[row.kl for row in rows],
-        error_y={"type": "data", "array": [row.kl_std for row in rows], "thickness": 1, "width": 2, "color": "#5d6b7a"},
+        error_y={
+            "type": "data",
+            "array": [row.kl_std for row in rows],
+            "arrayminus": [min(row.kl_std, row.kl) for row in rows],
+            "thickness": 1,
+            "width": 2,
+            "color": "#5d6b7a",
+        },
         marker_color=[ALIVE if row.alive else COLLAPSED for row in rows],
         text=names,
         textposition="none",

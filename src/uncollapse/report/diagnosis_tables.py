@@ -16,6 +16,7 @@ __all__ = [
     "TRIAL_HEADINGS",
     "LatentRow",
     "evidence_rows",
+    "floor_name",
     "latent_headings",
     "latents",
     "measured",
@@ -115,7 +116,7 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
         rows += [(f"importance bound, {c.n_draws} draws", number(c.importance_bound, 6))]
     if d.linear_gap is not None:
         error = "" if d.linear_gap_error is None else f" ± {number(d.linear_gap_error)}"
-        rows += [("loss above the linear optimum's", f"{number(d.linear_gap)}{error}")]
+        rows += [(f"loss above {floor_name(d)}'s", f"{number(d.linear_gap)}{error}")]
     rows += [("squared error", number(c.misfit))]
     if c.tuned_decoder_variance is not None:
         rows += [
@@ -127,6 +128,11 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
     if c.tuned_elbo is not None:
         rows += [("ELBO with that variance", number(c.tuned_elbo))]
     return [*rows, ("water level", number(d.residual_level))]
+
+
+def floor_name(d: Diagnosis) -> str:
+    """The model that the loss is compared with, where `floor.floor_losses` knows a closed form or does not."""
+    return "the linear optimum" if d.forecast.exact and not d.forecast.objective.levels else "the collapsed model"
 
 
 def evidence_rows(d: Diagnosis) -> list[list[str]]:

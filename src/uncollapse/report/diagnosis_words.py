@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uncollapse.diagnosis.diagnosis import Diagnosis, Remedy, Trial
-from uncollapse.report.diagnosis_tables import number
+from uncollapse.report.diagnosis_tables import floor_name, number
 
 __all__ = ["about_trial", "facts", "finding", "promise", "readable", "reading"]
 
@@ -55,7 +55,7 @@ def facts(d: Diagnosis, source: str) -> str:
         f"ELBO {number(c.elbo, 5)} ± {number(c.elbo_error)}",
     ]
     if d.linear_gap is not None:
-        parts.append(f"loss {d.linear_gap:+.3g} nats against the linear optimum's")
+        parts.append(f"loss {d.linear_gap:+.3g} nats against {floor_name(d)}'s")
     if c.tuned_decoder_variance is not None:
         best = f", best for its error {number(c.tuned_decoder_variance)}"
         parts.append(f"decoder variance {number(c.decoder_variance)}{best}")
