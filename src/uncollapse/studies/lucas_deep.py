@@ -36,8 +36,8 @@ PIXELS = 784
 
 BESIDE = (
     "σ² from 1, at the standard preset's sizes but for rate and steps: 24.5 % collapsed (75.5 % by mean KL) at a rate "
-    "of 1e-3 after 12,560 steps, 94 % at 4e-3 after 8,635: the noise of the steps kills latents, so how many die is the "
-    "training's doing and not the objective's, whose linear optimum has none collapsed where σ² is learned"
+    "of 1e-3 after 12,560 steps, 94 % at 4e-3 after 8,635: the noise of the steps kills latents, so how many die is "
+    "the training's doing and not the objective's, whose linear optimum has none collapsed where σ² is learned"
 )
 """Runs beside the table, which tell why it has more collapse than the paper's."""
 
