@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,3 +173,18 @@ def test_a_trained_model_from_its_folder_to_a_remedy_that_was_tried(folder):
     assert facts["forecast_alive"] == 0
     assert len(facts["trials"]) == 1
     assert facts["trials"][0]["change"] in [remedy["change"] for remedy in facts["remedies"]]
+
+
+@pytest.mark.parametrize("output", ["json_to", "html_to"])
+def test_the_models_own_source_is_never_written_over(folder, output):
+    before = (folder / "models_here.py").read_bytes()
+    kind = str if output == "json_to" else Path
+    with pytest.raises(UncollapseError, match="models_here.py: is also an input"):
+        diagnose("models_here:known", "x.npy", **{output: kind("models_here.py")})
+    assert (folder / "models_here.py").read_bytes() == before
+
+
+@pytest.mark.parametrize("scale", [float("nan"), 0.0, float("inf")])
+def test_a_scale_that_leaves_nothing_is_refused_before_reading(folder, scale):
+    with pytest.raises(UncollapseError, match="--scale must be a finite number other than 0"):
+        diagnose("nothing:there", "missing.npy", scale=scale)

@@ -14,7 +14,9 @@ from linear_models import linear_probe
 from problems import rows_with_spectrum
 from uncollapse import Objective, forecast
 from uncollapse.diagnosis.diagnose import diagnose
-from uncollapse.errors import DataError
+from uncollapse.diagnosis.retrain import retrain, start_anew
+from uncollapse.diagnosis.verify import verify
+from uncollapse.errors import DataError, UncollapseError
 from uncollapse.observe import observe
 from uncollapse.posterior import posterior
 from uncollapse.probes import CallableProbe, open_probe
@@ -113,3 +115,165 @@ def test_an_encoder_sees_no_more_numbers_at_once_than_it_must(x):
     with torch.no_grad():
         whole = probe.module(torch.tensor(wide))[:, :2].numpy()
     assert np.allclose(q.mean, whole, atol=1e-12)
+
+
+class Small(nn.Module):
+    """A VAE as users write it, untrained."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.e = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 6))
+        self.d = nn.Linear(3, 6)
+
+    def encode(self, x):
+        return self.e(x).chunk(2, dim=1)
+
+    def decode(self, z):
+        return self.d(z)
+
+
+class NoGradient(Small):
+    encode = torch.no_grad()(Small.encode)
+
+
+class NoGradientAtAll(NoGradient):
+    decode = torch.no_grad()(Small.decode)
+
+
+class Inference(Small):
+    encode = torch.inference_mode()(Small.encode)
+
+
+class Detached(Small):
+    def decode(self, z):
+        return torch.from_numpy(self.d(z).detach().numpy())
+
+
+class WithoutParameters(nn.Module):
+    def encode(self, x):
+        return 3 * x[:, :3], torch.zeros(len(x), 3)
+
+    def decode(self, z):
+        return torch.cat([z, z], 1)
+
+
+class Overflowing(Small):
+    """Finite where it is looked at, and not finite while it trains."""
+
+    def decode(self, z):
+        return self.d(z) / (0 if self.training else 1)
+
+
+def frozen():
+    return Small().requires_grad_(False)
+
+
+def closed():
+    model = Small()
+    e, d = model.e, model.d
+    model.encode, model.decode = lambda x: e(x).chunk(2, 1), lambda z: d(z)
+    return model
+
+
+SMALL = Objective(decoder_variance=0.3)
+
+
+@pytest.mark.parametrize(
+    "make", [NoGradient, NoGradientAtAll, Inference, Detached, WithoutParameters, Overflowing, frozen, closed]
+)
+def test_a_model_that_cannot_be_trained_here_is_diagnosed_without_that(x, make):
+    torch.manual_seed(0)
+    model = make()
+    before = [p.detach().clone() for p in model.parameters()]
+    probe = open_probe(model, objective=SMALL, spread="log_variance")
+    found = diagnose(probe, x)
+    assert any(note.startswith("not tried: ") and "\n" not in note for note in found.notes)
+    assert not {"refined", "continued"} & {item.name for item in found.evidence}
+    if any(remedy.plan for remedy in found.remedies):
+        with pytest.raises(UncollapseError, match="^[^\n]+$"):
+            verify(found, probe, x, n_steps=5)
+    assert all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_an_encoder_that_a_user_froze_leaves_the_decoder_to_be_trained(x):
+    model = Small()
+    model.e.requires_grad_(False)
+    again = retrain(open_probe(model, spread="log_variance"), x, x, objective=SMALL, n_steps=3).module
+    assert torch.equal(again.e[0].weight, model.e[0].weight)
+    assert not torch.equal(again.d.weight, model.d.weight)
+
+
+def test_training_a_copy_leaves_random_numbers_and_gradients_of_the_user_alone(x):
+    model = Small(dropout=0.5)
+    probe = open_probe(model, spread="log_variance")
+    torch.manual_seed(7)
+    state = torch.random.get_rng_state()
+    runs = [retrain(start_anew(probe, 3), x, x, objective=SMALL, n_steps=3, seed=3) for _ in range(2)]
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(*(run.module.parameters() for run in runs), strict=True))
+    assert all(p.grad is None for m in (model, runs[0].module) for p in m.parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": -1}, "seed must"),
+        ({"seed": 0.5}, "seed must"),
+        ({"learning_rate": 0.0}, "learning_rate must"),
+        ({"learning_rate": -1.0}, "learning_rate must"),
+        ({"learning_rate": float("nan")}, "learning_rate must"),
+    ],
+)
+def test_seeds_and_learning_rates_are_checked(x, settings, message):
+    probe = linear_model(forecast(x, n_latents=3))
+    found = diagnose(probe, x)
+    with pytest.raises(DataError, match=message):
+        diagnose(probe, x, **settings)
+    with pytest.raises(DataError, match=message):
+        verify(found, probe, x, **settings)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_a_handful_of_rows_is_refused(x, n):
+    with pytest.raises(DataError, match=f"needs 8 rows or more, got {n}"):
+        diagnose(open_probe(Small(), objective=SMALL, spread="log_variance"), x[:n])
+
+
+class Handwritten:
+    """A probe that is no dataclass."""
+
+    name, objective, decoder_variance, trained_for, notes = "by hand", None, None, None, ("seen by hand",)
+
+    def encode(self, x, given=None):
+        return posterior(x[:, :2], log_variance=0 * x[:, :2], prior_variance=4.0)
+
+    def decode(self, z, given=None):
+        return np.repeat(z, 3, axis=1)
+
+
+def test_a_probe_of_ones_own_may_be_told_its_objective(x):
+    probe = open_probe(Handwritten(), objective=Objective(decoder_variance=0.3, prior_variance=4.0))
+    found = diagnose(probe, x)
+    assert (found.name, found.notes[0], probe.decoder_variance) == ("by hand", "seen by hand", 0.3)
+    q = Handwritten().encode(x)
+    assert np.allclose(found.measurement.kl, q.kl.mean(axis=0))
+    with pytest.raises(AttributeError, match="module"):
+        probe.module  # noqa: B018
+
+
+def test_a_trial_compares_no_more_rows_than_a_sample(rng):
+    x = rows_with_spectrum(np.array([4.0, 1.0]), 5000, 4, rng)
+    known = linear_model(forecast(x, beta=30.0, n_latents=2))
+    sizes = []
+
+    def decoder(z):
+        sizes.append(len(z))
+        return known.decoder(z)
+
+    probe = replace(known, decoder=decoder)
+    found = diagnose(probe, x)
+    trained_on = []
+    tried = verify(found, probe, x, retrainer=lambda probe, plan: trained_on.append(plan) or probe)
+    assert len(tried.trials) == len(trained_on) == 1
+    assert max(sizes) <= 2048

@@ -121,6 +121,8 @@ def diagnose(
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     check_writable(html_to, json_file, inputs=[source, target or "", given or "", *_files(model)])
     _check_counts({"--rows": rows, "--steps": steps})
+    if not (math.isfinite(scale) and scale != 0):
+        raise DataError(f"--scale must be a finite number other than 0, got {scale:g}")
     written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum)
     loss = {
         "beta": beta,
@@ -275,6 +277,15 @@ def _check_counts(counts: dict[str, int | None]) -> None:
 
 
 def _files(model: str) -> list[str]:
-    """The model, and what lies in it if it is a folder: none of it may be written over."""
+    """The model, what lies in it if it is a folder, its source if it is code: none of it may be written over."""
     path = Path(model)
-    return [model, *map(str, path.iterdir())] if path.is_dir() else [model]
+    if path.is_dir():
+        return [model, *map(str, path.iterdir())]
+    name, colon, _ = model.partition(":")
+    parts = name.split(".")
+    if not colon or path.exists() or not all(parts):
+        return [model]
+    return [model] + [
+        str(Path(folder, *parts[:n]).with_suffix(".py") if whole else Path(folder, *parts[:n], "__init__.py"))
+        for folder in (".", *sys.path) for n in range(1, len(parts) + 1) for whole in (True, False)
+    ]  # fmt: skip

@@ -13,12 +13,13 @@ from uncollapse.diagnosis.causes import Finding, find_cause
 from uncollapse.diagnosis.diagnosis import CAUSES, Diagnosis
 from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.remedies import remedies_for
-from uncollapse.errors import DataError, ObjectiveError
+from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.floor import collapsed_losses, floor_losses
 from uncollapse.forecast import Forecast, forecast
 from uncollapse.measure import posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.observe import Observation, observe
+from uncollapse.probes.protocol import first_line
 from uncollapse.probes.told import with_prior_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = ["diagnose", "gather"]
 
 CONTINUED_STEPS = 120
 HELD_OUT = 512
+FEWEST_ROWS = 8
 
 
 def diagnose(
@@ -72,7 +74,7 @@ def diagnose(
     DataError, ObjectiveError
         The data do not fit the model, its posteriors are not finite, or its objective is not known.
     """
-    facts = gather(
+    facts, notes = _gathered(
         probe, data, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
         seed=seed, learning_rate=learning_rate,
     )  # fmt: skip
@@ -89,7 +91,7 @@ def diagnose(
         verdict=_verdict(facts, finding),
         evidence=finding.evidence,
         remedies=remedies_for(facts, finding),
-        notes=probe.notes,
+        notes=(*probe.notes, *notes),
     )
 
 
@@ -107,6 +109,35 @@ def gather(
     learning_rate: float | None = None,
 ) -> Facts:
     """The numbers that `diagnose` judges; arguments and errors as there."""
+    return _gathered(
+        probe, data, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
+        seed=seed, learning_rate=learning_rate,
+    )[0]  # fmt: skip
+
+
+def check_settings(seed: int, learning_rate: float | None) -> None:
+    """Refuse a seed or a learning rate that nothing can be trained with."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise DataError(f"seed must be a whole number, 0 or more, got {seed!r}")
+    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
+        raise DataError(f"learning_rate must be a positive number, got {learning_rate}")
+
+
+def _gathered(
+    probe: Probe,
+    data: Any,
+    target: Any,
+    given: Any,
+    *,
+    objective: Objective | None,
+    scale: float,
+    drop_nonfinite: bool,
+    n_rows: int | None,
+    seed: int,
+    learning_rate: float | None,
+) -> tuple[Facts, tuple[str, ...]]:
+    """Facts, and what to say of how they came about."""
+    check_settings(seed, learning_rate)
     rows = as_rows(data)
     if not rows.repeatable:
         raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
@@ -118,13 +149,19 @@ def gather(
         )
     probe = with_prior_of(probe, told)
     seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)
+    if len(seen.x) < FEWEST_ROWS:
+        raise DataError(f"{rows.name}: a diagnosis needs {FEWEST_ROWS} rows or more, got {len(seen.x)}")
     told = replace(told, n_latents=seen.measurement.sums.level_sizes[0])
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
     expected = forecast(rows, target, given=given, objective=told, **options)
     facts = _facts(probe, seen, expected, seed)
     if facts.in_doubt and _differentiable(probe, expected):
-        return _tried(facts, probe, seen, told, learning_rate, seed)  # type: ignore[arg-type]
-    return facts
+        try:
+            return _tried(facts, probe, seen, told, learning_rate, seed), ()  # type: ignore[arg-type]
+        except Exception as error:  # a user's model raises anything, and what was measured stands without
+            reason = str(error) if isinstance(error, UncollapseError) else first_line(error)
+            return facts, (f"not tried: what a better q and further training gain ({reason})",)
+    return facts, ()
 
 
 def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
@@ -148,6 +185,8 @@ def _tried(
     from uncollapse.diagnosis.retrain import RATE, retrain
 
     refined = refine(probe, seen, told, seed=seed)
+    if not np.isfinite(refined.gain):
+        raise UncollapseError(f"{probe.name}: the loss is not finite while q is refined")
     n = len(seen.x)
     held = slice(0, min(HELD_OUT, n // 4))
     part = slice(held.stop, n)

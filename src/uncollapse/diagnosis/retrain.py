@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from uncollapse.errors import UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.probes.loss import kl_of, reconstruction
-from uncollapse.probes.probe import TorchProbe
+from uncollapse.probes.probe import TorchProbe, evaluating
 
 __all__ = ["BATCH", "retrain", "start_anew"]
 
@@ -60,19 +62,21 @@ def retrain(
     Raises
     ------
     UncollapseError
-        The loss left the finite numbers.
+        The loss left the finite numbers, or does not depend on the copy's parameters.
     """
     own = probe.copy()
-    like = next(own.module.parameters())
+    trained = [p for p in own.module.parameters() if p.requires_grad]
+    if not trained:
+        raise UncollapseError(f"{probe.name}: has no parameters that can be trained (requires_grad)")
+    _check_reached(own, trained, own.tensor(x[:2]), own.tensor(None if given is None else given[:2]))
     x_rows, condition_rows = own.tensor(x), own.tensor(given)
     y_rows = x_rows if y is x else own.tensor(y)
     r = None if own.dispersion is None else own.tensor(own.dispersion)
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam([p for p in own.module.parameters() if p.requires_grad], lr=learning_rate)
-    modes = [(part, part.training) for part in own.module.modules()]
-    own.module.train()
-    for step in range(n_steps):
-        chosen = torch.randint(len(x), (min(BATCH, len(x)),), generator=generator).to(like.device)
+    optimiser = torch.optim.Adam(trained, lr=learning_rate)
+
+    def loss_at(step: int) -> Tensor:
+        chosen = torch.randint(len(x), (min(BATCH, len(x)),), generator=generator).to(x_rows.device)
         batch, condition = x_rows[chosen], None if given is None else condition_rows[chosen]
         mean, log_variance = own.posterior(batch, condition)
         if decoder_only:
@@ -81,17 +85,57 @@ def retrain(
         kl = kl_of(mean, log_variance, objective.prior_variance).flatten(1).sum(1).mean()
         weight = min(1.0, (step + 1) / (warm_up * n_steps)) if warm_up else 1.0
         out = own.mean_of_target((mean + torch.exp(0.5 * log_variance) * noise).flatten(1), condition)
-        loss = reconstruction(objective, y_rows[chosen], out, r) + weight * objective.beta * kl
-        if not torch.isfinite(loss):
-            raise UncollapseError(f"{probe.name}: the loss is not finite at step {step + 1} of training it further")
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        if see is not None:
-            see(step + 1)
+        return reconstruction(objective, y_rows[chosen], out, r) + weight * objective.beta * kl
+
+    modes = [(part, part.training) for part in own.module.modules()]
+    own.module.train()
+    with _own_randomness(own.module, seed):
+        for step in range(n_steps):
+            loss = loss_at(step)
+            if not torch.isfinite(loss):
+                raise UncollapseError(f"{probe.name}: the loss is not finite at step {step + 1} of training it further")
+            # of the copy's parameters alone: whatever else the loss depends on keeps its gradients
+            for p, gradient in zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True):
+                p.grad = gradient
+            optimiser.step()
+            if see is not None:
+                see(step + 1)
+    optimiser.zero_grad()
     for part, mode in modes:
         part.training = mode
     return own
+
+
+def _check_reached(own: TorchProbe, trained: list[nn.Parameter], x: Tensor, given: Tensor | None) -> None:
+    """Refuse a model whose functions do not go through the copy: a closure would train the user's own model."""
+    with torch.enable_grad(), evaluating(own.module):
+        mean, log_variance = own.posterior(x, given)
+        decoded = own.mean_of_target(mean.detach().flatten(1).clone(), given)
+    parts = {"encoder": mean.sum() + log_variance.sum(), "decoder": decoded.sum()}
+    unreached = [name for name, output in parts.items() if not _depends(output, trained)]
+    frozen = len(trained) < len(list(own.module.parameters()))
+    if len(unreached) == 2 or (unreached and not frozen):
+        raise UncollapseError(
+            f"{own.name}: the {' and the '.join(unreached)} pass no gradient to the parameters of a copy "
+            f"(torch.no_grad, a detach, or functions that hold on to the original), so it cannot be trained here"
+        )
+
+
+def _depends(output: Tensor, parameters: list[nn.Parameter]) -> bool:
+    if not output.requires_grad:
+        return False
+    return any(g is not None for g in torch.autograd.grad(output, parameters, allow_unused=True))
+
+
+@contextmanager
+def _own_randomness(module: nn.Module, seed: int) -> Iterator[None]:
+    """Dropout and new weights drawn from a seed inside; the user's own generators go on as if nothing had been."""
+    devices = sorted({p.device.index for p in module.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
+        yield
 
 
 def start_anew(probe: TorchProbe, seed: int = 0) -> TorchProbe:
@@ -103,15 +147,13 @@ def start_anew(probe: TorchProbe, seed: int = 0) -> TorchProbe:
         Parameters that no part's `reset_parameters` reaches.
     """
     own = probe.copy()
-    state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
     reached: set[int] = set()
-    for part in own.module.modules():
-        reset = getattr(part, "reset_parameters", None)
-        if callable(reset):
-            reset()
-            reached |= {id(p) for p in part.parameters()}
-    torch.random.set_rng_state(state)
+    with _own_randomness(own.module, seed):
+        for part in own.module.modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+                reached |= {id(p) for p in part.parameters()}
     missed = [name for name, p in own.module.named_parameters() if id(p) not in reached]
     if missed:
         raise UncollapseError(

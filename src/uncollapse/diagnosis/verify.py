@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from uncollapse.data.rows import as_rows
 from uncollapse.decoded import decoded
+from uncollapse.diagnosis.diagnose import check_settings
 from uncollapse.diagnosis.diagnosis import Diagnosis, Plan, Remedy, Trial
 from uncollapse.errors import UncollapseError
-from uncollapse.measure import ALIVE_NATS
-from uncollapse.observe import Observation, observe
+from uncollapse.measure import posterior_sums
+from uncollapse.observe import SAMPLE_ROWS, Observation, observe
+from uncollapse.probes.protocol import first_line
 from uncollapse.probes.told import with_prior_of
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ Retrainer = Callable[["Probe", Plan], "Probe"]
 
 STEPS = 3000
 TRAINING_ROWS = 20000
+TRIAL_ROWS = SAMPLE_ROWS
+"""Rows that a trial is judged on: sampled information compares every row with every other."""
 
 
 def verify(
@@ -73,6 +79,7 @@ def verify(
     UncollapseError
         The model cannot be trained here, and no retrainer is given.
     """
+    check_settings(seed, learning_rate)
     planned = [remedy for remedy in diagnosis.remedies if remedy.plan is not None][:n_remedies]
     if not planned:
         return diagnosis
@@ -92,11 +99,16 @@ def _own_training(
     from uncollapse.diagnosis.retrain import RATE, retrain, start_anew
 
     def train(probe: Any, plan: Plan) -> Any:
-        start = start_anew(probe, seed) if plan.fresh else probe
-        return retrain(
-            start, seen.x, seen.y, seen.given, objective=plan.objective, n_steps=round(n_steps * plan.longer),
-            learning_rate=learning_rate or RATE, warm_up=plan.warm_up, seed=seed, see=see,
-        )  # fmt: skip
+        try:
+            start = start_anew(probe, seed) if plan.fresh else probe
+            return retrain(
+                start, seen.x, seen.y, seen.given, objective=plan.objective, n_steps=round(n_steps * plan.longer),
+                learning_rate=learning_rate or RATE, warm_up=plan.warm_up, seed=seed, see=see,
+            )  # fmt: skip
+        except UncollapseError:
+            raise
+        except Exception as error:  # a user's model raises anything
+            raise UncollapseError(f"{probe.name}: cannot be trained here: {first_line(error)}") from error
 
     return train
 
@@ -106,9 +118,12 @@ def _trial(remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: R
     after = train(probe, plan)
     seconds = time.monotonic() - started
     losses, alive = [], []
+    rows = np.sort(np.random.default_rng(seed).permutation(len(seen.x))[:TRIAL_ROWS])
+    x, given = seen.x[rows], None if seen.given is None else seen.given[rows]
+    some = replace(seen, x=x, y=x if seen.y is seen.x else seen.y[rows], given=given)
     for model in (probe, after):
-        again = replace(seen, posterior=model.encode(seen.x, seen.given))
+        again = replace(some, posterior=model.encode(x, given))
         losses.append(decoded(model, again, plan.objective, n_draws=2, seed=seed).loss)
-        lowest = again.posterior.kl[:, again.posterior.lowest]
-        alive.append(int((lowest.mean(axis=0) > ALIVE_NATS).sum()))
+        measured = posterior_sums(again.posterior).measurement()
+        alive.append(int(measured.alive[again.posterior.lowest].sum()))
     return Trial(remedy, alive[0], alive[1], losses[0], losses[1], seconds)

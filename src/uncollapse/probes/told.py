@@ -83,7 +83,7 @@ def with_prior_of(probe: Probe, objective: Objective) -> Probe:
 
 
 def _replaced(probe: Any, objective: Objective, variance: float | None) -> Any:
-    if is_dataclass(probe) and not isinstance(probe, type):
-        if {"objective", "decoder_variance"} <= {item.name for item in fields(probe) if item.init}:
-            return replace(probe, objective=objective, decoder_variance=variance)  # type: ignore[type-var]
+    kept = {item.name for item in fields(probe) if item.init} if is_dataclass(probe) else set()
+    if {"objective", "decoder_variance"} <= kept:
+        return replace(probe, objective=objective, decoder_variance=variance)
     return Told(probe, objective, variance)
