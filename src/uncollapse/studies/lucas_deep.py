@@ -36,9 +36,9 @@ PIXELS = 784
 
 BESIDE = (
     "σ² from 1 with other rates and steps, one seed each: 24.5 % collapsed (75.5 % by mean KL) and ELBO −1404.9 at "
-    "1e-3 after 12,560 steps; 94 % and −1491.0 at 4e-3 after 8,635. The count is so much the training's that it says little "
-    "of the objective, whose linear optimum has none collapsed where σ² is learned; why a larger rate leaves more dead "
-    "was not taken apart"
+    "1e-3 after 12,560 steps; 94 % and −1491.0 at 4e-3 after 8,635. The count is so much the training's that it says "
+    "little of the objective, whose linear optimum has none collapsed where σ² is learned; why a larger rate leaves "
+    "more dead was not taken apart"
 )
 """Runs beside the table: how far its collapse depends on the training."""
 
