@@ -185,7 +185,7 @@ def _tried(
     from uncollapse.diagnosis.retrain import RATE, retrain
 
     refined = refine(probe, seen, told, seed=seed)
-    if not np.isfinite(refined.gain):
+    if refined is not None and not np.isfinite(refined.gain):
         raise UncollapseError(f"{probe.name}: the loss is not finite while q is refined")
     n = len(seen.x)
     held = slice(0, min(HELD_OUT, n // 4))
