@@ -30,8 +30,8 @@ def run(n_repeats: int) -> list[Row]:
     """Rows of the table."""
     warnings.simplefilter("ignore", UncollapseWarning)
     x = _rows(N_ROWS)
-    warm = Training(epochs=4, schedule=Schedule("linear", warmup=2))
-    vae = train(x[:20_000], objective=Objective(beta=1.0, n_latents=16), network=Network(hidden=(512, 256)),
+    warm = Training(epochs=6, schedule=Schedule("linear", warmup=3))
+    vae = train(x[:6_000], objective=Objective(beta=1.0, n_latents=16), network=Network(hidden=(512, 256)),
                 training=warm)  # fmt: skip
     probe = own_probe(vae)
     found = medians({"bare": lambda: _bare(probe, x), "ours": lambda: observe(probe, x)}, n_repeats)

@@ -23,9 +23,9 @@ def main() -> None:
     for how in (HOW, replace(HOW, epochs=2 * HOW.epochs, schedule=Schedule("linear", warmup=HOW.epochs))):
         before = os.getloadavg()[0]
         found = pilot(rows, f, training=how)
-        cores, after = os.cpu_count(), os.getloadavg()[0]
-        print(f"{how.epochs} epochs, {found.n_alive.size} networks: {found.seconds:.0f} s with load {before:.1f} to "
-              f"{after:.1f} on {cores} cores, {os.times().user:.0f} s of processor time since the start", flush=True)  # fmt: skip
+        load = f"load {before:.1f} to {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        print(f"{how.epochs} epochs, {found.n_alive.size} networks: {found.seconds:.0f} s with {load}", flush=True)
+        print(f"{os.times().user:.0f} s of processor time since the start", flush=True)
         print("\n".join("| " + " | ".join(row) + " |" for row in [list(HEADINGS), *pilot_rows(found)]), flush=True)
 
 

@@ -20,7 +20,7 @@ from uncollapse.studies import Result, Study
 def small(request) -> Result:
     figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(2, 1))
     warnings.warn("the data are made up", UncollapseWarning, stacklevel=1)
-    rows = [{"case": "a, b", "paper": None, "ours": 1.0, "theory": 1.0}]
+    rows = [{"case, named": "a, b", "paper": None, "ours": 1.0, "theory": 1.0}]
     return Result(rows, figure, {"size": request.pick(1, 2, 3)}, "reproduced", "One equals one.")
 
 
@@ -90,7 +90,7 @@ def test_a_study_writes_its_files_and_prints_its_verdict(run, tmp_path):
     assert told.startswith("own-fig-1: reproduced. One equals one.\nNote: the data are made up.\n")
     out = tmp_path / "deep" / "er"
     assert sorted(path.name for path in out.iterdir()) == ["figure.svg", "summary.json", "table.csv"]
-    assert (out / "table.csv").read_text() == 'case,paper,ours,theory\n"a, b",,1,1\n'
+    assert (out / "table.csv").read_text() == '"case, named",paper,ours,theory\n"a, b",,1,1\n'
     assert json.loads((out / "summary.json").read_text())["settings"] == {"size": 2}
     assert run("own-fig-1")[0] == 0
     assert (tmp_path / "results" / "own-fig-1" / "table.csv").exists()

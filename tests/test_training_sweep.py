@@ -191,15 +191,16 @@ def test_the_commands_train_and_sweep(x, tmp_path):
     first = run(*words, "--epochs", 4)
     assert first.returncode == 0, first.stderr
     assert "latents live after 4 epochs" in first.stdout
-    more = run(*words, "--epochs", 6)
+    more = run(*words, "--epochs", 6, "--cooling", 2)
     assert "after 6 epochs" in more.stdout
     facts = json.loads((tmp_path / "one" / "result.json").read_text())
     assert facts["loss"] == pytest.approx(facts["forecast"]["loss"], rel=1e-2)
     assert parquet.read_table(tmp_path / "one" / "history.parquet").num_rows == 6
-    changed = run(*words, "--epochs", 6, "--beta", 2)
-    assert changed.returncode == 2
-    assert len(changed.stderr.strip().splitlines()) == 1
-    assert "beta: 1.0 → 2.0" in changed.stderr
+    for told, changes in {"beta: 1.0 → 2.0": ("--epochs", 6, "--beta", 2), "epochs: 6 → 7": ("--epochs", 7)}.items():
+        changed = run(*words, "--cooling", 2, *changes)
+        assert changed.returncode == 2
+        assert len(changed.stderr.strip().splitlines()) == 1
+        assert told in changed.stderr
 
     words = ["sweep", tmp_path / "x.npy", "--out", tmp_path / "many", "--latents", "2,3", "--epochs", 2, "--seeds", 2]
     done = run(*words, "--beta", "0.5,1", "--decoder-variance", "1,learned", "--hidden", 8)
@@ -223,6 +224,7 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
         "expected numbers or learned or optimal": ["sweep", "iris", "--decoder-variance", "1,best"],
         "expected whole numbers": ["train", "iris", "--hidden", "a"],
         "learning_rate must be a positive number": ["train", "iris", "--learning-rate", 0],
+        "from 0 to all 5, got 6": ["sweep", "iris", "--epochs", 5, "--cooling", 6],
         "no such file": ["sweep", "nothing.npy"],
     }.items():
         told = fails(*words, "--out", tmp_path / "out")

@@ -25,8 +25,8 @@ NETWORKS = {
     "silu": Network(hidden=(64,), activation="silu"),
     "2 relu": Network(hidden=(64, 64)),
 }
-LATENTS = {"curved": 6, "lowrank": 8, "digits": 12, "mnist14": 10, "binary": 6, "counts": 6}
-RATE, STACK, ROWS = 1e-3, 8, 2048
+LATENTS = {"curved": 10, "lowrank": 12, "digits": 20, "mnist14": 20, "binary": 10, "counts": 8}
+RATE, STACK, ROWS = 2e-3, 8, 2048
 
 
 def grid(
@@ -63,10 +63,9 @@ def go_on(models: Sequence[Trained], data: Data, least: int, *, warm: bool) -> l
             part = group[at : at + STACK]
             placed, a = prepared(setups[part[0]], rows, "cpu")
             stack = Stack([setups[i] for i in part], a, placed, [None] * len(part))
-            state = stack.tensors()
-            for name in models[part[0]].parameters:
-                state[name] = torch.stack([models[i].parameters[name] for i in part])
-            stack.restore(state)
+            with torch.no_grad():
+                for name, value in stack.parameters.items():
+                    value.copy_(torch.stack([models[i].parameters[name] for i in part]))
             Run(stack, part, results.__setitem__).go()
     return [results[i] for i in range(len(models))]
 

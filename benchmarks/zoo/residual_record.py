@@ -3,7 +3,7 @@
 `python benchmarks/zoo/residual_record.py [SEED]`: deep VAEs on six sets, three networks, three water levels, four
 lengths of training. Those with a dead latent are judged at their end, and then (a) trained on with the KL taken back
 to 0 and raised again, (b) trained anew with a KL warm-up, (c) trained on plainly, each for as long as before and at
-least 30 epochs. A latent helped if more are alive after (a) or (b) and the loss on held-out rows is lower by two
+least 40 epochs. A latent helped if more are alive after (a) or (b) and the loss on held-out rows is lower by two
 standard errors of the paired differences.
 """
 
@@ -28,8 +28,8 @@ from uncollapse.probes.own import own_probe
 from uncollapse.training import Trained
 
 LEVELS = (0.08, 0.25, 0.6)
-LENGTHS = ((6, False), (20, False), (40, False), (40, True))
-LEAST = 30
+LENGTHS = ((40, False), (120, False), (200, False), (120, True))
+LEAST = 40
 HELD_OUT = 1000
 
 
@@ -94,6 +94,7 @@ def _about(model: Trained, f: Facts, data: Data) -> dict[str, Any]:
         "level": f.forecast.objective.beta / float(data.strengths()[0]),
         "epochs": training.epochs,
         "warm_up": training.schedule.kind != "constant",
+        "falling": _falling(model, f),
         "latents": f.n_latents,
         "alive": f.n_alive,
         "linear_alive": f.forecast.n_alive,
@@ -103,6 +104,14 @@ def _about(model: Trained, f: Facts, data: Data) -> dict[str, Any]:
         "floor": float(f.floor.mean()),
         "collapsed": f.collapsed,
     }
+
+
+def _falling(model: Trained, f: Facts) -> float:
+    """Fall of the loss over the last quarter of the training, as a share of what there is to gain over collapse."""
+    losses = model.history["loss"]
+    part = max(len(losses) // 8, 1)
+    before = losses[-3 * part : -2 * part].mean() if len(losses) >= 3 * part else losses[0]
+    return float((before - losses[-part:].mean()) / max(f.attainable, f.scale, 1e-9))
 
 
 def _verdict(f: Facts) -> dict[str, Any]:

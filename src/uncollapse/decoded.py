@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,15 @@ from uncollapse.errors import DataError
 from uncollapse.objective import Objective
 from uncollapse.observe import Observation
 from uncollapse.posterior import Posterior
+from uncollapse.theory.likelihoods import inverse_dispersion
 from uncollapse.theory.loglikelihood import information, misfit, negative_log_likelihood, score
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information, tuned_elbo
-from uncollapse.theory.residual import ResidualSpectrum, residual_spectrum
+from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, residual_spectrum
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe
 
-__all__ = ["Decoded", "decoded", "residual_level"]
+__all__ = ["Decoded", "decoded", "dispersion_of", "residual_level"]
 
 DRAWS = 4
 """Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
@@ -108,8 +109,7 @@ def decoded(
     gaussian = objective.likelihood == "gaussian"
     tuned = float(misfits.mean()) / y.shape[1]
     variance = _variance(probe, objective, tuned)
-    dispersion = getattr(probe, "dispersion", None)
-    r = np.inf if dispersion is None else dispersion
+    r = dispersion_of(probe, objective, y)
     costs = np.array(
         [
             negative_log_likelihood(objective.likelihood, y, mean, decoder_variance=variance, dispersion=r)
@@ -131,16 +131,32 @@ def decoded(
         tuned_decoder_variance=tuned if gaussian else None,
         tuned_elbo=tuned_elbo(float(misfits.mean()), y.shape[1], float(kl.mean())) if gaussian else None,
         information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, draws[0]))),
-        residual=residual_spectrum(_residuals(objective.likelihood, y, means, r)),
+        residual=residual_spectrum(_residuals(objective.likelihood, y, means, r, None if o.y is o.x else o.x)),
     )
+
+
+def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarray | float:
+    """r of a negative binomial decoder: the probe's own, else by moments of each column, as a forecast estimates it;
+    infinite for any other likelihood."""
+    if objective.likelihood != "negative-binomial":
+        return np.inf
+    own = getattr(probe, "dispersion", None)
+    mean = y.mean(axis=0)
+    return inverse_dispersion(mean, ((y - mean) ** 2).mean(axis=0)) if own is None else np.asarray(own)
 
 
 def residual_level(objective: Objective, found: Decoded) -> float:
     """What residual strengths are held against: τ = βη² with the η² that the model has; β for another likelihood.
 
-    Source: docs/theory.md, section 5 (Residual water-level test).
+    Where encoder variances are given, τσ²/η_enc² of the narrowest latent, which a mode wakes first.
+
+    Source: docs/theory.md, sections 5 (Residual water-level test) and 1 (Global minimum, Σ fixed).
     """
-    return objective.beta * (found.decoder_variance if objective.likelihood == "gaussian" else 1.0)
+    level = objective.beta * (found.decoder_variance if objective.likelihood == "gaussian" else 1.0)
+    widths = objective.encoder_variance
+    prior = objective.prior_variance
+    each = [prior if w == "learned" else float(w) for w in (widths if isinstance(widths, tuple) else (widths,))]
+    return level * min(each) / prior
 
 
 def kl_weights(objective: Objective, level_sizes: tuple[int, ...]) -> np.ndarray:
@@ -190,7 +206,15 @@ def _importance(q: Posterior, draws: list[np.ndarray], costs: np.ndarray) -> flo
     return importance_bound(-costs - np.array(ratios))
 
 
-def _residuals(likelihood: str, y: np.ndarray, means: list[np.ndarray], r: np.ndarray | float) -> Iterator[np.ndarray]:
+def _residuals(
+    likelihood: str, y: np.ndarray, means: list[np.ndarray], r: np.ndarray | float, x: np.ndarray | None
+) -> Iterable[np.ndarray]:
+    """What is left of y in each draw; of a target that is not the input, paired with what x tells of it (linearly), so
+    that the noise in y, which no encoder sees, does not count."""
     scale = np.mean([information(likelihood, mean, r) for mean in means], axis=0)
     root = np.where(scale > 0, 1 / np.sqrt(np.where(scale > 0, scale, 1.0)), 0.0)
-    return (score(likelihood, y, mean, r) * root for mean in means)
+    left = (score(likelihood, y, mean, r) * root for mean in means)
+    if x is None:
+        return left
+    whole = np.mean(list(left), axis=0)
+    return whole, predicted_out_of_fold(np.asarray(x, dtype=np.float64), whole)

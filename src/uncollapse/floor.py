@@ -11,7 +11,13 @@ from uncollapse.theory.posterior import gaussian_kl
 __all__ = ["collapsed_losses", "floor_losses"]
 
 
-def floor_losses(forecast: Forecast, x: np.ndarray, y: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+def floor_losses(
+    forecast: Forecast,
+    x: np.ndarray,
+    y: np.ndarray,
+    given: np.ndarray | None = None,
+    dispersion: np.ndarray | float = np.inf,
+) -> np.ndarray:
     """Loss of each row for the best linear model, or for the collapsed one where no closed form is known.
 
     Paired with the losses of a trained network on the same rows, the noise of the sample cancels: a network that costs
@@ -23,6 +29,8 @@ def floor_losses(forecast: Forecast, x: np.ndarray, y: np.ndarray, given: np.nda
         At the network's own objective.
     x, y : ndarrays of shape (n, d0), (n, d2)
     given : ndarray of shape (n, c), optional
+    dispersion : ndarray of shape (d2,) or float
+        r of a negative binomial decoder.
 
     Returns
     -------
@@ -43,7 +51,7 @@ def floor_losses(forecast: Forecast, x: np.ndarray, y: np.ndarray, given: np.nda
     """
     f, o = forecast, forecast.objective
     if not f.exact or o.levels or f.ill_posed or f.flat or f.spectrum.rank == 0:
-        return collapsed_losses(f, y, given)
+        return collapsed_losses(f, y, given, dispersion)
     w = f.weights
     through = 0.0 if given is None or w.encoder_condition is None else given @ w.encoder_condition
     added = 0.0 if given is None or w.decoder_condition is None else given @ w.decoder_condition.T
@@ -55,7 +63,9 @@ def floor_losses(forecast: Forecast, x: np.ndarray, y: np.ndarray, given: np.nda
     return missed / (2 * f.decoder_variance) + constant + o.beta * kl
 
 
-def collapsed_losses(f: Forecast, y: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+def collapsed_losses(
+    f: Forecast, y: np.ndarray, given: np.ndarray | None = None, dispersion: np.ndarray | float = np.inf
+) -> np.ndarray:
     """Loss of each row for the marginal fit, with every constant: the mean of each column, or its regression on the
     condition; arguments as in `floor_losses`."""
     mean = np.broadcast_to(y.mean(axis=0), y.shape)
@@ -64,4 +74,4 @@ def collapsed_losses(f: Forecast, y: np.ndarray, given: np.ndarray | None = None
         mean = mean + (given - given.mean(axis=0)) @ condition.regression.T
     learned = f.objective.decoder_variance == "learned"
     variance = float(misfit(y, mean).mean()) / y.shape[1] if learned else float(f.objective.decoder_variance)
-    return negative_log_likelihood(f.objective.likelihood, y, mean, decoder_variance=variance)
+    return negative_log_likelihood(f.objective.likelihood, y, mean, decoder_variance=variance, dispersion=dispersion)

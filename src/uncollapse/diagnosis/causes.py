@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.diagnosis import Cause, Confidence, Evidence
 from uncollapse.diagnosis.facts import Facts
-from uncollapse.diagnosis.thresholds import DONE_SHARE, FAR_SHARE, FEW, LAG_SHARE, LEAD, N_ERRORS, SLOW_SHARE
+from uncollapse.diagnosis.thresholds import DONE_SHARE, FAR_SHARE, FEW, LAG_SHARE, LEAD, MOVED, N_ERRORS, SLOW_SHARE
 from uncollapse.measure import ALIVE_NATS
 
 __all__ = ["Finding", "find_cause"]
@@ -39,7 +39,10 @@ def find_cause(facts: Facts) -> Finding:
 
 def _cause(f: Facts) -> tuple[Cause, Confidence]:
     if f.encoder_odd and (f.continued is None or f.continued.encoder_odd):
-        return "encoder-stuck", "high"
+        if f.continued is None:
+            return "encoder-stuck", "low"
+        if f.mute.any() or f.continued.encoder_moved < MOVED or not _continuing(f):
+            return "encoder-stuck", "high"
     if f.under_noise and f.n_noise > 0:
         return "over-alive", "high"
     few = f.forecast.n_alive < max(1.0, FEW * f.usable)
@@ -64,14 +67,13 @@ def _cause(f: Facts) -> tuple[Cause, Confidence]:
 def _unfinished(f: Facts) -> tuple[Cause, Confidence] | None:
     """The model is not at an optimum: which part of it is behind? None if nothing is, beyond an optimiser's jitter."""
     missing = f.n_dead > 0 and f.should_live
-    if f.refined is None or f.continued is None:
+    if f.continued is None:
         return ("optimisation", "low") if missing or f.worse_than_linear else None
-    r, c = f.refined, f.continued
-    continuing = _counts(f, c.gain, c.gain_error, SLOW_SHARE)
-    better_q = _counts(f, r.gain, r.gain_error, LAG_SHARE) and r.gain > LEAD * c.gain
+    r, c, continuing = f.refined, f.continued, _continuing(f)
+    better_q = r is not None and _counts(f, r.gain, r.gain_error, LAG_SHARE) and r.gain > LEAD * c.gain
     # of a collapsed encoder no decoder learns anything, so that it is done says nothing there
     decoder_done = continuing and f.n_alive > 0 and c.decoder_gain < DONE_SHARE * c.gain
-    decoder_done = decoder_done and r.gain > N_ERRORS * r.gain_error
+    decoder_done = decoder_done and r is not None and r.gain > N_ERRORS * r.gain_error
     if better_q or decoder_done:
         return "encoder-lags", "high"
     if continuing:
@@ -79,6 +81,10 @@ def _unfinished(f: Facts) -> tuple[Cause, Confidence] | None:
     if missing:
         return "optimisation", "high"
     return ("optimisation", "low") if f.gap > FAR_SHARE * f.scale and f.worse_than_linear else None
+
+
+def _continuing(f: Facts) -> bool:
+    return f.continued is not None and _counts(f, f.continued.gain, f.continued.gain_error, SLOW_SHARE)
 
 
 def _counts(f: Facts, gain: float, error: float, share: float) -> bool:
@@ -130,12 +136,14 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
         f"{level:.4g}.",
     )
     word = "more" if f.gap > 0 else "less"
+    costs = f"{abs(f.gap):.4g} ± {f.gap_error:.2g} nats {word} than"
+    costs = "as much as" if abs(f.gap) < max(f.gap_error, 5e-4) else costs
     floor = "the best linear VAE" if f.forecast.exact and not f.forecast.objective.levels else "a collapsed model"
     yield Evidence(
         "linear_gap",
         f.gap,
         0.0,
-        f"The model costs {abs(f.gap):.4g} ± {f.gap_error:.2g} nats {word} than {floor} on the same rows.",
+        f"The model costs {costs} {floor} on the same rows.",
     )
     strengths = f.forecast.critical_levels
     if len(strengths):

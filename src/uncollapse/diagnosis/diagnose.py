@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.data.rows import as_rows
-from uncollapse.decoded import decoded
+from uncollapse.decoded import decoded, dispersion_of
 from uncollapse.diagnosis.causes import Finding, find_cause
 from uncollapse.diagnosis.diagnosis import CAUSES, Diagnosis
-from uncollapse.diagnosis.facts import Continued, Facts
+from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.remedies import remedies_for
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.floor import collapsed_losses, floor_losses
@@ -167,8 +167,10 @@ def _gathered(
 def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
     found = decoded(probe, seen, expected.objective, seed=seed)
     x, y = (np.asarray(part, dtype=np.float64) for part in (seen.x, seen.y))
-    floor = floor_losses(expected, x, y, seen.given)
-    return Facts(seen.measurement, found, expected, floor, float(collapsed_losses(expected, y, seen.given).mean()))
+    r = dispersion_of(probe, expected.objective, y)
+    floor = floor_losses(expected, x, y, seen.given, r)
+    collapsed = float(collapsed_losses(expected, y, seen.given, r).mean())
+    return Facts(seen.measurement, found, expected, floor, collapsed)
 
 
 def _differentiable(probe: Probe, expected: Forecast) -> bool:
@@ -183,7 +185,7 @@ def _tried(
     from uncollapse.diagnosis.retrain import RATE, retrain
 
     refined = refine(probe, seen, told, seed=seed)
-    if not np.isfinite(refined.gain):
+    if refined is not None and not np.isfinite(refined.gain):
         raise UncollapseError(f"{probe.name}: the loss is not finite while q is refined")
     n = len(seen.x)
     held = slice(0, min(HELD_OUT, n // 4))
@@ -198,24 +200,24 @@ def _tried(
         )
         for alone in (False, True)
     )  # fmt: skip
-    losses, alive = [], []
+    losses, measured = [], []
     for model in (decoder, probe, both):
         x_held, c_held = seen.x[held], None if seen.given is None else seen.given[held]
         q = model.encode(x_held, c_held)
         again = replace(seen, x=x_held, y=x_held if y is seen.x else y[held], given=c_held, posterior=q)
         found = decoded(model, again, told, seed=seed)
         losses.append(found.losses)
-        measured = posterior_sums(q).measurement()
-        alive.append(measured.n_alive)
+        measured.append(posterior_sums(q).measurement())
     gains = losses[1] - losses[2]
     continued = Continued(
         gain=float(gains.mean()),
         gain_error=float(gains.std() / np.sqrt(len(gains))),
-        alive_before=alive[1],
-        alive_after=alive[2],
+        alive_before=int(living(measured[1], told).sum()),
+        alive_after=int(living(measured[2], told).sum()),
         n_steps=CONTINUED_STEPS,
         decoder_gain=float((losses[1] - losses[0]).mean()),
-        encoder_odd=replace(facts, measurement=measured).encoder_odd,
+        encoder_odd=replace(facts, measurement=measured[2]).encoder_odd,
+        encoder_moved=float(np.abs(measured[2].variance / measured[1].variance - 1).max()),
     )
     return replace(facts, refined=refined, continued=continued)
 

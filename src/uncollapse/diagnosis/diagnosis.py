@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from uncollapse.decoded import Decoded, residual_level
+from uncollapse.diagnosis.facts import living
 from uncollapse.forecast import Forecast
 from uncollapse.measure import EPSILONS, Measurement
 from uncollapse.objective import Objective
@@ -124,9 +127,11 @@ class Trial:
 
     @property
     def kept(self) -> bool:
-        """Whether the number alive is what the remedy promised, within one."""
+        """Whether the number alive became what the remedy promised, within one; no change keeps no promise of one."""
         promised = self.remedy.expected_alive
-        return promised is not None and abs(self.alive_after - promised) <= 1
+        if promised is None or self.alive_after == promised:
+            return promised is not None
+        return abs(self.alive_after - promised) <= 1 and self.alive_after != self.alive_before
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +150,8 @@ class Diagnosis:
         The linear optimum at the model's own objective.
     linear_gap, linear_gap_error : float or None
         Loss above the linear optimum's on the same rows, nats per sample, and its standard error: positive says that a
-        linear VAE does better. None without a closed form.
+        linear VAE does better. Above the collapsed model's where no closed form is known: for levels, and decoders
+        other than Gaussian.
     cause : Cause
     confidence : {"high", "low"}
     verdict : str
@@ -179,14 +185,25 @@ class Diagnosis:
         """What the residual's strengths are held against: the water level, with the decoder variance as it is."""
         return residual_level(self.forecast.objective, self.decoded)
 
+    @property
+    def alive(self) -> np.ndarray:
+        """Latents that are alive, all levels, bool of shape (l,)."""
+        return living(self.measurement, self.forecast.objective)
+
+    @property
+    def n_alive(self) -> int:
+        """How many those are."""
+        return int(self.alive.sum())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""
         m, d, f = self.measurement, self.decoded, self.forecast
+        linear = f.exact and not f.objective.levels
         facts = {
             "model": self.name,
             "n_samples": m.n_samples,
             "n_latents": m.n_latents,
-            "n_alive": m.n_alive,
+            "n_alive": self.n_alive,
             "forecast_alive": f.n_alive,
             "water_level": f.water_level,
             "kl_per_latent": m.kl.tolist(),
@@ -198,8 +215,9 @@ class Diagnosis:
             "elbo_error": d.elbo_error,
             "importance_bound": d.importance_bound,
             "linear_elbo": f.elbo,
-            "linear_gap": self.linear_gap,
-            "linear_gap_error": self.linear_gap_error,
+            "linear_gap": self.linear_gap if linear else None,
+            "collapsed_gap": None if linear else self.linear_gap,
+            "gap_error": self.linear_gap_error,
             "decoder_variance": d.decoder_variance,
             "tuned_decoder_variance": d.tuned_decoder_variance,
             "tuned_elbo": d.tuned_elbo,

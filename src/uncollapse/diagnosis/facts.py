@@ -9,14 +9,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.decoded import Decoded, residual_level
-from uncollapse.diagnosis.thresholds import BAND, CODES_NOISE, ENERGY_SHARE, GAIN_SHARE, MOVES, N_ERRORS, SAME
+from uncollapse.diagnosis.thresholds import (
+    BAND,
+    CODES_NOISE,
+    ENERGY_SHARE,
+    FLOOR_MODES,
+    GAIN_SHARE,
+    MOVES,
+    N_ERRORS,
+    SAME,
+)
 from uncollapse.forecast import Forecast
 from uncollapse.measure import ALIVE_NATS, Measurement
+from uncollapse.objective import Objective
+from uncollapse.theory.posterior import gaussian_kl
 
 if TYPE_CHECKING:
     from uncollapse.diagnosis.refine import Refined
 
-__all__ = ["Continued", "Facts"]
+__all__ = ["Continued", "Facts", "living"]
+
+
+def living(measurement: Measurement, objective: Objective) -> np.ndarray:
+    """Latents that are alive, bool of shape (l,): of a mean KL over 0.01 nats.
+
+    Where encoder variances are given, a dead latent pays KL as well, for a width that is not the prior's; there it
+    lives if more than 0.01 nats of its KL are not those of one Gaussian for all rows.
+    """
+    m = measurement
+    if objective.encoder_variance == "learned":
+        return m.alive
+    prior = objective.prior_variance
+    blind = gaussian_kl(m.aggregate_mean, m.mean_variance + m.variance, prior)
+    return m.kl - blind > ALIVE_NATS
 
 
 @dataclass(frozen=True)
@@ -33,6 +58,8 @@ class Continued:
         What as many steps of the decoder alone gain.
     encoder_odd : bool
         Whether the encoder's output is still odd after it; see `Facts.encoder_odd`.
+    encoder_moved : float
+        Largest relative change of a latent's posterior variance.
     """
 
     gain: float
@@ -42,6 +69,7 @@ class Continued:
     n_steps: int
     decoder_gain: float = 0.0
     encoder_odd: bool = False
+    encoder_moved: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +105,8 @@ class Facts:
 
     @cached_property
     def n_alive(self) -> int:
-        """Of that level."""
-        return int(self.measurement.alive[: self.n_latents].sum())
+        """Of that level; see `living`."""
+        return int(living(self.measurement, self.forecast.objective)[: self.n_latents].sum())
 
     @property
     def n_dead(self) -> int:
@@ -149,7 +177,8 @@ class Facts:
         """Whether the water level lies far below the noise variance of the data; False if no mode stands out of it,
         since what is not told from noise need not be noise (a circle has two equal modes)."""
         s = self.forecast.spectrum
-        return self.forecast.exact and bool(s.above_noise.any()) and self.level < CODES_NOISE * s.noise.variance
+        known = s.target_is_input and s.above_noise.any() and (~s.above_noise).sum() >= FLOOR_MODES
+        return self.forecast.exact and bool(known) and self.level < CODES_NOISE * s.noise.variance
 
     @cached_property
     def one_variance(self) -> bool:
@@ -159,15 +188,30 @@ class Facts:
         o = self.forecast.objective
         if o.encoder_variance != "learned" or m.n_latents < 2 or any(level.variance != "learned" for level in o.levels):
             return False
+        if self._equal_at_the_optimum:
+            return False
         middle = float(np.median(m.variance))
         spread = max(float(np.abs(m.variance / middle - 1).max()), float((m.variance_std / middle).max()))
         return spread < SAME and (abs(middle / o.prior_variance - 1) > 1e-3 or m.n_active > 0)
+
+    @property
+    def _equal_at_the_optimum(self) -> bool:
+        """Whether modes of equal strength make all variances one number at the linear optimum itself."""
+        told = self.forecast.modes.encoder_std[: self.n_latents]
+        return len(told) > 1 and bool(np.ptp(told) < 1e-3 * np.abs(told).max())
+
+    @property
+    def _judged(self) -> bool:
+        """Whether the encoder's output has a shape that it should not have: with widths that are given, or levels whose
+        prior is the level above, it may be anything."""
+        o = self.forecast.objective
+        return o.encoder_variance == "learned" and not o.levels
 
     @cached_property
     def too_wide(self) -> np.ndarray:
         """Latents whose mean moves while their variance stays at the prior's or above: something holds it up; (l,)."""
         m, prior = self.measurement, self.forecast.objective.prior_variance
-        if self.forecast.objective.encoder_variance != "learned":
+        if not self._judged:
             return np.zeros(m.n_latents, dtype=bool)
         return (m.mean_variance > 0.1 * prior) & (m.variance > 0.99 * prior)
 
@@ -181,7 +225,7 @@ class Facts:
         still = m.mean_variance < MOVES * prior
         steady = m.variance_std < 0.01 * m.variance
         off = m.aggregate_mean**2 / (2 * prior) > ALIVE_NATS
-        return m.alive & still & (steady | off)
+        return m.alive & still & (steady | off) & self._judged
 
     @property
     def encoder_odd(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from uncollapse.diagnosis.causes import Finding
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.diagnosis import Plan, Remedy
@@ -24,7 +26,10 @@ ENERGY = 0.95
 
 def remedies_for(facts: Facts, finding: Finding) -> tuple[Remedy, ...]:
     """What to change, most useful first."""
-    return tuple(_remedies(facts, finding))
+    found = _remedies(facts, finding)
+    if facts.forecast.objective.levels:  # what trains a probed model again knows one level
+        return tuple(replace(remedy, plan=None) for remedy in found)
+    return tuple(found)
 
 
 def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
@@ -71,6 +76,9 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
 
 
 def _lower_water(f: Facts) -> Iterator[Remedy]:
+    if f.forecast.objective.decoder_variance == "learned":
+        yield from _other_weight(f, at_least_alive=min(f.usable, f.forecast.n_keepable))
+        return
     target = _worth_keeping(f)
     if target is None:
         return
@@ -92,7 +100,7 @@ def _lower_water(f: Facts) -> Iterator[Remedy]:
 def _worth_keeping(f: Facts) -> tuple[int, float] | None:
     """How many latents a remedy should keep, and at which water level."""
     strengths = f.forecast.spectrum.strengths[f.forecast.spectrum.above_noise][: f.n_latents]
-    if not len(strengths) or f.forecast.objective.decoder_variance == "learned" or f.forecast.objective.levels:
+    if not len(strengths) or f.forecast.objective.levels:
         return None
     carried = strengths.cumsum() / strengths.sum()
     n = int((carried < ENERGY).sum()) + 1
@@ -100,11 +108,33 @@ def _worth_keeping(f: Facts) -> tuple[int, float] | None:
     return n, MARGIN * float(f.forecast.critical_levels[: len(strengths)][n - 1])
 
 
+def _other_weight(f: Facts, at_least_alive: int) -> Iterator[Remedy]:
+    """Another β where a learned decoder variance sets the water level: one that keeps just so many latents alive."""
+    o = f.forecast.objective
+    if at_least_alive < 1 or o.levels:
+        return
+    beta = f.forecast.keep(at_least_alive).beta
+    # half-way, on a logarithmic scale, to where one more would live: noise must not
+    more = at_least_alive < f.forecast.n_keepable
+    beta *= (f.forecast.keep(at_least_alive + 1).beta / beta) ** 0.5 if more else MARGIN
+    at = replace(o, beta=beta, loss=None)
+    told = replace(f.forecast, objective=at)
+    if not told.ill_posed and not told.flat:
+        why = f"The decoder variance is then {told.decoder_variance:.3g}, and the water level {told.water_level:.3g}."
+        yield Remedy(f"β {o.beta:.3g} → {beta:.3g}", told.n_alive, why, Plan(at))
+
+
 def _raise_water(f: Facts) -> Iterator[Remedy]:
-    level = float(f.forecast.spectrum.noise.edge)
+    if f.forecast.objective.decoder_variance == "learned":
+        yield from _other_weight(f, at_least_alive=f.usable)
+        return
+    s = f.forecast.spectrum
+    weakest = s.strengths[s.above_noise].min(initial=np.inf)
+    # on the edge itself the noise's strongest modes are at their threshold, where latents die slowly
+    level = float(np.sqrt(s.noise.edge * weakest)) if np.isfinite(weakest) else 2 * float(s.noise.edge)
     at = _at_level(f.forecast.objective, level)
     alive = replace(f.forecast, objective=at).n_alive
-    why = "It puts the water level at the edge of sampling noise, so that no latent codes noise."
+    why = "It puts the water between the edge of sampling noise and the weakest mode above it: none codes noise."
     yield Remedy(_in_words(f.forecast.objective, level), alive, why, Plan(at))
 
 
@@ -115,9 +145,9 @@ def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
             "train longer", at_least, "The loss is still falling.", Plan(o, fresh=False, warm_up=0.0, longer=2.0)
         )
     if cause == "encoder-lags":
-        why = "The decoder can already use more than the encoder says."
+        why = "The decoder can already use more than the encoder says: several steps of it for each of the decoder's."
         yield Remedy(
-            "train the encoder more: several of its steps for each of the decoder's", at_least, why,
+            "train on from here, the encoder first of all", at_least, why,
             Plan(o, fresh=False, warm_up=0.0),
         )  # fmt: skip
     yield Remedy(

@@ -116,7 +116,7 @@ def _check_reached(own: TorchProbe, trained: list[nn.Parameter], x: Tensor, give
     frozen = len(trained) < len(list(own.module.parameters()))
     if len(unreached) == 2 or (unreached and not frozen):
         raise UncollapseError(
-            f"{own.name}: the {' and the '.join(unreached)} pass no gradient to the parameters of a copy "
+            f"{own.name}: no gradient passes from the {' and the '.join(unreached)} to the parameters of a copy "
             f"(torch.no_grad, a detach, or functions that hold on to the original), so it cannot be trained here"
         )
 

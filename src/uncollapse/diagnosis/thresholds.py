@@ -12,9 +12,11 @@ __all__ = [
     "ENERGY_SHARE",
     "FAR_SHARE",
     "FEW",
+    "FLOOR_MODES",
     "GAIN_SHARE",
     "LAG_SHARE",
     "LEAD",
+    "MOVED",
     "MOVES",
     "N_ERRORS",
     "SAME",
@@ -65,9 +67,17 @@ CODES_NOISE = 0.5
 """Latents code noise when the water level is under this share of the noise variance: 0.08 to 0.15 for the planted ones,
 2.7 and more for all others."""
 
+FLOOR_MODES = 3
+"""Modes that must lie under the edge of sampling noise before their level is called the noise of the data: of one or
+two, the weakest real mode would be taken for it (3 modes of standard deviations 3, 2, 1 are not 2 and noise)."""
+
 MOVES = 1e-5
 """Variance of a posterior mean, in prior variances, under which it does not move: 0 for saturated layers, at least 2e-4
 for living latents of all others, those of trainings hardly begun among them."""
+
+MOVED = 0.02
+"""Relative change of a posterior variance over a short continuation under which it is held, not on its way: 120 steps
+of Adam at 1e-3 move a free log-variance by up to 0.12."""
 
 SAME = 1e-5
 """Relative spread under which the variances of several latents are one number, which is a clamp or no learning: 4e-7

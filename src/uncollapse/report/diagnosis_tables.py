@@ -79,7 +79,7 @@ def latents(d: Diagnosis) -> list[LatentRow]:
         for rank, i in enumerate(np.argsort(-kl, kind="stable")):
             at = start + int(i)
             numbers = (float(kl[i]), float(m.kl_std[at]), float(expected[rank]), float(m.mean_variance[at]))
-            rows.append(LatentRow(level, int(i) + 1, *numbers, bool(m.alive[at]), bool(m.active[at])))
+            rows.append(LatentRow(level, int(i) + 1, *numbers, bool(d.alive[at]), bool(m.active[at])))
         start += len(kl)
     return rows
 
@@ -102,7 +102,7 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
     m, c, f = d.measurement, d.decoded, d.forecast
     rows = [
         ("rows measured", f"{m.n_samples:,}; decoder on {c.n_rows:,} of them, {c.n_draws} draws each"),
-        ("latents alive", f"{m.n_alive} of {m.n_latents} (KL above {ALIVE_NATS:g}); forecast {f.n_alive}"),
+        ("latents alive", f"{d.n_alive} of {m.n_latents} (KL above {ALIVE_NATS:g}); forecast {f.n_alive}"),
         ("active units", f"{m.n_active} (posterior mean varies by more than 0.01)"),
         ("KL, nats per sample", _beside(m.rate, f.rate)),
     ]

@@ -51,9 +51,7 @@ def _indented(mark: str, text: str, style: str = "") -> Table:
 def _latents(d: Diagnosis) -> Table:
     rows, n_levels = latents(d), len(d.measurement.levels)
     headings = latent_headings(n_levels)
-    cells = [
-        ["⋮"] * len(headings) if i is None else rows[i].cells(n_levels) for i in shown(len(rows), d.measurement.n_alive)
-    ]
+    cells = [["⋮"] * len(headings) if i is None else rows[i].cells(n_levels) for i in shown(len(rows), d.n_alive)]
     return plain_table(headings, cells, words=("state",))
 
 

@@ -49,7 +49,7 @@ def facts(d: Diagnosis, source: str) -> str:
     m, c = d.measurement, d.decoded
     parts = [
         f"{d.name} on {source}: {m.n_samples:,} rows",
-        f"{m.n_alive} of {m.n_latents} latents alive, {m.n_active} active",
+        f"{d.n_alive} of {m.n_latents} latents alive, {m.n_active} active",
         f"KL {number(m.rate)} nats, mutual information {number(c.information)} by sampling"
         + ("" if m.information_above is None else f", at most {number(m.information_above)}"),
         f"ELBO {number(c.elbo, 5)} ± {number(c.elbo_error)}",

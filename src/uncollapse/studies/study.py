@@ -132,7 +132,10 @@ def run_study(study: Study, request: Request, out: Path) -> Result:
     seconds = time.monotonic() - start
     out.mkdir(parents=True, exist_ok=True)
     columns = list(dict.fromkeys(name for row in result.rows for name in row))
-    lines = [",".join(columns), *(",".join(_cell(row.get(name)) for name in columns) for row in result.rows)]
+    lines = [
+        ",".join(map(_cell, columns)),
+        *(",".join(_cell(row.get(name)) for name in columns) for row in result.rows),
+    ]
     write_text(out / "table.csv", "\n".join(lines) + "\n")
     summary = {
         "study": study.name,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["ResidualSpectrum", "residual_spectrum"]
+__all__ = ["ResidualSpectrum", "predicted_out_of_fold", "residual_spectrum"]
 
 MOST_DENSE = 1024
 """Columns up to which the whole spectrum is computed; beyond, the leading directions by a truncated SVD."""
@@ -106,6 +106,31 @@ def residual_spectrum(residuals: Iterable[np.ndarray], n_directions: int = 16) -
     return ResidualSpectrum(strengths, directions, products.mean(axis=0), products.std(axis=0) / np.sqrt(n), n)
 
 
+def predicted_out_of_fold(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Linear ridge prediction of residuals from x, each half of the rows by the other, shape (n, d).
+
+    Against the residual itself its second moments are those of the part of E[y − f(z) | x] that is linear in x, shrunk:
+    a lower bound, free of the noise in y.
+
+    Parameters
+    ----------
+    x, residual : ndarrays of shape (n, d0), (n, d)
+
+    Notes
+    -----
+    The penalty, d0/n of the mean eigenvalue, is of the size of the sampling error of the eigenvalues.
+    """
+    found, halves = np.empty_like(residual), (np.arange(len(x)) % 4 < 2)
+    for held in (halves, ~halves):
+        centre, middle = x[~held].mean(axis=0), residual[~held].mean(axis=0)
+        a, b = x[~held] - centre, residual[~held] - middle
+        gram = a.T @ a
+        penalty = np.trace(gram) / len(gram) * len(gram) / max(len(a), 1)
+        weights = np.linalg.solve(gram + max(penalty, np.finfo(float).tiny) * np.eye(len(gram)), a.T @ b)
+        found[held] = (x[held] - centre) @ weights + middle
+    return found
+
+
 def _leading(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of the symmetric part of aᵀb/n, centred, and the k leading eigenvectors."""
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
@@ -113,6 +138,8 @@ def _leading(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarr
         cross = a.T @ b / len(a)
         values, vectors = np.linalg.eigh((cross + cross.T) / 2)
         return values[::-1], vectors[:, : -k - 1 : -1]
+    if not (a.any() and b.any()):
+        return np.zeros(k), np.eye(a.shape[1], k)
     from scipy.sparse.linalg import svds
 
     start = np.random.default_rng(0).standard_normal(min(a.shape))
