@@ -13,8 +13,8 @@ from planted import CASES, Case, grow
 from plants import Planted
 
 from uncollapse.diagnosis.causes import find_cause
-from uncollapse.diagnosis.diagnose import gather
 from uncollapse.diagnosis.facts import Facts
+from uncollapse.diagnosis.gather import gather
 
 __all__ = ["RESULTS", "judge", "judge_all", "read_rows", "write_rows"]
 

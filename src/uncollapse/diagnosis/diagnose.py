@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from uncollapse.data.rows import as_rows
-from uncollapse.decoded import decoded, dispersion_of
 from uncollapse.diagnosis.causes import Finding, find_cause
 from uncollapse.diagnosis.diagnosis import CAUSES, Diagnosis
-from uncollapse.diagnosis.facts import Continued, Facts, living
+from uncollapse.diagnosis.facts import Facts
+from uncollapse.diagnosis.gather import gather
 from uncollapse.diagnosis.remedies import remedies_for
-from uncollapse.errors import DataError, ObjectiveError, UncollapseError
-from uncollapse.floor import collapsed_losses, floor_losses
-from uncollapse.forecast import Forecast, forecast
-from uncollapse.measure import posterior_sums
 from uncollapse.objective import Objective
-from uncollapse.observe import Observation, observe
-from uncollapse.probes.protocol import first_line
-from uncollapse.probes.told import with_prior_of
 
 if TYPE_CHECKING:
-    from uncollapse.probes.probe import Probe, TorchProbe
+    from uncollapse.probes.probe import Probe
 
-__all__ = ["diagnose", "gather"]
-
-CONTINUED_STEPS = 120
-HELD_OUT = 512
-FEWEST_ROWS = 8
+__all__ = ["diagnose"]
 
 
 def diagnose(
@@ -74,7 +59,7 @@ def diagnose(
     DataError, ObjectiveError
         The data do not fit the model, its posteriors are not finite, or its objective is not known.
     """
-    facts, notes = _gathered(
+    facts = gather(
         probe, data, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
         seed=seed, learning_rate=learning_rate,
     )  # fmt: skip
@@ -91,135 +76,8 @@ def diagnose(
         verdict=_verdict(facts, finding),
         evidence=finding.evidence,
         remedies=remedies_for(facts, finding),
-        notes=(*probe.notes, *notes),
+        notes=(*probe.notes, *facts.notes),
     )
-
-
-def gather(
-    probe: Probe,
-    data: Any,
-    target: Any = None,
-    given: Any = None,
-    *,
-    objective: Objective | None = None,
-    scale: float = 1.0,
-    drop_nonfinite: bool = False,
-    n_rows: int | None = None,
-    seed: int = 0,
-    learning_rate: float | None = None,
-) -> Facts:
-    """The numbers that `diagnose` judges; arguments and errors as there."""
-    return _gathered(
-        probe, data, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
-        seed=seed, learning_rate=learning_rate,
-    )[0]  # fmt: skip
-
-
-def check_settings(seed: int, learning_rate: float | None) -> None:
-    """Refuse a seed or a learning rate that nothing can be trained with."""
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise DataError(f"seed must be a whole number, 0 or more, got {seed!r}")
-    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
-        raise DataError(f"learning_rate must be a positive number, got {learning_rate}")
-
-
-def _gathered(
-    probe: Probe,
-    data: Any,
-    target: Any,
-    given: Any,
-    *,
-    objective: Objective | None,
-    scale: float,
-    drop_nonfinite: bool,
-    n_rows: int | None,
-    seed: int,
-    learning_rate: float | None,
-) -> tuple[Facts, tuple[str, ...]]:
-    """Facts, and what to say of how they came about."""
-    check_settings(seed, learning_rate)
-    rows = as_rows(data)
-    if not rows.repeatable:
-        raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
-    told = objective or probe.objective
-    if told is None:
-        raise ObjectiveError(
-            f"{probe.name} does not say what it was trained on; give its loss (objective=Objective.from_loss(...), or "
-            f"--recon, --reduction, --kl-weight, ...)"
-        )
-    probe = with_prior_of(probe, told)
-    seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)
-    if len(seen.x) < FEWEST_ROWS:
-        raise DataError(f"{rows.name}: a diagnosis needs {FEWEST_ROWS} rows or more, got {len(seen.x)}")
-    told = replace(told, n_latents=seen.measurement.sums.level_sizes[0])
-    options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
-    expected = forecast(rows, target, given=given, objective=told, **options)
-    facts = _facts(probe, seen, expected, seed)
-    if facts.in_doubt and _differentiable(probe, expected):
-        try:
-            return _tried(facts, probe, seen, told, learning_rate, seed), ()  # type: ignore[arg-type]
-        except Exception as error:  # a user's model raises anything, and what was measured stands without
-            reason = str(error) if isinstance(error, UncollapseError) else first_line(error)
-            return facts, (f"not tried: what a better q and further training gain ({reason})",)
-    return facts, ()
-
-
-def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
-    found = decoded(probe, seen, expected.objective, seed=seed)
-    x, y = (np.asarray(part, dtype=np.float64) for part in (seen.x, seen.y))
-    r = dispersion_of(probe, expected.objective, y)
-    floor = floor_losses(expected, x, y, seen.given, r)
-    collapsed = float(collapsed_losses(expected, y, seen.given, r).mean())
-    return Facts(seen.measurement, found, expected, floor, collapsed)
-
-
-def _differentiable(probe: Probe, expected: Forecast) -> bool:
-    return hasattr(probe, "module") and not expected.objective.levels
-
-
-def _tried(
-    facts: Facts, probe: TorchProbe, seen: Observation, told: Objective, learning_rate: float | None, seed: int
-) -> Facts:
-    """Refine q, and train a copy for a moment: what is behind, encoder or training?"""
-    from uncollapse.diagnosis.refine import refine
-    from uncollapse.diagnosis.retrain import RATE, retrain
-
-    refined = refine(probe, seen, told, seed=seed)
-    if refined is not None and not np.isfinite(refined.gain):
-        raise UncollapseError(f"{probe.name}: the loss is not finite while q is refined")
-    n = len(seen.x)
-    held = slice(0, min(HELD_OUT, n // 4))
-    part = slice(held.stop, n)
-    y = seen.x if seen.y is seen.x else seen.y
-    condition = None if seen.given is None else seen.given[part]
-    x_part = seen.x[part]
-    settings: dict[str, Any] = {"n_steps": CONTINUED_STEPS, "learning_rate": learning_rate or RATE, "seed": seed}
-    both, decoder = (
-        retrain(
-            probe, x_part, x_part if y is seen.x else y[part], condition, objective=told, decoder_only=alone, **settings
-        )
-        for alone in (False, True)
-    )  # fmt: skip
-    losses, measured = [], []
-    for model in (decoder, probe, both):
-        x_held, c_held = seen.x[held], None if seen.given is None else seen.given[held]
-        q = model.encode(x_held, c_held)
-        again = replace(seen, x=x_held, y=x_held if y is seen.x else y[held], given=c_held, posterior=q)
-        found = decoded(model, again, told, seed=seed)
-        losses.append(found.losses)
-        measured.append(posterior_sums(q).measurement())
-    gains = losses[1] - losses[2]
-    continued = Continued(
-        gain=float(gains.mean()),
-        gain_error=float(gains.std() / np.sqrt(len(gains))),
-        alive_before=int(living(measured[1], told).sum()),
-        alive_after=int(living(measured[2], told).sum()),
-        n_steps=CONTINUED_STEPS,
-        decoder_gain=float((losses[1] - losses[0]).mean()),
-        encoder_odd=replace(facts, measurement=measured[2]).encoder_odd,
-        encoder_moved=float(np.abs(measured[2].variance / measured[1].variance - 1).max()),
-    )
-    return replace(facts, refined=refined, continued=continued)
 
 
 def _verdict(facts: Facts, finding: Finding) -> str:

@@ -88,6 +88,8 @@ class Facts:
     refined : Refined or None
     continued : Continued or None
         None where the model cannot be differentiated, or nothing asked for it.
+    notes : tuple of str
+        What could not be tried, and why.
     """
 
     measurement: Measurement
@@ -97,6 +99,7 @@ class Facts:
     collapsed: float
     refined: Refined | None = None
     continued: Continued | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_latents(self) -> int:

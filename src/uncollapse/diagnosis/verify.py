@@ -11,8 +11,8 @@ import numpy as np
 
 from uncollapse.data.rows import as_rows
 from uncollapse.decoded import decoded
-from uncollapse.diagnosis.diagnose import check_settings
 from uncollapse.diagnosis.diagnosis import Diagnosis, Plan, Remedy, Trial
+from uncollapse.diagnosis.gather import check_settings
 from uncollapse.errors import UncollapseError
 from uncollapse.measure import posterior_sums
 from uncollapse.observe import SAMPLE_ROWS, Observation, observe
