@@ -56,7 +56,8 @@ def diagnosis(zoo: list[Row], proofs: list[Row]) -> str:
     text = f"""## Diagnosis
 
 {len(zoo)} VAEs on {sets} data sets and {nets} architectures, each trained so that one cause is true of it. **{right} of
-{len(zoo)} diagnoses are right ({right / len(zoo):.1%}); Wrong with high confidence: {sure}.** Rows are what was planted,
+{len(zoo)} diagnoses are right ({right / len(zoo):.1%}); wrong with high confidence: {sure}.**
+Rows are what was planted,
 columns what was found.
 
 {table(["planted", *causes], matrix)}
