@@ -116,7 +116,7 @@ class Stack:
             for name, value in {**self.parameters, **self.optimiser.moments}.items():
                 value.copy_(tensors[name])
         for generator, state in zip(self.generators, tensors["streams"], strict=True):
-            generator.set_state(state.clone())  # in memory of its own: a file's rows need not be aligned as it reads them
+            generator.set_state(state.clone())  # a row of a file need not be aligned as it is read there
 
     def keep(self, members: list[int]) -> None:
         """Go on with these members only; the others cost nothing any more."""
