@@ -100,39 +100,63 @@ def decoded(
     DataError
         The decoder's output does not fit the target.
     """
-    o, y, q = observation, np.asarray(observation.y, dtype=np.float64), observation.posterior
-    # a stream of its own: data simulated from the same seed would be correlated with the noise of z
-    rng = np.random.default_rng([seed, n_draws])
-    draws = [q.draw(rng) for _ in range(n_draws)]
-    means = [_decode(probe, z[:, q.lowest], o, objective.likelihood) for z in draws]
-    misfits = np.mean([misfit(y, mean) for mean in means], axis=0)
-    gaussian = objective.likelihood == "gaussian"
-    tuned = float(misfits.mean()) / y.shape[1]
-    variance = _variance(probe, objective, tuned)
-    r = dispersion_of(probe, objective, y)
-    costs = np.array(
-        [
-            negative_log_likelihood(objective.likelihood, y, mean, decoder_variance=variance, dispersion=r)
-            for mean in means
-        ]
-    )
+    y, q = np.asarray(observation.y, dtype=np.float64), observation.posterior
+    drawn = _draw(probe, observation, objective, n_draws, seed)
+    seen_by_encoder = None if observation.y is observation.x else observation.x
     kl = q.kl.sum(axis=1)
-    bounds = -costs.mean(axis=0) - kl
+    bounds = -drawn.costs.mean(axis=0) - kl
+    tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" else None
     return Decoded(
         n_rows=len(y),
         n_draws=n_draws,
-        misfit=float(misfits.mean()),
+        misfit=drawn.misfit,
         rate=float(kl.mean()),
-        losses=costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes),
+        losses=_losses(drawn, q, objective),
         elbo=float(bounds.mean()),
         elbo_error=float(bounds.std() / np.sqrt(len(y))),
-        importance_bound=_importance(q, draws, costs),
-        decoder_variance=variance,
-        tuned_decoder_variance=tuned if gaussian else None,
-        tuned_elbo=tuned_elbo(float(misfits.mean()), y.shape[1], float(kl.mean())) if gaussian else None,
-        information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, draws[0]))),
-        residual=residual_spectrum(_residuals(objective.likelihood, y, means, r, None if o.y is o.x else o.x)),
+        importance_bound=_importance(q, drawn.z, drawn.costs),
+        decoder_variance=drawn.variance,
+        tuned_decoder_variance=tuned,
+        tuned_elbo=None if tuned is None else tuned_elbo(drawn.misfit, y.shape[1], float(kl.mean())),
+        information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, drawn.z[0]))),
+        residual=residual_spectrum(_residuals(objective.likelihood, y, drawn, seen_by_encoder)),
     )
+
+
+def row_losses(
+    probe: Probe, observation: Observation, objective: Objective, *, n_draws: int = DRAWS, seed: int = 0
+) -> np.ndarray:
+    """`Decoded.losses` alone, which costs a fraction of the rest; arguments and errors as in `decoded`."""
+    drawn = _draw(probe, observation, objective, n_draws, seed)
+    return _losses(drawn, observation.posterior, objective)
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Draws of z, each of shape (n, l); the decoder's means of them, (n, d); and −log p(y|z) of each row, (K, n)."""
+
+    z: list[np.ndarray]
+    means: list[np.ndarray]
+    costs: np.ndarray
+    misfit: float
+    variance: float
+    dispersion: np.ndarray | float
+
+
+def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed: int) -> _Drawn:
+    y, q, likelihood = np.asarray(o.y, dtype=np.float64), o.posterior, objective.likelihood
+    # a stream of its own: data simulated from the same seed would be correlated with the noise of z
+    rng = np.random.default_rng([seed, n_draws])
+    draws = [q.draw(rng) for _ in range(n_draws)]
+    means = [_decode(probe, z[:, q.lowest], o, likelihood) for z in draws]
+    missed = float(np.mean([misfit(y, mean) for mean in means]))
+    variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y)
+    costs = [negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means]
+    return _Drawn(draws, means, np.array(costs), missed, variance, r)
+
+
+def _losses(drawn: _Drawn, q: Posterior, objective: Objective) -> np.ndarray:
+    return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
 
 
 def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarray | float:
@@ -206,14 +230,13 @@ def _importance(q: Posterior, draws: list[np.ndarray], costs: np.ndarray) -> flo
     return importance_bound(-costs - np.array(ratios))
 
 
-def _residuals(
-    likelihood: str, y: np.ndarray, means: list[np.ndarray], r: np.ndarray | float, x: np.ndarray | None
-) -> Iterable[np.ndarray]:
+def _residuals(likelihood: str, y: np.ndarray, drawn: _Drawn, x: np.ndarray | None) -> Iterable[np.ndarray]:
     """What is left of y in each draw; of a target that is not the input, paired with what x tells of it (linearly), so
     that the noise in y, which no encoder sees, does not count."""
-    scale = np.mean([information(likelihood, mean, r) for mean in means], axis=0)
+    r = drawn.dispersion
+    scale = np.mean([information(likelihood, mean, r) for mean in drawn.means], axis=0)
     root = np.where(scale > 0, 1 / np.sqrt(np.where(scale > 0, scale, 1.0)), 0.0)
-    left = (score(likelihood, y, mean, r) * root for mean in means)
+    left = (score(likelihood, y, mean, r) * root for mean in drawn.means)
     if x is None:
         return left
     whole = np.mean(list(left), axis=0)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.data.rows import as_rows
-from uncollapse.decoded import decoded, dispersion_of
+from uncollapse.decoded import decoded, dispersion_of, row_losses
 from uncollapse.diagnosis.facts import Continued, Facts, living
+from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.floor import collapsed_losses, floor_losses
 from uncollapse.forecast import Forecast, forecast
-from uncollapse.measure import posterior_sums
+from uncollapse.measure import Measurement, posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.observe import Observation, observe
 from uncollapse.probes.protocol import first_line
@@ -108,29 +109,29 @@ def _tried(
     condition = None if seen.given is None else seen.given[part]
     x_part = seen.x[part]
     settings: dict[str, Any] = {"n_steps": CONTINUED_STEPS, "learning_rate": learning_rate or RATE, "seed": seed}
-    both, decoder = (
-        retrain(
-            probe, x_part, x_part if y is seen.x else y[part], condition, objective=told, decoder_only=alone, **settings
-        )
-        for alone in (False, True)
-    )  # fmt: skip
-    losses, measured = [], []
-    for model in (decoder, probe, both):
-        x_held, c_held = seen.x[held], None if seen.given is None else seen.given[held]
+    x_held, c_held = seen.x[held], None if seen.given is None else seen.given[held]
+
+    def trained(decoder_only: bool) -> TorchProbe:
+        y_part = x_part if y is seen.x else y[part]
+        return retrain(probe, x_part, y_part, condition, objective=told, decoder_only=decoder_only, **settings)
+
+    def judged(model: TorchProbe) -> tuple[np.ndarray, Measurement]:
         q = model.encode(x_held, c_held)
         again = replace(seen, x=x_held, y=x_held if y is seen.x else y[held], given=c_held, posterior=q)
-        found = decoded(model, again, told, seed=seed)
-        losses.append(found.losses)
-        measured.append(posterior_sums(q).measurement())
-    gains = losses[1] - losses[2]
+        return row_losses(model, again, told, seed=seed), posterior_sums(q).measurement()
+
+    (losses, before), (new_losses, after) = judged(probe), judged(trained(decoder_only=False))
+    gains = losses - new_losses
+    gain, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
     continued = Continued(
-        gain=float(gains.mean()),
-        gain_error=float(gains.std() / np.sqrt(len(gains))),
-        alive_before=int(living(measured[1], told).sum()),
-        alive_after=int(living(measured[2], told).sum()),
+        gain=gain,
+        gain_error=error,
+        alive_before=int(living(before, told).sum()),
+        alive_after=int(living(after, told).sum()),
         n_steps=CONTINUED_STEPS,
-        decoder_gain=float((losses[1] - losses[0]).mean()),
-        encoder_odd=replace(facts, measurement=measured[2]).encoder_odd,
-        encoder_moved=float(np.abs(measured[2].variance / measured[1].variance - 1).max()),
+        # which part is behind matters only if training goes on to gain
+        decoder_gain=float((losses - judged(trained(decoder_only=True))[0]).mean()) if gain > N_ERRORS * error else 0.0,
+        encoder_odd=replace(facts, measurement=after).encoder_odd,
+        encoder_moved=float(np.abs(after.variance / before.variance - 1).max()),
     )
     return replace(facts, refined=refined, continued=continued)

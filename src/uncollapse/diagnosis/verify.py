@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.data.rows import as_rows
-from uncollapse.decoded import decoded
+from uncollapse.decoded import row_losses
 from uncollapse.diagnosis.diagnosis import Diagnosis, Plan, Remedy, Trial
 from uncollapse.diagnosis.gather import check_settings
 from uncollapse.errors import UncollapseError
@@ -123,7 +123,7 @@ def _trial(remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: R
     some = replace(seen, x=x, y=x if seen.y is seen.x else seen.y[rows], given=given)
     for model in (probe, after):
         again = replace(some, posterior=model.encode(x, given))
-        losses.append(decoded(model, again, plan.objective, n_draws=2, seed=seed).loss)
+        losses.append(float(row_losses(model, again, plan.objective, n_draws=2, seed=seed).mean()))
         measured = posterior_sums(again.posterior).measurement()
         alive.append(int(measured.alive[again.posterior.lowest].sum()))
     return Trial(remedy, alive[0], alive[1], losses[0], losses[1], seconds)
