@@ -14,6 +14,7 @@ from uncollapse.diagnosis.thresholds import (
     CODES_NOISE,
     ENERGY_SHARE,
     FLOOR_MODES,
+    FULL_BAND,
     GAIN_SHARE,
     MOVES,
     N_ERRORS,
@@ -129,8 +130,8 @@ class Facts:
 
     @property
     def settled(self) -> bool:
-        """Whether the residual lies clearly under the water."""
-        return self.decoded.residual.most < self.level * (1 - BAND)
+        """Whether the residual lies clearly under the water: the farther where a dead latent might still find a use."""
+        return self.decoded.residual.most < self.level * (1 - (BAND if self.n_dead else FULL_BAND))
 
     @cached_property
     def gap(self) -> float:
