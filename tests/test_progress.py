@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from uncollapse.data.rows import as_rows
-from uncollapse.report import progress
+from uncollapse import progress
 from uncollapse.training.progress import watching_epochs
 
 

@@ -10,7 +10,7 @@ from figure import residual_figure
 from judge import Row, read_rows
 from residual_page import residual_test, table
 
-from uncollapse.report.output import write_text
+from uncollapse.files import write_text
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -116,7 +116,7 @@ def diagnose(
 
     The model's own loss is used; give it (--beta, or as your code writes it) where the model does not say it.
     """
-    from uncollapse.report.output import check_writable
+    from uncollapse.files import check_writable
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     check_writable(html_to, json_file, inputs=[source, target or "", given or "", *_files(model)])
@@ -152,7 +152,7 @@ def diagnose(
 
 
 def _answer(found: Diagnosis, source: str, json_to: str | None, json_file: Path | None, html_to: Path | None) -> None:
-    from uncollapse.report.output import write_text
+    from uncollapse.files import write_text
 
     facts = {"source": source, **found.to_dict()}
     if json_to == "-":
@@ -247,7 +247,7 @@ def _in_words(o: Objective) -> str:
 
 def _diagnosed(probe: Probe, tables: Tables, told: Objective | None, **how: Any) -> Diagnosis:
     from uncollapse.diagnosis.diagnose import diagnose as diagnose_
-    from uncollapse.report.progress import watching
+    from uncollapse.progress import watching
 
     rows, goal, condition = tables
     with watching(rows, "measuring") as watched:
@@ -257,7 +257,7 @@ def _diagnosed(probe: Probe, tables: Tables, told: Objective | None, **how: Any)
 def _verified(found: Diagnosis, probe: Probe, tables: Tables, steps: int | None, **how: Any) -> Diagnosis:
     """With the first remedy tried; where that cannot be, a note says why."""
     from uncollapse.diagnosis.verify import STEPS, verify
-    from uncollapse.report.progress import delayed_bar
+    from uncollapse.progress import delayed_bar
 
     n_steps = steps or STEPS
     plans = [remedy.plan for remedy in found.remedies if remedy.plan is not None]

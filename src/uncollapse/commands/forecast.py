@@ -103,7 +103,7 @@ def forecast(
     Give the loss as β and decoder variance, or as your code writes it (--recon, --reduction, --kl-weight, …).
     """
     from uncollapse.forecast import forecast as forecast_
-    from uncollapse.report.output import check_writable, write_text
+    from uncollapse.files import check_writable, write_text
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]
@@ -243,6 +243,6 @@ def _opened(source: str) -> Any:
 
 
 def _watching(rows: Any, what: str) -> Any:
-    from uncollapse.report.progress import watching
+    from uncollapse.progress import watching
 
     return watching(rows, what)

@@ -111,7 +111,7 @@ def _forecast(vae: Any, rows: Any) -> Any:
 
 
 def _report(folder: Path, source: str, vae: Any, found: Any, forecast: Any) -> None:
-    from uncollapse.report.output import write_text
+    from uncollapse.files import write_text
     from uncollapse.training.cells import result_of
     from uncollapse.training.result import forecast_loss
     from uncollapse.training.table import write_parquet

@@ -96,7 +96,7 @@ def opened_table(
 ) -> Any:
     """The sources as one table in memory."""
     from uncollapse.data.sources import open_source
-    from uncollapse.report.progress import watching
+    from uncollapse.progress import watching
     from uncollapse.training.data import table
 
     others = [None if name is None else open_source(name) for name in (target, given)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from uncollapse.errors import OutputError, SourceError
-from uncollapse.report.output import write_bytes
+from uncollapse.files import write_bytes
 
 __all__ = ["MIRRORS", "MNIST_FOLDER", "fetch_mnist"]
 

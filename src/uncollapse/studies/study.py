@@ -16,7 +16,7 @@ import numpy as np
 from uncollapse.data.mnist import MNIST_FOLDER
 from uncollapse.data.sources import open_source
 from uncollapse.errors import SourceError, UncollapseError
-from uncollapse.report.output import write_text
+from uncollapse.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

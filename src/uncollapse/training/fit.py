@@ -13,7 +13,7 @@ import torch
 from uncollapse.errors import DataError, ObjectiveError, TrainingError
 from uncollapse.forecast import forecast
 from uncollapse.objective import Objective
-from uncollapse.report.output import check_writable
+from uncollapse.files import check_writable
 from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Network, Setup, Training, differences
 from uncollapse.training.data import Table, table

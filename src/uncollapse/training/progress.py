@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from uncollapse.report.progress import delayed_bar
+from uncollapse.progress import delayed_bar
 
 __all__ = ["See", "watching_epochs"]
 

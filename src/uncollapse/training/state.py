@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from uncollapse.errors import SourceError, UncollapseError
-from uncollapse.report.output import write_bytes
+from uncollapse.files import write_bytes
 from uncollapse.training.architecture import architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.result import Trained

@@ -15,7 +15,7 @@ from typing import Any
 from uncollapse.decompose import spectrum
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
 from uncollapse.forecast import Forecast, forecast
-from uncollapse.report.output import write_bytes, write_text
+from uncollapse.files import write_bytes, write_text
 from uncollapse.training.cells import cell_id, record, run_cells
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.errors import OutputError
-from uncollapse.report.output import write_bytes
+from uncollapse.files import write_bytes
 
 __all__ = ["check_parquet", "write_parquet"]
 
