@@ -228,7 +228,7 @@ def forecasts() -> str:
     from sklearn.multioutput import MultiOutputRegressor
 
     from uncollapse import spectrum
-    from uncollapse.nonlinear import nonlinear_spectrum
+    from uncollapse.spectra.nonlinear import nonlinear_spectrum
 
     rows = []
     for n, d in ((500, 5), (500, 100), (2000, 5), (2000, 100), (8000, 5)):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from conftest import SEED
 from uncollapse import Level, ObjectiveError, UncollapseError, certify, forecast, spectrum
-from uncollapse.moments import moments
+from uncollapse.spectra.one_pass import moments
 
 torch.set_num_threads(1)  # the matrices are tiny
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")

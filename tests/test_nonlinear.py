@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import SVR
 
 from uncollapse import DataError, UncollapseWarning, spectrum
-from uncollapse.nonlinear import nonlinear_residual, nonlinear_spectrum
+from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 
 quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from uncollapse.certify import Certificate, certify
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.dynamics import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
 from uncollapse.errors import (
     DataError,
@@ -21,11 +21,11 @@ from uncollapse.forecast import Forecast, Keep, forecast
 from uncollapse.landscape import OriginHessian, StationaryPoint, origin_hessian, stationary_point, stationary_points
 from uncollapse.levels import LevelForecast
 from uncollapse.loss import LossConvention
-from uncollapse.moments import Moments, moments
-from uncollapse.nonlinear import nonlinear_residual, nonlinear_spectrum
+from uncollapse.spectra.one_pass import Moments, moments
+from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 from uncollapse.objective import Level, Objective
 from uncollapse.slices import Slice, likelihood_slice, loss_slice
-from uncollapse.spectrum import Condition, Spectrum
+from uncollapse.spectra.result import Condition, Spectrum
 from uncollapse.weights import Weights
 
 if TYPE_CHECKING:

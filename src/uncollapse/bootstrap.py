@@ -16,7 +16,7 @@ import numpy as np
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError
 from uncollapse.forecast import Forecast
-from uncollapse.spectrum import Spectrum
+from uncollapse.spectra.result import Spectrum
 
 __all__ = ["Intervals", "bootstrap"]
 

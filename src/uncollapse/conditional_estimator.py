@@ -9,11 +9,11 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import DataError
 from uncollapse.estimators import ClosedFormEstimator
 from uncollapse.forecast import forecast
-from uncollapse.moments import moments
+from uncollapse.spectra.one_pass import moments
 from uncollapse.theory.ppca import log_density
 
 __all__ = ["LinearCVAE"]

@@ -9,9 +9,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.forecast import forecast
-from uncollapse.moments import Moments, moments
+from uncollapse.spectra.one_pass import Moments, moments
 from uncollapse.objective import Learned, Objective
 from uncollapse.theory.ppca import log_density
 

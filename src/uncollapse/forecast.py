@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from uncollapse.decompose import spectrum as spectrum_of
+from uncollapse.spectra.decompose import spectrum as spectrum_of
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.levels import LevelForecast, level_forecasts
 from uncollapse.objective import Objective
 from uncollapse.solution import Hierarchy, Solution, solution
-from uncollapse.spectrum import Spectrum
+from uncollapse.spectra.result import Spectrum
 from uncollapse.status import explained_by, flat, ill_posed
 from uncollapse.theory.optimum import ModeOptimum, Totals
 from uncollapse.weights import Weights, optimal_weights

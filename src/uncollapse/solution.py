@@ -14,7 +14,7 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
-from uncollapse.spectrum import Spectrum
+from uncollapse.spectra.result import Spectrum
 from uncollapse.theory import assignment, hierarchy, optimum
 from uncollapse.theory.hierarchy import Chain, ChainOptimum
 from uncollapse.theory.optimum import ModeOptimum, Totals

@@ -6,7 +6,7 @@ import math
 
 from uncollapse.objective import Objective
 from uncollapse.solution import Hierarchy, Solution
-from uncollapse.spectrum import Spectrum
+from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.optimum import RESIDUAL_ROUNDING
 
 __all__ = ["explained_by", "flat", "ill_posed"]

@@ -211,7 +211,7 @@ def _beyond(
 
 def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:
     from uncollapse.forecast import forecast as forecast_
-    from uncollapse.nonlinear import nonlinear_residual, nonlinear_spectrum
+    from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 
     if not result.objective.bias:
         raise ObjectiveError("--nonlinear fits means, so it goes with biases; leave out --no-bias")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import SourceError, UncollapseWarning
 from uncollapse.forecast import Forecast, forecast
 from uncollapse.measure import ALIVE_NATS

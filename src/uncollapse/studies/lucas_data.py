@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import UncollapseWarning
-from uncollapse.spectrum import Spectrum
+from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Request
 
 __all__ = ["LOGIT_MARGIN", "digits", "in_own_axes", "logit_digits", "logit_pixels", "modes_of", "turned"]

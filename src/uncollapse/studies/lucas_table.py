@@ -10,7 +10,7 @@ import numpy as np
 
 from uncollapse.forecast import forecast
 from uncollapse.objective import Objective
-from uncollapse.spectrum import Spectrum
+from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Verdict
 from uncollapse.theory.posterior import collapsed_share, gaussian_kl, tuned_elbo
 

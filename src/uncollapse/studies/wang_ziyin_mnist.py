@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import UncollapseWarning
 from uncollapse.forecast import Forecast, forecast
 from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
-from uncollapse.spectrum import Spectrum
+from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.theory.residual import residual_spectrum
 from uncollapse.training import Network, Schedule, Setup, Trained, Training, train_all

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uncollapse.moments import Moments
+from uncollapse.spectra.one_pass import Moments
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.losses import Terms, terms
 from uncollapse.training.models import Knobs, Parameters

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uncollapse.data.rows import Rows, as_rows, dense
 from uncollapse.errors import DataError
-from uncollapse.moments import Moments, moments, nonfinite_error
+from uncollapse.spectra.one_pass import Moments, moments, nonfinite_error
 from uncollapse.training.likelihoods import check_fits
 
 __all__ = ["Table", "table"]

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
 from uncollapse.forecast import Forecast, forecast
 from uncollapse.files import write_bytes, write_text

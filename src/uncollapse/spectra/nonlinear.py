@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.rows import as_rows, dense
-from uncollapse.decompose import spectrum
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.moments import nonfinite_error
-from uncollapse.spectrum import Likelihood, Spectrum
+from uncollapse.spectra.one_pass import nonfinite_error
+from uncollapse.spectra.result import Likelihood, Spectrum
 
 __all__ = ["nonlinear_residual", "nonlinear_spectrum"]
 

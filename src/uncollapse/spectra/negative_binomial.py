@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.counts import checked, inverse_of_dispersion, mapped, sizes_of
+from uncollapse.spectra.counts import checked, inverse_of_dispersion, mapped, sizes_of
 from uncollapse.data.rows import Block, Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.moments import nonfinite_error
-from uncollapse.spectrum import Options
+from uncollapse.spectra.one_pass import nonfinite_error
+from uncollapse.spectra.result import Options
 from uncollapse.theory.likelihoods import CountResiduals, count_information, count_score, loss_above
 
 __all__ = ["RowFit", "fit_rows"]

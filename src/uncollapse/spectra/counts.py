@@ -16,8 +16,8 @@ import numpy as np
 
 from uncollapse.data.rows import Block, Rows, as_rows, dense, is_dask, is_sparse
 from uncollapse.errors import DataError
-from uncollapse.moments import Moments
-from uncollapse.spectrum import Options
+from uncollapse.spectra.one_pass import Moments
+from uncollapse.spectra.result import Options
 from uncollapse.theory import likelihoods
 from uncollapse.theory.likelihoods import SLACK, CountResiduals
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uncollapse.counts import checked, column_fit, mapped, sizes_of
+from uncollapse.spectra.counts import checked, column_fit, mapped, sizes_of
 from uncollapse.data.rows import Block, Rows, dense, is_sparse
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.moments import nonfinite_error, overflow_error
-from uncollapse.spectrum import Options, Spectrum
+from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
+from uncollapse.spectra.result import Options, Spectrum
 from uncollapse.theory.krylov import gram_modes, krylov_modes
 from uncollapse.theory.likelihoods import CountResiduals
 from uncollapse.theory.modes import Basis

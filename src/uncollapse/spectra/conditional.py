@@ -10,8 +10,8 @@ from operator import attrgetter
 import numpy as np
 
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.moments import Moments, overflow_error
-from uncollapse.spectrum import Condition, Options, Spectrum
+from uncollapse.spectra.one_pass import Moments, overflow_error
+from uncollapse.spectra.result import Condition, Options, Spectrum
 from uncollapse.theory.conditional import Residual, residual_modes
 from uncollapse.theory.modes import autoencoder_strengths
 

@@ -1,0 +1,1 @@
+"""Data → Spectrum: moments of rows, modes and their strengths, for every kind of table and likelihood."""
