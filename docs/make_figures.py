@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from uncollapse import Objective, diagnose, forecast, open_probe, verify
-from uncollapse.bootstrap import bootstrap
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.data.sources import open_source
 from uncollapse.report.diagnosis_page import diagnosis_page
 from uncollapse.report.page import page

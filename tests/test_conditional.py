@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from uncollapse import DataError, LinearCVAE, UncollapseWarning, forecast, moments, spectrum
-from uncollapse.bootstrap import bootstrap
+from uncollapse.forecasting.intervals import bootstrap
 
 
 def problem(rng: np.random.Generator, n: int = 300) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from uncollapse import DataError, UncollapseWarning, forecast, moments, spectrum
-from uncollapse.bootstrap import bootstrap
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.data import rows as rows_module
 
 torch.set_num_threads(1)

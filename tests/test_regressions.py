@@ -20,7 +20,7 @@ from uncollapse import (
     origin_hessian,
     spectrum,
 )
-from uncollapse.bootstrap import bootstrap
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.data.sources import open_source
 from uncollapse.report import words
 

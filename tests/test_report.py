@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from uncollapse import forecast
-from uncollapse.bootstrap import bootstrap
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.report.figures import beta_grid
 from uncollapse.report.page import page
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from conftest import SEED
 from problems import rows_with_spectrum
 from uncollapse import DataError, UncollapseWarning, decompose, forecast, moments, spectrum
-from uncollapse.bootstrap import bootstrap
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.data import rows as rows_module
 from uncollapse.theory.krylov import krylov_modes
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal

@@ -6,7 +6,7 @@ A mode of the data with strength ζ² lives iff it stands above the water level 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from uncollapse.certify import Certificate, certify
+from uncollapse.forecasting.certificate import Certificate, certify
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.dynamics import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
 from uncollapse.errors import (
@@ -17,16 +17,16 @@ from uncollapse.errors import (
     UncollapseError,
     UncollapseWarning,
 )
-from uncollapse.forecast import Forecast, Keep, forecast
+from uncollapse.forecasting.result import Forecast, Keep, forecast
 from uncollapse.landscape import OriginHessian, StationaryPoint, origin_hessian, stationary_point, stationary_points
-from uncollapse.levels import LevelForecast
+from uncollapse.forecasting.levels import LevelForecast
 from uncollapse.loss import LossConvention
 from uncollapse.spectra.one_pass import Moments, moments
 from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 from uncollapse.objective import Level, Objective
 from uncollapse.slices import Slice, likelihood_slice, loss_slice
 from uncollapse.spectra.result import Condition, Spectrum
-from uncollapse.weights import Weights
+from uncollapse.forecasting.weights import Weights
 
 if TYPE_CHECKING:
     from uncollapse.conditional_estimator import LinearCVAE

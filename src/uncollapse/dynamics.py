@@ -16,9 +16,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from uncollapse.errors import ObjectiveError, UncollapseWarning
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.loss import LossConvention
-from uncollapse.solution import one_level
+from uncollapse.forecasting.solution import one_level
 from uncollapse.theory import dynamics as theory
 from uncollapse.theory.landscape import loss, planes
 from uncollapse.theory.optimum import fixed_width_kl

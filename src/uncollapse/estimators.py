@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from uncollapse.spectra.decompose import spectrum
-from uncollapse.forecast import forecast
+from uncollapse.forecasting.result import forecast
 from uncollapse.spectra.one_pass import Moments, moments
 from uncollapse.objective import Learned, Objective
 from uncollapse.theory.ppca import log_density

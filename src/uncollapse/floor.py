@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood
 from uncollapse.theory.posterior import gaussian_kl
 

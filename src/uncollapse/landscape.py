@@ -13,11 +13,11 @@ from itertools import combinations
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.forecast import Forecast
-from uncollapse.solution import one_level
+from uncollapse.forecasting.result import Forecast
+from uncollapse.forecasting.solution import one_level
 from uncollapse.theory import landscape as theory
 from uncollapse.theory.modes import Basis
-from uncollapse.weights import Weights
+from uncollapse.forecasting.weights import Weights
 
 __all__ = [
     "Direction",

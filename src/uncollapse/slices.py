@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.landscape import Direction, StationaryPoint
 from uncollapse.theory import landscape, ppca
 

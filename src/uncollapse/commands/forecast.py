@@ -102,7 +102,7 @@ def forecast(
 
     Give the loss as β and decoder variance, or as your code writes it (--recon, --reduction, --kl-weight, …).
     """
-    from uncollapse.forecast import forecast as forecast_
+    from uncollapse.forecasting.result import forecast as forecast_
     from uncollapse.files import check_writable, write_text
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
@@ -139,7 +139,7 @@ def forecast(
             )
         intervals = None
         if bootstrap:
-            from uncollapse.bootstrap import bootstrap as bootstrap_
+            from uncollapse.forecasting.intervals import bootstrap as bootstrap_
 
             with _watching(rows, "resampling") as watched:
                 intervals = bootstrap_(
@@ -210,7 +210,7 @@ def _beyond(
 
 
 def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:
-    from uncollapse.forecast import forecast as forecast_
+    from uncollapse.forecasting.result import forecast as forecast_
     from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 
     if not result.objective.bias:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.loss import LossConvention
 
 __all__ = ["Reduced", "reduction_behind"]

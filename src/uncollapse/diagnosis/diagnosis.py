@@ -9,10 +9,10 @@ import numpy as np
 
 from uncollapse.decoded import Decoded, residual_level
 from uncollapse.diagnosis.facts import living
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure import EPSILONS, Measurement
 from uncollapse.objective import Objective
-from uncollapse.report.facts import finite
+from uncollapse.forecasting.dictionary import finite
 
 __all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
 

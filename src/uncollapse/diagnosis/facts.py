@@ -20,7 +20,7 @@ from uncollapse.diagnosis.thresholds import (
     N_ERRORS,
     SAME,
 )
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure import ALIVE_NATS, Measurement
 from uncollapse.objective import Objective
 from uncollapse.theory.posterior import gaussian_kl

@@ -13,7 +13,7 @@ from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.floor import collapsed_losses, floor_losses
-from uncollapse.forecast import Forecast, forecast
+from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.measure import Measurement, posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.observe import Observation, observe

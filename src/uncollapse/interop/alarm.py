@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure import ALIVE_NATS
 
 __all__ = ["Alarm", "expected_alive"]

@@ -17,7 +17,7 @@ except ImportError as error:
     raise ImportError("watching a training needs Lightning: pip install 'uncollapse[lightning]'") from error
 
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.interop.alarm import Alarm, expected_alive
 from uncollapse.interop.metric import PosteriorCollapse
 from uncollapse.measure import Measurement

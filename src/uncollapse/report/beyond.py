@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.dynamics import EscapeTimes
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.report.pilot import about_pilot
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.report.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout, own_point
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from uncollapse import __version__
-from uncollapse.bootstrap import Intervals
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.intervals import Intervals
+from uncollapse.forecasting.result import Forecast
 from uncollapse.report import figures, style, words
 from uncollapse.report.beyond import Beyond
 from uncollapse.report.levels import LEVEL_HEADINGS, level_rows

@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from uncollapse.bootstrap import Intervals
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.intervals import Intervals
+from uncollapse.forecasting.result import Forecast
 from uncollapse.report import words
 from uncollapse.report.beyond import Beyond
 from uncollapse.report.console import WIDTH, bars, plain_table, shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uncollapse.bootstrap import Intervals
-from uncollapse.forecast import Forecast, Keep
+from uncollapse.forecasting.intervals import Intervals
+from uncollapse.forecasting.result import Forecast, Keep
 from uncollapse.report.levels import about_condition, about_levels, levels_verdict
 
 __all__ = ["advice", "caveats", "verdict"]

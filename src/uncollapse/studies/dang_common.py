@@ -13,7 +13,7 @@ import numpy as np
 
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import SourceError, UncollapseWarning
-from uncollapse.forecast import Forecast, forecast
+from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.measure import ALIVE_NATS
 from uncollapse.studies.study import MNIST_FILE, Request
 from uncollapse.theory.optimum import fixed_width_kl

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.forecast import Forecast, forecast
+from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.studies.study import Request, Result, Verdict

@@ -11,7 +11,7 @@ import numpy as np
 
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import UncollapseWarning
-from uncollapse.forecast import Forecast, forecast
+from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.measure import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum

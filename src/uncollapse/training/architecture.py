@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.training.config import Network, Setup
-from uncollapse.weights import Weights
+from uncollapse.forecasting.weights import Weights
 
 __all__ = ["Architecture", "architecture", "conv_sizes", "initial", "warm"]
 

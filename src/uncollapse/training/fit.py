@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from uncollapse.errors import DataError, ObjectiveError, TrainingError
-from uncollapse.forecast import forecast
+from uncollapse.forecasting.result import forecast
 from uncollapse.objective import Objective
 from uncollapse.files import check_writable
 from uncollapse.training.architecture import Architecture, architecture
@@ -22,7 +22,7 @@ from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 from uncollapse.training.state import HISTORY, LATENT_KL, read_state, save
-from uncollapse.weights import Weights
+from uncollapse.forecasting.weights import Weights
 
 __all__ = ["prepared", "train", "warm_starts"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, ObjectiveError
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.objective import Objective
 from uncollapse.theory.optimum import Totals
 from uncollapse.training.config import Network, Setup, Training

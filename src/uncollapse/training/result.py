@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure import ALIVE_NATS
 from uncollapse.training.analytic import analytic_terms, second_moments
 from uncollapse.training.architecture import Architecture

@@ -17,7 +17,7 @@ from uncollapse.training.losses import Terms, minimised, sampled_terms
 from uncollapse.training.models import knobs
 from uncollapse.training.optimise import Optimiser, clip_each
 from uncollapse.training.schedules import kl_weight, rate_factor
-from uncollapse.weights import Weights
+from uncollapse.forecasting.weights import Weights
 
 __all__ = ["Batches", "Stack"]
 

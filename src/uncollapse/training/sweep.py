@@ -14,7 +14,7 @@ from typing import Any
 
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
-from uncollapse.forecast import Forecast, forecast
+from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.files import write_bytes, write_text
 from uncollapse.training.cells import cell_id, record, run_cells
 from uncollapse.training.config import Setup

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.training.config import Setup
 from uncollapse.training.losses import LOG_2PI
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.solution import OneLevel, PartlyLearned
+from uncollapse.forecasting.solution import OneLevel, PartlyLearned
 
 if TYPE_CHECKING:
-    from uncollapse.forecast import Forecast
-    from uncollapse.levels import LevelForecast
+    from uncollapse.forecasting.result import Forecast
+    from uncollapse.forecasting.levels import LevelForecast
 
 __all__ = ["Weights", "optimal_weights"]
 

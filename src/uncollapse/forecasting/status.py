@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from uncollapse.objective import Objective
-from uncollapse.solution import Hierarchy, Solution
+from uncollapse.forecasting.solution import Hierarchy, Solution
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.optimum import RESIDUAL_ROUNDING
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from uncollapse.spectra.decompose import spectrum as spectrum_of
 from uncollapse.errors import ObjectiveError, UncollapseWarning
-from uncollapse.levels import LevelForecast, level_forecasts
+from uncollapse.forecasting.levels import LevelForecast, level_forecasts
 from uncollapse.objective import Objective
-from uncollapse.solution import Hierarchy, Solution, solution
+from uncollapse.forecasting.solution import Hierarchy, Solution, solution
 from uncollapse.spectra.result import Spectrum
-from uncollapse.status import explained_by, flat, ill_posed
+from uncollapse.forecasting.status import explained_by, flat, ill_posed
 from uncollapse.theory.optimum import ModeOptimum, Totals
-from uncollapse.weights import Weights, optimal_weights
+from uncollapse.forecasting.weights import Weights, optimal_weights
 
 __all__ = ["Forecast", "Keep", "Status", "forecast"]
 
@@ -256,7 +256,7 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""
-        from uncollapse.report.facts import facts
+        from uncollapse.forecasting.dictionary import facts
 
         return facts(self)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.errors import ObjectiveError, UncollapseError
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 
 if TYPE_CHECKING:
     import torch

@@ -15,7 +15,7 @@ import numpy as np
 
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError
-from uncollapse.forecast import Forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.spectra.result import Spectrum
 
 __all__ = ["Intervals", "bootstrap"]
