@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from problems import Problem, full_loss, rows_with_spectrum
 from uncollapse import Objective, ObjectiveError, UncollapseWarning, forecast, spectrum
-from uncollapse.dynamics import escape_times, gradient_flow, linear_warmup
+from uncollapse.landscape.escape import escape_times, gradient_flow, linear_warmup
 from uncollapse.report.landscape_figures import flow_figure
 from uncollapse.theory import dynamics
 from uncollapse.theory.landscape import origin_block

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncollapse.forecasting.certificate import Certificate, certify
 from uncollapse.spectra.decompose import spectrum
-from uncollapse.dynamics import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
+from uncollapse.landscape.escape import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
 from uncollapse.errors import (
     DataError,
     ObjectiveError,
@@ -18,13 +18,13 @@ from uncollapse.errors import (
     UncollapseWarning,
 )
 from uncollapse.forecasting.result import Forecast, Keep, forecast
-from uncollapse.landscape import OriginHessian, StationaryPoint, origin_hessian, stationary_point, stationary_points
+from uncollapse.landscape.stationary import OriginHessian, StationaryPoint, origin_hessian, stationary_point, stationary_points
 from uncollapse.forecasting.levels import LevelForecast
 from uncollapse.loss import LossConvention
 from uncollapse.spectra.one_pass import Moments, moments
 from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 from uncollapse.objective import Level, Objective
-from uncollapse.slices import Slice, likelihood_slice, loss_slice
+from uncollapse.landscape.slices import Slice, likelihood_slice, loss_slice
 from uncollapse.spectra.result import Condition, Spectrum
 from uncollapse.forecasting.weights import Weights
 

@@ -196,7 +196,7 @@ def _beyond(
                 "--learning-rate is for a model that decodes its input; for whitened inputs and a target call "
                 'escape_times(f, rate, inputs="whitened")'
             )
-        from uncollapse.dynamics import escape_times
+        from uncollapse.landscape.escape import escape_times
 
         times = escape_times(result, learning_rate)
     if pilot:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.dynamics import EscapeTimes
+from uncollapse.landscape.escape import EscapeTimes
 from uncollapse.forecasting.result import Forecast
 from uncollapse.report.pilot import about_pilot
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.dynamics import Flow
+from uncollapse.landscape.escape import Flow
 from uncollapse.report.style import ALIVE, COLLAPSED, WATER, graph_objects, layout
-from uncollapse.slices import Slice
+from uncollapse.landscape.slices import Slice
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

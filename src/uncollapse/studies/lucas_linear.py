@@ -28,7 +28,7 @@ ELBO ends 1.4e-3 and not 2.2e-3 under the maximum after 2,000 steps."""
 
 def fig_1(request: Request) -> Result:
     """The pPCA likelihood around three principal columns, two zero columns pushed along components 5 and 7."""
-    from uncollapse.slices import Slice, likelihood_slice
+    from uncollapse.landscape.slices import Slice, likelihood_slice
 
     n = request.pick(2000, 60_000, 60_000)
     x = request.mnist(n).astype(float)

@@ -10,7 +10,7 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
-from uncollapse.landscape import Direction, StationaryPoint
+from uncollapse.landscape.stationary import Direction, StationaryPoint
 from uncollapse.theory import landscape, ppca
 
 __all__ = ["Slice", "likelihood_slice", "loss_slice"]
@@ -77,7 +77,7 @@ def loss_slice(
     --------
     >>> import numpy as np
     >>> from uncollapse import forecast
-    >>> from uncollapse.landscape import stationary_point
+    >>> from uncollapse.landscape.stationary import stationary_point
     >>> x = np.random.default_rng(0).standard_normal((500, 4)) * [4.0, 3.0, 2.0, 1.0]
     >>> origin = stationary_point(forecast(x, n_latents=2), [])
     >>> around = loss_slice(origin, origin.direction(0, 0), origin.direction(1, 1), n_grid=5)
