@@ -18,7 +18,7 @@ import torch
 from timing import Row, medians
 from uncollapse import Objective, diagnose, forecast
 from uncollapse.errors import UncollapseWarning
-from uncollapse.observe import observe
+from uncollapse.measure.observe import observe
 from uncollapse.probes.own import own_probe
 from uncollapse.probes.probe import TorchProbe
 from uncollapse.training import Network, Schedule, Training, train

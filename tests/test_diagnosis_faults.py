@@ -17,8 +17,8 @@ from uncollapse.diagnosis.diagnose import diagnose
 from uncollapse.diagnosis.retrain import retrain, start_anew
 from uncollapse.diagnosis.verify import verify
 from uncollapse.errors import DataError, UncollapseError
-from uncollapse.observe import observe
-from uncollapse.posterior import posterior
+from uncollapse.measure.observe import observe
+from uncollapse.measure.posterior import posterior
 from uncollapse.probes import CallableProbe, open_probe
 from uncollapse.probes.probe import TorchProbe
 from uncollapse.theory.posterior import gaussian_kl

@@ -17,7 +17,7 @@ from test_report import browser, opened  # noqa: F401  # fixtures
 from uncollapse import Level, Objective, forecast
 from uncollapse.diagnosis.diagnose import diagnose
 from uncollapse.diagnosis.diagnosis import CAUSES, Diagnosis
-from uncollapse.posterior import posterior
+from uncollapse.measure.posterior import posterior
 from uncollapse.report.diagnosis_page import diagnosis_page
 from uncollapse.report.diagnosis_tables import latents, number
 from uncollapse.report.diagnosis_terminal import render_diagnosis

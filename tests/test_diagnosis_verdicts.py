@@ -10,7 +10,7 @@ from problems import rows_with_spectrum
 from uncollapse import Objective, forecast
 from uncollapse.diagnosis.diagnose import diagnose
 from uncollapse.diagnosis.diagnosis import Remedy, Trial
-from uncollapse.floor import collapsed_losses
+from uncollapse.measure.baseline import collapsed_losses
 from uncollapse.theory.loglikelihood import negative_log_likelihood
 from uncollapse.theory.residual import predicted_out_of_fold, residual_spectrum
 

@@ -15,7 +15,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.multiprocessing import spawn
 
 from uncollapse import DataError
-from uncollapse.measure import Measurement, PosteriorSums, measure_posterior
+from uncollapse.measure.result import Measurement, PosteriorSums, measure_posterior
 
 pytest.importorskip("torchmetrics")
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from plants import RATE, STEPS, Planted
 
-from uncollapse.decoded import decoded
+from uncollapse.measure.decoder import decoded
 from uncollapse.diagnosis.retrain import retrain, start_anew
-from uncollapse.observe import observe
+from uncollapse.measure.observe import observe
 from uncollapse.probes.probe import TorchProbe
 
 __all__ = ["PROVED", "took"]

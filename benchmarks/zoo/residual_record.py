@@ -20,10 +20,10 @@ from judge import write_rows
 from sets import Data, load
 
 from uncollapse import forecast
-from uncollapse.decoded import decoded
+from uncollapse.measure.decoder import decoded
 from uncollapse.diagnosis.facts import Facts
-from uncollapse.floor import collapsed_losses, floor_losses
-from uncollapse.observe import observe
+from uncollapse.measure.baseline import collapsed_losses, floor_losses
+from uncollapse.measure.observe import observe
 from uncollapse.probes.own import own_probe
 from uncollapse.training import Trained
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from uncollapse.diagnosis.diagnosis import Diagnosis
     from uncollapse.diagnosis.verify import verify
     from uncollapse.estimators import LinearVAE
-    from uncollapse.measure import Measurement, measure_posterior
+    from uncollapse.measure.result import Measurement, measure_posterior
     from uncollapse.probes.open import open_probe
 
 __all__ = [
@@ -91,9 +91,9 @@ _LATE = {  # what takes a while to import, so only who asks for it pays
     "Diagnosis": "uncollapse.diagnosis.diagnosis",
     "LinearCVAE": "uncollapse.conditional_estimator",
     "LinearVAE": "uncollapse.estimators",
-    "Measurement": "uncollapse.measure",
+    "Measurement": "uncollapse.measure.result",
     "diagnose": "uncollapse.diagnosis.diagnose",
-    "measure_posterior": "uncollapse.measure",
+    "measure_posterior": "uncollapse.measure.result",
     "open_probe": "uncollapse.probes.open",
     "verify": "uncollapse.diagnosis.verify",
 }

@@ -14,7 +14,7 @@ from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.diagnosis import Cause, Confidence, Evidence
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.thresholds import DONE_SHARE, FAR_SHARE, FEW, LAG_SHARE, LEAD, MOVED, N_ERRORS, SLOW_SHARE
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 
 __all__ = ["Finding", "find_cause"]
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from uncollapse.decoded import Decoded, residual_level
+from uncollapse.measure.decoder import Decoded, residual_level
 from uncollapse.diagnosis.facts import living
 from uncollapse.forecasting.result import Forecast
-from uncollapse.measure import EPSILONS, Measurement
+from uncollapse.measure.result import EPSILONS, Measurement
 from uncollapse.objective import Objective
 from uncollapse.forecasting.dictionary import finite
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncollapse.decoded import Decoded, residual_level
+from uncollapse.measure.decoder import Decoded, residual_level
 from uncollapse.diagnosis.thresholds import (
     BAND,
     CODES_NOISE,
@@ -21,7 +21,7 @@ from uncollapse.diagnosis.thresholds import (
     SAME,
 )
 from uncollapse.forecasting.result import Forecast
-from uncollapse.measure import ALIVE_NATS, Measurement
+from uncollapse.measure.result import ALIVE_NATS, Measurement
 from uncollapse.objective import Objective
 from uncollapse.theory.posterior import gaussian_kl
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from uncollapse.objective import Objective
-from uncollapse.observe import Observation
+from uncollapse.measure.observe import Observation
 from uncollapse.probes.loss import costs, given_variance, kl_of
 from uncollapse.probes.probe import TorchProbe, evaluating
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 
 __all__ = ["Alarm", "expected_alive"]
 

@@ -20,7 +20,7 @@ from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.forecasting.result import Forecast
 from uncollapse.interop.alarm import Alarm, expected_alive
 from uncollapse.interop.metric import PosteriorCollapse
-from uncollapse.measure import Measurement
+from uncollapse.measure.result import Measurement
 
 __all__ = ["WatchCollapse", "encoded"]
 

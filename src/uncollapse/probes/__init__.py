@@ -2,6 +2,6 @@
 
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.open import open_probe
-from uncollapse.probes.protocol import Probe, TrainedFor
+from uncollapse.measure.protocol import Probe, TrainedFor
 
 __all__ = ["CallableProbe", "Probe", "TrainedFor", "open_probe"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from uncollapse.errors import DataError
 from uncollapse.objective import Objective
-from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.protocol import Spread, TrainedFor, first_line, prior_variance_of
+from uncollapse.measure.posterior import Posterior, posterior
+from uncollapse.measure.protocol import Spread, TrainedFor, first_line, prior_variance_of
 
 __all__ = ["CallableProbe"]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.probes.probe import TorchProbe, log_variance_of, mode_notes
-from uncollapse.probes.protocol import Spread, check_spread
+from uncollapse.measure.protocol import Spread, check_spread
 
 __all__ = ["Pair", "module_probe", "spread_of"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from uncollapse.errors import ObjectiveError, SourceError
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
-from uncollapse.probes.protocol import Probe, Spread, check_spread
+from uncollapse.measure.protocol import Probe, Spread, check_spread
 from uncollapse.probes.told import with_objective
 
 __all__ = ["open_probe"]

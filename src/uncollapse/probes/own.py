@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import DataError, SourceError
-from uncollapse.posterior import Posterior
-from uncollapse.posterior import posterior as checked
+from uncollapse.measure.posterior import Posterior
+from uncollapse.measure.posterior import posterior as checked
 from uncollapse.probes.probe import TorchProbe, evaluating
-from uncollapse.probes.protocol import TrainedFor
+from uncollapse.measure.protocol import TrainedFor
 from uncollapse.theory.posterior import gaussian_kl
 from uncollapse.training.architecture import Architecture, initial
 from uncollapse.training.likelihoods import mean_of

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.objective import Objective
-from uncollapse.posterior import Posterior, posterior
-from uncollapse.probes.protocol import Probe, Spread, TrainedFor, first_line, prior_variance_of
+from uncollapse.measure.posterior import Posterior, posterior
+from uncollapse.measure.protocol import Probe, Spread, TrainedFor, first_line, prior_variance_of
 
 __all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
 

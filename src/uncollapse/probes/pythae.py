@@ -14,7 +14,7 @@ from torch import Tensor
 from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe, mode_notes
-from uncollapse.probes.protocol import TrainedFor
+from uncollapse.measure.protocol import TrainedFor
 
 __all__ = ["CONFIG", "pythae_folder", "pythae_probe"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe, mode_notes
-from uncollapse.probes.protocol import TrainedFor
+from uncollapse.measure.protocol import TrainedFor
 
 __all__ = ["scvi_probe", "scvi_rows"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from uncollapse.objective import Objective
-from uncollapse.posterior import Posterior
-from uncollapse.probes.protocol import Probe, TrainedFor, prior_variance_of
+from uncollapse.measure.posterior import Posterior
+from uncollapse.measure.protocol import Probe, TrainedFor, prior_variance_of
 
 __all__ = ["Told", "with_objective", "with_prior_of"]
 

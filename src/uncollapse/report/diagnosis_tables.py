@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uncollapse.diagnosis.diagnosis import Diagnosis, Trial
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 
 __all__ = [
     "EVIDENCE_HEADINGS",

@@ -14,7 +14,7 @@ import numpy as np
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import SourceError, UncollapseWarning
 from uncollapse.forecasting.result import Forecast, forecast
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.studies.study import MNIST_FILE, Request
 from uncollapse.theory.optimum import fixed_width_kl
 from uncollapse.training import Setup, Trained, train_all

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.forecasting.result import Forecast, forecast
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.studies.wang_ziyin_mnist import collapse_beta

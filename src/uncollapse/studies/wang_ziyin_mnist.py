@@ -12,7 +12,7 @@ import numpy as np
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import UncollapseWarning
 from uncollapse.forecasting.result import Forecast, forecast
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Request, Result, Verdict

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.losses import LOG_2PI

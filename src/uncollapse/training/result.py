@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
-from uncollapse.measure import ALIVE_NATS
+from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.training.analytic import analytic_terms, second_moments
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup

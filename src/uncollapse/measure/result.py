@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.errors import DataError
-from uncollapse.posterior import Posterior, posterior
+from uncollapse.measure.posterior import Posterior, posterior
 from uncollapse.theory.posterior import aggregate_kl, counts_below, share_collapsed
 
 __all__ = ["ALIVE_NATS", "EPSILONS", "Measurement", "PosteriorSums", "measure_posterior", "posterior_sums"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
-from uncollapse.posterior import Posterior
+from uncollapse.measure.posterior import Posterior
 
 __all__ = ["Probe", "Spread", "TrainedFor", "check_spread", "first_line", "prior_variance_of"]
 

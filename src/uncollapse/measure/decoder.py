@@ -10,8 +10,8 @@ import numpy as np
 
 from uncollapse.errors import DataError
 from uncollapse.objective import Objective
-from uncollapse.observe import Observation
-from uncollapse.posterior import Posterior
+from uncollapse.measure.observe import Observation
+from uncollapse.measure.posterior import Posterior
 from uncollapse.theory.likelihoods import inverse_dispersion
 from uncollapse.theory.loglikelihood import information, misfit, negative_log_likelihood, score
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information, tuned_elbo

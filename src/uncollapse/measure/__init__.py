@@ -1,0 +1,1 @@
+"""A trained model → Measurement: its posteriors, what the decoder makes of them, and what counts as alive."""
