@@ -29,11 +29,11 @@ from uncollapse.spectra.result import Condition, Spectrum
 from uncollapse.forecasting.weights import Weights
 
 if TYPE_CHECKING:
-    from uncollapse.conditional_estimator import LinearCVAE
+    from uncollapse.estimators.linear_cvae import LinearCVAE
     from uncollapse.diagnosis.diagnose import diagnose
     from uncollapse.diagnosis.diagnosis import Diagnosis
     from uncollapse.diagnosis.verify import verify
-    from uncollapse.estimators import LinearVAE
+    from uncollapse.estimators.linear_vae import LinearVAE
     from uncollapse.measure.result import Measurement, measure_posterior
     from uncollapse.probes.open import open_probe
 
@@ -89,8 +89,8 @@ __version__ = "0.1.0"
 
 _LATE = {  # what takes a while to import, so only who asks for it pays
     "Diagnosis": "uncollapse.diagnosis.diagnosis",
-    "LinearCVAE": "uncollapse.conditional_estimator",
-    "LinearVAE": "uncollapse.estimators",
+    "LinearCVAE": "uncollapse.estimators.linear_cvae",
+    "LinearVAE": "uncollapse.estimators.linear_vae",
     "Measurement": "uncollapse.measure.result",
     "diagnose": "uncollapse.diagnosis.diagnose",
     "measure_posterior": "uncollapse.measure.result",

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import DataError
-from uncollapse.estimators import ClosedFormEstimator
+from uncollapse.estimators.linear_vae import ClosedFormEstimator
 from uncollapse.forecasting.result import forecast
 from uncollapse.spectra.one_pass import moments
 from uncollapse.theory.ppca import log_density

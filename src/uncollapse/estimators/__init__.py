@@ -1,0 +1,1 @@
+"""Closed-form optima as scikit-learn estimators: thin shells."""
