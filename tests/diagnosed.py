@@ -8,8 +8,8 @@ import numpy as np
 
 from problems import rows_with_spectrum
 from uncollapse import Forecast, Objective, forecast
-from uncollapse.diagnosis.diagnose import diagnose
-from uncollapse.diagnosis.diagnosis import CAUSES, Cause, Diagnosis, Evidence, Remedy, Trial
+from uncollapse.diagnosis.examine import diagnose
+from uncollapse.diagnosis.result import CAUSES, Cause, Diagnosis, Evidence, Remedy, Trial
 from uncollapse.probes.callables import CallableProbe
 
 __all__ = ["NASTY", "diagnosed", "linear_model", "of_every_cause", "two_modes"]

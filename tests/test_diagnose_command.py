@@ -12,7 +12,7 @@ import pytest
 from diagnosed import two_modes
 from test_cli import run
 from uncollapse import UncollapseError, forecast
-from uncollapse.commands.diagnose import diagnose
+from uncollapse.commands.diagnose_command import diagnose
 
 MODELS = """
 import numpy as np

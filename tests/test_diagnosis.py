@@ -12,8 +12,8 @@ import torch
 from linear_models import decode, encode, linear_probe
 from problems import rows_with_spectrum
 from uncollapse import Level, Objective, forecast, spectrum
-from uncollapse.diagnosis.diagnose import diagnose
-from uncollapse.diagnosis.verify import verify
+from uncollapse.diagnosis.examine import diagnose
+from uncollapse.diagnosis.trial import verify
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.probes.own import own_probe
 from uncollapse.training import Training, train

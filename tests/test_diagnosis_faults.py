@@ -13,9 +13,9 @@ from diagnosed import linear_model
 from linear_models import linear_probe
 from problems import rows_with_spectrum
 from uncollapse import Objective, forecast
-from uncollapse.diagnosis.diagnose import diagnose
+from uncollapse.diagnosis.examine import diagnose
 from uncollapse.diagnosis.retrain import retrain, start_anew
-from uncollapse.diagnosis.verify import verify
+from uncollapse.diagnosis.trial import verify
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure.observe import observe
 from uncollapse.measure.posterior import posterior

@@ -15,8 +15,8 @@ from rich.console import Console
 from diagnosed import NASTY, diagnosed, linear_model, of_every_cause, two_modes
 from test_report import browser, opened  # noqa: F401  # fixtures
 from uncollapse import Level, Objective, forecast
-from uncollapse.diagnosis.diagnose import diagnose
-from uncollapse.diagnosis.diagnosis import CAUSES, Diagnosis
+from uncollapse.diagnosis.examine import diagnose
+from uncollapse.diagnosis.result import CAUSES, Diagnosis
 from uncollapse.measure.posterior import posterior
 from uncollapse.report.diagnosis_page import diagnosis_page
 from uncollapse.report.diagnosis_tables import latents, number

@@ -8,8 +8,8 @@ import pytest
 from linear_models import linear_probe
 from problems import rows_with_spectrum
 from uncollapse import Objective, forecast
-from uncollapse.diagnosis.diagnose import diagnose
-from uncollapse.diagnosis.diagnosis import Remedy, Trial
+from uncollapse.diagnosis.examine import diagnose
+from uncollapse.diagnosis.result import Remedy, Trial
 from uncollapse.measure.baseline import collapsed_losses
 from uncollapse.theory.loglikelihood import negative_log_likelihood
 from uncollapse.theory.residual import predicted_out_of_fold, residual_spectrum

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uncollapse.diagnosis.diagnosis import CAUSES
+from uncollapse.diagnosis.result import CAUSES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -24,7 +24,7 @@ def _zoo(monkeypatch):
 def test_every_cause_but_one_is_planted_on_two_networks_or_sets_at_least():
     from planted import CASES
 
-    from uncollapse.diagnosis.diagnosis import CAUSES
+    from uncollapse.diagnosis.result import CAUSES
 
     where = {cause: {(case.data, case.net) for case in CASES if case.cause == cause} for cause in CAUSES}
     assert not where.pop("cannot-tell")

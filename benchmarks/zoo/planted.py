@@ -19,7 +19,7 @@ from plants import (
 )
 from sets import Data, load
 
-from uncollapse.diagnosis.diagnosis import Cause
+from uncollapse.diagnosis.result import Cause
 from uncollapse.training import Network
 
 __all__ = ["CASES", "Case", "grow"]

@@ -15,8 +15,8 @@ from planted import CASES
 from plants import Planted
 from proof import PROVED, took
 
-from uncollapse.diagnosis.diagnose import diagnose
-from uncollapse.diagnosis.verify import verify
+from uncollapse.diagnosis.examine import diagnose
+from uncollapse.diagnosis.trial import verify
 
 SEEDS = (0,)
 VERIFIED_STEPS = 1500

@@ -30,9 +30,9 @@ from uncollapse.forecasting.weights import Weights
 
 if TYPE_CHECKING:
     from uncollapse.estimators.linear_cvae import LinearCVAE
-    from uncollapse.diagnosis.diagnose import diagnose
-    from uncollapse.diagnosis.diagnosis import Diagnosis
-    from uncollapse.diagnosis.verify import verify
+    from uncollapse.diagnosis.examine import diagnose
+    from uncollapse.diagnosis.result import Diagnosis
+    from uncollapse.diagnosis.trial import verify
     from uncollapse.estimators.linear_vae import LinearVAE
     from uncollapse.measure.result import Measurement, measure_posterior
     from uncollapse.probes.open import open_probe
@@ -88,14 +88,14 @@ __version__ = "0.1.0"
 
 
 _LATE = {  # what takes a while to import, so only who asks for it pays
-    "Diagnosis": "uncollapse.diagnosis.diagnosis",
+    "Diagnosis": "uncollapse.diagnosis.result",
     "LinearCVAE": "uncollapse.estimators.linear_cvae",
     "LinearVAE": "uncollapse.estimators.linear_vae",
     "Measurement": "uncollapse.measure.result",
-    "diagnose": "uncollapse.diagnosis.diagnose",
+    "diagnose": "uncollapse.diagnosis.examine",
     "measure_posterior": "uncollapse.measure.result",
     "open_probe": "uncollapse.probes.open",
-    "verify": "uncollapse.diagnosis.verify",
+    "verify": "uncollapse.diagnosis.trial",
 }
 
 

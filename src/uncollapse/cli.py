@@ -9,11 +9,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from uncollapse import __version__
-from uncollapse.commands.diagnose import diagnose
-from uncollapse.commands.forecast import forecast
-from uncollapse.commands.reproduce import reproduce
-from uncollapse.commands.sweep import sweep
-from uncollapse.commands.train import train
+from uncollapse.commands.diagnose_command import diagnose
+from uncollapse.commands.forecast_command import forecast
+from uncollapse.commands.reproduce_command import reproduce
+from uncollapse.commands.sweep_command import sweep
+from uncollapse.commands.train_command import train
 from uncollapse.errors import UncollapseError
 
 __all__ = ["app", "main"]

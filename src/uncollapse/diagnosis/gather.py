@@ -18,7 +18,7 @@ from uncollapse.measure.result import Measurement, posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.measure.observe import Observation, observe
 from uncollapse.measure.protocol import first_line
-from uncollapse.probes.told import with_prior_of
+from uncollapse.probes.restated import with_prior_of
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe, TorchProbe

@@ -13,7 +13,7 @@ import torch
 
 from uncollapse.objective import Objective
 from uncollapse.measure.observe import Observation
-from uncollapse.probes.loss import costs, given_variance, kl_of
+from uncollapse.probes.objective import costs, given_variance, kl_of
 from uncollapse.probes.probe import TorchProbe, evaluating
 
 __all__ = ["Refined", "refine"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from uncollapse.errors import UncollapseError
 from uncollapse.objective import Objective
-from uncollapse.probes.loss import kl_of, reconstruction
+from uncollapse.probes.objective import kl_of, reconstruction
 from uncollapse.probes.probe import TorchProbe, evaluating
 
 __all__ = ["BATCH", "retrain", "start_anew"]

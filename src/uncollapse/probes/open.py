@@ -17,7 +17,7 @@ from uncollapse.errors import ObjectiveError, SourceError
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.measure.protocol import Probe, Spread, check_spread
-from uncollapse.probes.told import with_objective
+from uncollapse.probes.restated import with_objective
 
 __all__ = ["open_probe"]
 

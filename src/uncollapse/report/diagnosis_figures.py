@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncollapse.diagnosis.diagnosis import Diagnosis
+from uncollapse.diagnosis.result import Diagnosis
 from uncollapse.measure.result import ALIVE_NATS, EPSILONS
 from uncollapse.report.diagnosis_tables import latents
 from uncollapse.report.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout

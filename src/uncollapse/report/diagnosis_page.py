@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uncollapse.diagnosis.diagnosis import Diagnosis
+from uncollapse.diagnosis.result import Diagnosis
 from uncollapse.report import diagnosis_words as words
 from uncollapse.report.diagnosis_figures import collapse_figure, latents_figure, residual_figure
 from uncollapse.report.diagnosis_tables import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uncollapse.diagnosis.diagnosis import Diagnosis, Trial
+from uncollapse.diagnosis.result import Diagnosis, Trial
 from uncollapse.measure.result import ALIVE_NATS
 
 __all__ = [

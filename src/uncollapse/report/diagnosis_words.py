@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uncollapse.diagnosis.diagnosis import Diagnosis, Remedy, Trial
+from uncollapse.diagnosis.result import Diagnosis, Remedy, Trial
 from uncollapse.report.diagnosis_tables import floor_name, number
 
 __all__ = ["about_trial", "facts", "finding", "promise", "readable", "reading"]

@@ -11,8 +11,8 @@ from uncollapse import __version__
 from uncollapse.forecasting.intervals import Intervals
 from uncollapse.forecasting.result import Forecast
 from uncollapse.report import figures, style, words
-from uncollapse.report.beyond import Beyond
-from uncollapse.report.levels import LEVEL_HEADINGS, level_rows
+from uncollapse.report.extras import Beyond
+from uncollapse.report.hierarchy import LEVEL_HEADINGS, level_rows
 from uncollapse.report.pilot import HEADINGS, pilot_figure, pilot_rows
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from uncollapse.forecasting.intervals import Intervals
 from uncollapse.forecasting.result import Forecast, Keep
-from uncollapse.report.levels import about_condition, about_levels, levels_verdict
+from uncollapse.report.hierarchy import about_condition, about_levels, levels_verdict
 
 __all__ = ["advice", "caveats", "verdict"]
 

@@ -139,7 +139,7 @@ def sweep(
         lines = forecasts(cells, rows)
         columns = _columns(cells, results, lines)
         write_parquet(folder / "results.parquet", columns)
-        from uncollapse.training.sweep_figures import page
+        from uncollapse.report.sweep_figures import page
 
         write_text(folder / "figures.html", page(columns, list(cells.values()), list(lines.values())))
     return columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from uncollapse.diagnosis.causes import Finding, find_cause
-from uncollapse.diagnosis.diagnosis import CAUSES, Diagnosis
+from uncollapse.diagnosis.result import CAUSES, Diagnosis
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.gather import gather
 from uncollapse.diagnosis.remedies import remedies_for

@@ -21,7 +21,7 @@ from uncollapse.errors import DataError, UncollapseError, UncollapseWarning
 
 if TYPE_CHECKING:
     from uncollapse.data.rows import Rows
-    from uncollapse.diagnosis.diagnosis import Diagnosis
+    from uncollapse.diagnosis.result import Diagnosis
     from uncollapse.objective import Objective
     from uncollapse.probes.probe import Probe
 
@@ -246,7 +246,7 @@ def _in_words(o: Objective) -> str:
 
 
 def _diagnosed(probe: Probe, tables: Tables, told: Objective | None, **how: Any) -> Diagnosis:
-    from uncollapse.diagnosis.diagnose import diagnose as diagnose_
+    from uncollapse.diagnosis.examine import diagnose as diagnose_
     from uncollapse.progress import watching
 
     rows, goal, condition = tables
@@ -256,7 +256,7 @@ def _diagnosed(probe: Probe, tables: Tables, told: Objective | None, **how: Any)
 
 def _verified(found: Diagnosis, probe: Probe, tables: Tables, steps: int | None, **how: Any) -> Diagnosis:
     """With the first remedy tried; where that cannot be, a note says why."""
-    from uncollapse.diagnosis.verify import STEPS, verify
+    from uncollapse.diagnosis.trial import STEPS, verify
     from uncollapse.progress import delayed_bar
 
     n_steps = steps or STEPS

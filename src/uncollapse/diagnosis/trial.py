@@ -11,13 +11,13 @@ import numpy as np
 
 from uncollapse.data.rows import as_rows
 from uncollapse.measure.decoder import row_losses
-from uncollapse.diagnosis.diagnosis import Diagnosis, Plan, Remedy, Trial
+from uncollapse.diagnosis.result import Diagnosis, Plan, Remedy, Trial
 from uncollapse.diagnosis.gather import check_settings
 from uncollapse.errors import UncollapseError
 from uncollapse.measure.result import posterior_sums
 from uncollapse.measure.observe import SAMPLE_ROWS, Observation, observe
 from uncollapse.measure.protocol import first_line
-from uncollapse.probes.told import with_prior_of
+from uncollapse.probes.restated import with_prior_of
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe

@@ -185,7 +185,7 @@ def _beyond(
     drop_nonfinite: bool,
 ) -> Any:
     """What was asked for beside the forecast; `tables` are data, target and condition."""
-    from uncollapse.report.beyond import Beyond
+    from uncollapse.report.extras import Beyond
 
     other = times = small = None
     if nonlinear:
