@@ -81,7 +81,7 @@ figures: $(VENV)/.dev browser
 theory-figures: $(VENV)/.dev browser
 	$(BIN)/python docs/make_theory_figures.py
 	$(BIN)/python docs/make_landscape_figures.py
-	$(BIN)/python docs/measure_thresholds.py
+	$(BIN)/python benchmarks/thresholds/measure.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

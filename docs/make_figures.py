@@ -10,8 +10,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from uncollapse import Objective, diagnose, forecast, open_probe, verify
-from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.data.sources import open_source
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.report.diagnosis_page import diagnosis_page
 from uncollapse.report.page import page
 from uncollapse.training import Network, Training, train

@@ -11,9 +11,9 @@ from photograph import photograph
 from uncollapse import Forecast, UncollapseWarning, forecast
 from uncollapse.data.sources import open_source
 from uncollapse.landscape.escape import escape_times, gradient_flow, linear_warmup
+from uncollapse.landscape.slices import likelihood_slice, loss_slice
 from uncollapse.landscape.stationary import stationary_point
 from uncollapse.report.landscape_figures import flow_figure, slice_figure
-from uncollapse.landscape.slices import likelihood_slice, loss_slice
 
 RATE = 2e-3
 

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-
 from test_cli import run
+
 from uncollapse import (
     DataError,
     Level,
@@ -20,8 +20,8 @@ from uncollapse import (
     origin_hessian,
     spectrum,
 )
-from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.data.sources import open_source
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.report import words
 
 quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
@@ -193,7 +193,7 @@ def test_wide_tables_count_constant_columns_and_keep_exact_energies(rng):
 
 @quiet
 def test_wide_tables_in_pieces_form_no_square_matrix(monkeypatch, rng):
-    from uncollapse import decompose
+    from uncollapse.spectra import decompose
 
     monkeypatch.setattr(decompose, "MANY_FEATURES", 40)
     monkeypatch.setattr(decompose, "moments", lambda *_, **__: pytest.fail("a d × d matrix was formed"))

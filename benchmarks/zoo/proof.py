@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from plants import RATE, STEPS, Planted
 
-from uncollapse.measure.decoder import decoded
 from uncollapse.diagnosis.retrain import retrain, start_anew
+from uncollapse.measure.decoder import decoded
 from uncollapse.measure.observe import observe
 from uncollapse.probes.probe import TorchProbe
 

@@ -20,9 +20,9 @@ from judge import write_rows
 from sets import Data, load
 
 from uncollapse import forecast
-from uncollapse.measure.decoder import decoded
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.measure.baseline import collapsed_losses, floor_losses
+from uncollapse.measure.decoder import decoded
 from uncollapse.measure.observe import observe
 from uncollapse.probes.own import own_probe
 from uncollapse.training import Trained

@@ -6,9 +6,6 @@ A mode of the data with strength ζ² lives iff it stands above the water level 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from uncollapse.forecasting.certificate import Certificate, certify
-from uncollapse.spectra.decompose import spectrum
-from uncollapse.landscape.escape import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
 from uncollapse.errors import (
     DataError,
     ObjectiveError,
@@ -17,22 +14,31 @@ from uncollapse.errors import (
     UncollapseError,
     UncollapseWarning,
 )
-from uncollapse.forecasting.result import Forecast, Keep, forecast
-from uncollapse.landscape.stationary import OriginHessian, StationaryPoint, origin_hessian, stationary_point, stationary_points
+from uncollapse.forecasting.certificate import Certificate, certify
 from uncollapse.forecasting.levels import LevelForecast
-from uncollapse.loss import LossConvention
-from uncollapse.spectra.one_pass import Moments, moments
-from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
-from uncollapse.objective import Level, Objective
-from uncollapse.landscape.slices import Slice, likelihood_slice, loss_slice
-from uncollapse.spectra.result import Condition, Spectrum
+from uncollapse.forecasting.result import Forecast, Keep, forecast
 from uncollapse.forecasting.weights import Weights
+from uncollapse.landscape.escape import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
+from uncollapse.landscape.slices import Slice, likelihood_slice, loss_slice
+from uncollapse.landscape.stationary import (
+    OriginHessian,
+    StationaryPoint,
+    origin_hessian,
+    stationary_point,
+    stationary_points,
+)
+from uncollapse.loss import LossConvention
+from uncollapse.objective import Level, Objective
+from uncollapse.spectra.decompose import spectrum
+from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
+from uncollapse.spectra.one_pass import Moments, moments
+from uncollapse.spectra.result import Condition, Spectrum
 
 if TYPE_CHECKING:
-    from uncollapse.estimators.linear_cvae import LinearCVAE
     from uncollapse.diagnosis.examine import diagnose
     from uncollapse.diagnosis.result import Diagnosis
     from uncollapse.diagnosis.trial import verify
+    from uncollapse.estimators.linear_cvae import LinearCVAE
     from uncollapse.estimators.linear_vae import LinearVAE
     from uncollapse.measure.result import Measurement, measure_posterior
     from uncollapse.probes.open import open_probe

@@ -102,8 +102,8 @@ def forecast(
 
     Give the loss as β and decoder variance, or as your code writes it (--recon, --reduction, --kl-weight, …).
     """
-    from uncollapse.forecasting.result import forecast as forecast_
     from uncollapse.files import check_writable, write_text
+    from uncollapse.forecasting.result import forecast as forecast_
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]

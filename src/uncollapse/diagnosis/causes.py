@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from uncollapse.diagnosis.conventions import reduction_behind
-from uncollapse.diagnosis.result import Cause, Confidence, Evidence
 from uncollapse.diagnosis.facts import Facts
+from uncollapse.diagnosis.result import Cause, Confidence, Evidence
 from uncollapse.diagnosis.thresholds import DONE_SHARE, FAR_SHARE, FEW, LAG_SHARE, LEAD, MOVED, N_ERRORS, SLOW_SHARE
 from uncollapse.measure.result import ALIVE_NATS
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from uncollapse.diagnosis.causes import Finding, find_cause
-from uncollapse.diagnosis.result import CAUSES, Diagnosis
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.gather import gather
 from uncollapse.diagnosis.remedies import remedies_for
+from uncollapse.diagnosis.result import CAUSES, Diagnosis
 from uncollapse.objective import Objective
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncollapse.measure.decoder import Decoded, residual_level
 from uncollapse.diagnosis.thresholds import (
     BAND,
     CODES_NOISE,
@@ -21,6 +20,7 @@ from uncollapse.diagnosis.thresholds import (
     SAME,
 )
 from uncollapse.forecasting.result import Forecast
+from uncollapse.measure.decoder import Decoded, residual_level
 from uncollapse.measure.result import ALIVE_NATS, Measurement
 from uncollapse.objective import Objective
 from uncollapse.theory.posterior import gaussian_kl

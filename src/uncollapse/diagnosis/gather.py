@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.data.rows import as_rows
-from uncollapse.measure.decoder import decoded, dispersion_of, row_losses
 from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
-from uncollapse.measure.baseline import collapsed_losses, floor_losses
 from uncollapse.forecasting.result import Forecast, forecast
-from uncollapse.measure.result import Measurement, posterior_sums
-from uncollapse.objective import Objective
+from uncollapse.measure.baseline import collapsed_losses, floor_losses
+from uncollapse.measure.decoder import decoded, dispersion_of, row_losses
 from uncollapse.measure.observe import Observation, observe
 from uncollapse.measure.protocol import first_line
+from uncollapse.measure.result import Measurement, posterior_sums
+from uncollapse.objective import Objective
 from uncollapse.probes.restated import with_prior_of
 
 if TYPE_CHECKING:

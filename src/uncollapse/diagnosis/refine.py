@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from uncollapse.objective import Objective
 from uncollapse.measure.observe import Observation
+from uncollapse.objective import Objective
 from uncollapse.probes.objective import costs, given_variance, kl_of
 from uncollapse.probes.probe import TorchProbe, evaluating
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from uncollapse.diagnosis.causes import Finding
 from uncollapse.diagnosis.conventions import reduction_behind
-from uncollapse.diagnosis.result import Plan, Remedy
 from uncollapse.diagnosis.facts import Facts
+from uncollapse.diagnosis.result import Plan, Remedy
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
 

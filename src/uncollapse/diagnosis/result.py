@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from uncollapse.measure.decoder import Decoded, residual_level
 from uncollapse.diagnosis.facts import living
+from uncollapse.forecasting.dictionary import finite
 from uncollapse.forecasting.result import Forecast
+from uncollapse.measure.decoder import Decoded, residual_level
 from uncollapse.measure.result import EPSILONS, Measurement
 from uncollapse.objective import Objective
-from uncollapse.forecasting.dictionary import finite
 
 __all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
 

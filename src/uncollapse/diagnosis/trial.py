@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.data.rows import as_rows
-from uncollapse.measure.decoder import row_losses
-from uncollapse.diagnosis.result import Diagnosis, Plan, Remedy, Trial
 from uncollapse.diagnosis.gather import check_settings
+from uncollapse.diagnosis.result import Diagnosis, Plan, Remedy, Trial
 from uncollapse.errors import UncollapseError
-from uncollapse.measure.result import posterior_sums
+from uncollapse.measure.decoder import row_losses
 from uncollapse.measure.observe import SAMPLE_ROWS, Observation, observe
 from uncollapse.measure.protocol import first_line
+from uncollapse.measure.result import posterior_sums
 from uncollapse.probes.restated import with_prior_of
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.forecasting.result import forecast
-from uncollapse.spectra.one_pass import Moments, moments
 from uncollapse.objective import Learned, Objective
+from uncollapse.spectra.decompose import spectrum
+from uncollapse.spectra.one_pass import Moments, moments
 from uncollapse.theory.ppca import log_density
 
 __all__ = ["ClosedFormEstimator", "LinearVAE"]

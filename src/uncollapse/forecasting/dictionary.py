@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uncollapse.forecasting.result import Forecast
     from uncollapse.forecasting.levels import LevelForecast
+    from uncollapse.forecasting.result import Forecast
 
 __all__ = ["facts", "finite"]
 

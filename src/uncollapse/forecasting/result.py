@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from uncollapse.spectra.decompose import spectrum as spectrum_of
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.levels import LevelForecast, level_forecasts
-from uncollapse.objective import Objective
 from uncollapse.forecasting.solution import Hierarchy, Solution, solution
-from uncollapse.spectra.result import Spectrum
 from uncollapse.forecasting.status import explained_by, flat, ill_posed
-from uncollapse.theory.optimum import ModeOptimum, Totals
 from uncollapse.forecasting.weights import Weights, optimal_weights
+from uncollapse.objective import Objective
+from uncollapse.spectra.decompose import spectrum as spectrum_of
+from uncollapse.spectra.result import Spectrum
+from uncollapse.theory.optimum import ModeOptimum, Totals
 
 __all__ = ["Forecast", "Keep", "Status", "forecast"]
 

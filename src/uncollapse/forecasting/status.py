@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from uncollapse.objective import Objective
 from uncollapse.forecasting.solution import Hierarchy, Solution
+from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.optimum import RESIDUAL_ROUNDING
 

@@ -12,8 +12,8 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.solution import OneLevel, PartlyLearned
 
 if TYPE_CHECKING:
-    from uncollapse.forecasting.result import Forecast
     from uncollapse.forecasting.levels import LevelForecast
+    from uncollapse.forecasting.result import Forecast
 
 __all__ = ["Weights", "optimal_weights"]
 

@@ -16,8 +16,8 @@ except ImportError as error:
     raise ImportError("the metric needs PyTorch and torchmetrics: pip install 'uncollapse[lightning]'") from error
 
 from uncollapse.errors import DataError
-from uncollapse.measure.result import Measurement, PosteriorSums, posterior_sums
 from uncollapse.measure.posterior import posterior
+from uncollapse.measure.result import Measurement, PosteriorSums, posterior_sums
 
 __all__ = ["PosteriorCollapse"]
 

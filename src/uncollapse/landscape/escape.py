@@ -17,8 +17,8 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.result import Forecast
-from uncollapse.loss import LossConvention
 from uncollapse.forecasting.solution import one_level
+from uncollapse.loss import LossConvention
 from uncollapse.theory import dynamics as theory
 from uncollapse.theory.landscape import loss, planes
 from uncollapse.theory.optimum import fixed_width_kl

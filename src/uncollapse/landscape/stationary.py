@@ -15,9 +15,9 @@ import numpy as np
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
+from uncollapse.forecasting.weights import Weights
 from uncollapse.theory import landscape as theory
 from uncollapse.theory.modes import Basis
-from uncollapse.forecasting.weights import Weights
 
 __all__ = [
     "Direction",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.errors import DataError
-from uncollapse.objective import Objective
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import Posterior
+from uncollapse.objective import Objective
 from uncollapse.theory.likelihoods import inverse_dispersion
 from uncollapse.theory.loglikelihood import information, misfit, negative_log_likelihood, score
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information, tuned_elbo

@@ -14,9 +14,9 @@ import numpy as np
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, UncollapseError
-from uncollapse.measure.result import Measurement, PosteriorSums, posterior_sums
 from uncollapse.measure.posterior import Posterior, RowError, posterior
 from uncollapse.measure.protocol import first_line
+from uncollapse.measure.result import Measurement, PosteriorSums, posterior_sums
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe

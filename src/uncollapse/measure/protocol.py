@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.objective import Objective
 from uncollapse.measure.posterior import Posterior
+from uncollapse.objective import Objective
 
 __all__ = ["Probe", "Spread", "TrainedFor", "check_spread", "first_line", "prior_variance_of"]
 

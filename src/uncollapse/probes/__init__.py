@@ -1,7 +1,7 @@
 """Trained models of any library, seen through one interface. Models in PyTorch need the extra `torch`."""
 
+from uncollapse.measure.protocol import Probe, TrainedFor
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.open import open_probe
-from uncollapse.measure.protocol import Probe, TrainedFor
 
 __all__ = ["CallableProbe", "Probe", "TrainedFor", "open_probe"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from uncollapse.errors import DataError
-from uncollapse.objective import Objective
 from uncollapse.measure.posterior import Posterior, posterior
 from uncollapse.measure.protocol import Spread, TrainedFor, first_line, prior_variance_of
+from uncollapse.objective import Objective
 
 __all__ = ["CallableProbe"]
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.probes.probe import TorchProbe, log_variance_of, mode_notes
 from uncollapse.measure.protocol import Spread, check_spread
+from uncollapse.probes.probe import TorchProbe, log_variance_of, mode_notes
 
 __all__ = ["Pair", "module_probe", "spread_of"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from uncollapse.errors import ObjectiveError, SourceError
+from uncollapse.measure.protocol import Probe, Spread, check_spread
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
-from uncollapse.measure.protocol import Probe, Spread, check_spread
 from uncollapse.probes.restated import with_objective
 
 __all__ = ["open_probe"]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from uncollapse.errors import DataError, SourceError
 from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.posterior import posterior as checked
-from uncollapse.probes.probe import TorchProbe, evaluating
 from uncollapse.measure.protocol import TrainedFor
+from uncollapse.probes.probe import TorchProbe, evaluating
 from uncollapse.theory.posterior import gaussian_kl
 from uncollapse.training.architecture import Architecture, initial
 from uncollapse.training.likelihoods import mean_of

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import DataError, UncollapseError
-from uncollapse.objective import Objective
 from uncollapse.measure.posterior import Posterior, posterior
 from uncollapse.measure.protocol import Probe, Spread, TrainedFor, first_line, prior_variance_of
+from uncollapse.objective import Objective
 
 __all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
+from uncollapse.measure.protocol import TrainedFor
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe, mode_notes
-from uncollapse.measure.protocol import TrainedFor
 
 __all__ = ["CONFIG", "pythae_folder", "pythae_probe"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.objective import Objective
 from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.protocol import Probe, TrainedFor, prior_variance_of
+from uncollapse.objective import Objective
 
 __all__ = ["Told", "with_objective", "with_prior_of"]
 

@@ -13,9 +13,9 @@ import numpy as np
 from torch import Tensor
 
 from uncollapse.errors import DataError, ObjectiveError
+from uncollapse.measure.protocol import TrainedFor
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe, mode_notes
-from uncollapse.measure.protocol import TrainedFor
 
 __all__ = ["scvi_probe", "scvi_rows"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.landscape.escape import EscapeTimes
 from uncollapse.forecasting.result import Forecast
+from uncollapse.landscape.escape import EscapeTimes
 from uncollapse.report.pilot import about_pilot
 
 if TYPE_CHECKING:

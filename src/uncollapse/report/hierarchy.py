@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.levels import LevelForecast
+from uncollapse.forecasting.result import Forecast
 
 __all__ = ["LEVEL_HEADINGS", "about_condition", "about_levels", "level_rows", "levels_verdict"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.landscape.escape import Flow
-from uncollapse.report.style import ALIVE, COLLAPSED, WATER, graph_objects, layout
 from uncollapse.landscape.slices import Slice
+from uncollapse.report.style import ALIVE, COLLAPSED, WATER, graph_objects, layout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -14,8 +14,8 @@ from rich.text import Text
 from uncollapse.forecasting.intervals import Intervals
 from uncollapse.forecasting.result import Forecast
 from uncollapse.report import words
-from uncollapse.report.extras import Beyond
 from uncollapse.report.console import WIDTH, bars, plain_table, shown
+from uncollapse.report.extras import Beyond
 from uncollapse.report.hierarchy import LEVEL_HEADINGS, level_rows
 from uncollapse.report.pilot import HEADINGS, pilot_rows
 

@@ -12,16 +12,16 @@ from typing import Any, get_args
 
 import numpy as np
 
+from uncollapse.data.rows import Rows, as_rows, is_dask
+from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.spectra.conditional import conditional_spectrum
 from uncollapse.spectra.counts import checked_inputs, fit_moments, with_defaults
-from uncollapse.data.rows import Rows, as_rows, is_dask
 from uncollapse.spectra.negative_binomial import fit_rows
-from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.spectra.one_pass import Moments, moments, overflow_error
 from uncollapse.spectra.result import Likelihood, Options, Spectrum
+from uncollapse.spectra.wide import wide_spectrum
 from uncollapse.theory import modes
 from uncollapse.theory.modes import Basis
-from uncollapse.spectra.wide import wide_spectrum
 
 __all__ = ["spectrum"]
 

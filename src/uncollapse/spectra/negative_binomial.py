@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.spectra.counts import checked, inverse_of_dispersion, mapped, sizes_of
 from uncollapse.data.rows import Block, Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.spectra.counts import checked, inverse_of_dispersion, mapped, sizes_of
 from uncollapse.spectra.one_pass import nonfinite_error
 from uncollapse.spectra.result import Options
 from uncollapse.theory.likelihoods import CountResiduals, count_information, count_score, loss_above

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.rows import as_rows, dense
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.one_pass import nonfinite_error
 from uncollapse.spectra.result import Likelihood, Spectrum
 

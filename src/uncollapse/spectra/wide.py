@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uncollapse.spectra.counts import checked, column_fit, mapped, sizes_of
 from uncollapse.data.rows import Block, Rows, dense, is_sparse
 from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.spectra.counts import checked, column_fit, mapped, sizes_of
 from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
 from uncollapse.spectra.result import Options, Spectrum
 from uncollapse.theory.krylov import gram_modes, krylov_modes

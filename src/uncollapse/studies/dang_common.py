@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import SourceError, UncollapseWarning
 from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.measure.result import ALIVE_NATS
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.studies.study import MNIST_FILE, Request
 from uncollapse.theory.optimum import fixed_width_kl
 from uncollapse.training import Setup, Trained, train_all

@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import UncollapseWarning
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Request
 

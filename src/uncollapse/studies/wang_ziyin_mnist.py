@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import UncollapseWarning
 from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.theory.residual import residual_spectrum

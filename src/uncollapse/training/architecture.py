@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from uncollapse.errors import DataError, ObjectiveError
-from uncollapse.training.config import Network, Setup
 from uncollapse.forecasting.weights import Weights
+from uncollapse.training.config import Network, Setup
 
 __all__ = ["Architecture", "architecture", "conv_sizes", "initial", "warm"]
 

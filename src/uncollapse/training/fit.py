@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from uncollapse.errors import DataError, ObjectiveError, TrainingError
-from uncollapse.forecasting.result import forecast
-from uncollapse.objective import Objective
 from uncollapse.files import check_writable
+from uncollapse.forecasting.result import forecast
+from uncollapse.forecasting.weights import Weights
+from uncollapse.objective import Objective
 from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Network, Setup, Training, differences
 from uncollapse.training.data import Table, table
@@ -22,7 +23,6 @@ from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 from uncollapse.training.state import HISTORY, LATENT_KL, read_state, save
-from uncollapse.forecasting.weights import Weights
 
 __all__ = ["prepared", "train", "warm_starts"]
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from uncollapse.forecasting.weights import Weights
 from uncollapse.training.analytic import SecondMoments, analytic_terms, second_moments
 from uncollapse.training.architecture import Architecture, initial, warm
 from uncollapse.training.config import Setup
@@ -17,7 +18,6 @@ from uncollapse.training.losses import Terms, minimised, sampled_terms
 from uncollapse.training.models import knobs
 from uncollapse.training.optimise import Optimiser, clip_each
 from uncollapse.training.schedules import kl_weight, rate_factor
-from uncollapse.forecasting.weights import Weights
 
 __all__ = ["Batches", "Stack"]
 

@@ -12,10 +12,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
-from uncollapse.forecasting.result import Forecast, forecast
 from uncollapse.files import write_bytes, write_text
+from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.spectra.decompose import spectrum
 from uncollapse.training.cells import cell_id, record, run_cells
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table

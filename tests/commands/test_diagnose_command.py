@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_cli import run
 
 from diagnosed import two_modes
-from test_cli import run
 from uncollapse import UncollapseError, forecast
 from uncollapse.commands.diagnose_command import diagnose
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from test_cli import facts, run
+
 from uncollapse import Level, forecast
 
 

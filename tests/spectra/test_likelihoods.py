@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from uncollapse import DataError, UncollapseWarning, forecast, moments, spectrum
-from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.data import rows as rows_module
+from uncollapse.forecasting.intervals import bootstrap
 
 torch.set_num_threads(1)
 quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")

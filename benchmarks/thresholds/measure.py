@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-PAGE = Path(__file__).parent / "thresholds.md"
+PAGE = Path(__file__).parents[2] / "docs" / "thresholds.md"
 SEEDS = range(3)
 STEPS = 2500
 
 
 def main() -> None:
     """Run the studies named on the command line, or all of them."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     warnings.simplefilter("ignore")
     for name in sys.argv[1:] or STUDIES:
         start = time.perf_counter()
@@ -38,8 +38,8 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def second_order() -> str:
-    from threshold_cases import NAMES
-    from threshold_studies import second_order
+    from thresholds.cases import NAMES
+    from thresholds.runs import second_order
 
     rows = []
     for name in NAMES:
@@ -58,7 +58,7 @@ def second_order() -> str:
 
 
 def rows_apart() -> str:
-    from threshold_cases import closed_form, make_case, row_wise
+    from thresholds.cases import closed_form, make_case, row_wise
 
     rows = []
     for name in ("Poisson, size factors", "negative binomial, size factors"):
@@ -69,8 +69,8 @@ def rows_apart() -> str:
 
 
 def likelihoods() -> str:
-    from threshold_cases import NAMES
-    from threshold_studies import likelihood_runs
+    from thresholds.cases import NAMES
+    from thresholds.runs import likelihood_runs
 
     rows = []
     for name in NAMES:
@@ -136,25 +136,25 @@ def _table_of_runs(runs: list) -> str:
 
 
 def regression() -> str:
-    from threshold_studies import regression_runs
+    from thresholds.runs import regression_runs
 
     return _table_of_runs(regression_runs(SEEDS, STEPS))
 
 
 def conditional() -> str:
-    from threshold_studies import conditional_runs
+    from thresholds.runs import conditional_runs
 
     return _table_of_runs(conditional_runs(0.5, SEEDS, STEPS))
 
 
 def conditional_rare() -> str:
-    from threshold_studies import conditional_runs
+    from thresholds.runs import conditional_runs
 
     return _table_of_runs(conditional_runs(0.25, SEEDS, STEPS))
 
 
 def patience() -> str:
-    from threshold_studies import conditional_runs
+    from thresholds.runs import conditional_runs
 
     rows = []
     for steps in (STEPS, 4 * STEPS):
@@ -165,7 +165,7 @@ def patience() -> str:
 
 
 def residuals() -> str:
-    from threshold_residuals import revivals
+    from thresholds.residuals import revivals
 
     rows = []
     for name in ("Bernoulli, binary", "Poisson"):
@@ -203,7 +203,7 @@ def residuals() -> str:
 
 
 def widths() -> str:
-    from threshold_residuals import data_dependent_widths
+    from thresholds.residuals import data_dependent_widths
 
     rows = []
     for seed in SEEDS:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.errors.UncollapseWar
 
 @pytest.fixture(autouse=True)
 def _zoo(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks" / "zoo"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks" / "zoo"))
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

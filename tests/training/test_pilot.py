@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from test_cli import facts, run
+
 from uncollapse import DataError, Level, ObjectiveError, forecast
 from uncollapse.training import Network, Schedule, Training
 from uncollapse.training.pilot import pilot, sample_rows

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-
 from test_cli import run
 from test_likelihoods import R, counts, quiet
+
 from uncollapse import DataError, ObjectiveError, forecast, moments, spectrum
 from uncollapse.data.rows import as_rows
 

@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from threshold_cases import make_case
-from thresholds import ALIVE, Batch, Case, Fit, Model, collapsed, inverse_root, train
+from thresholds.cases import make_case
+from thresholds.laboratory import ALIVE, Batch, Case, Fit, Model, collapsed, inverse_root, train
 
 HALF = 16
 """Draws of z per row in each of the two halves, whose product has no bias from the noise of either."""

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from uncollapse.errors import DataError
-from uncollapse.measure.result import EPSILONS, Measurement, measure_posterior, posterior_sums
 from uncollapse.measure.posterior import posterior
+from uncollapse.measure.result import EPSILONS, Measurement, measure_posterior, posterior_sums
 from uncollapse.theory.loglikelihood import negative_log_likelihood
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from uncollapse.data.rows import as_rows
 from uncollapse import progress
+from uncollapse.data.rows import as_rows
 from uncollapse.training.progress import watching_epochs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from thresholds import Case, bernoulli, gaussian, multinomial, negative_binomial, poisson
+from thresholds.laboratory import Case, bernoulli, gaussian, multinomial, negative_binomial, poisson
 
 NAMES = (
     "Gaussian",

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from conftest import SEED
 from problems import rows_with_spectrum
-from uncollapse import DataError, UncollapseWarning, decompose, forecast, moments, spectrum
-from uncollapse.forecasting.intervals import bootstrap
+from uncollapse import DataError, UncollapseWarning, forecast, moments, spectrum
 from uncollapse.data import rows as rows_module
+from uncollapse.forecasting.intervals import bootstrap
+from uncollapse.spectra import decompose
 from uncollapse.theory.krylov import krylov_modes
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 

@@ -292,7 +292,7 @@ def test_patience_below_one_is_refused():
 
 
 def test_the_training_shown_in_the_docs_prints_what_its_comments_say(tmp_path):
-    page = (Path(__file__).parents[1] / "docs" / "watch.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "watch.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(import .*?)```", page, flags=re.DOTALL)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr

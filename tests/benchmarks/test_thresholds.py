@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from conftest import SEED
-from threshold_cases import NAMES, closed_form, make_case, row_wise
-from threshold_residuals import data_dependent_widths, revivals
-from threshold_studies import conditional_runs, hessian_threshold, likelihood_runs, regression_runs
-from thresholds import Case, collapsed, gaussian, global_beta, multinomial
+from thresholds.cases import NAMES, closed_form, make_case, row_wise
+from thresholds.laboratory import Case, collapsed, gaussian, global_beta, multinomial
+from thresholds.residuals import data_dependent_widths, revivals
+from thresholds.runs import conditional_runs, hessian_threshold, likelihood_runs, regression_runs
 
 SEEDS = range(SEED, SEED + 1)
 

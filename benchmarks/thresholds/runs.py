@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from threshold_cases import closed_form, make_case
-from thresholds import Batch, Case, Collapsed, collapsed, gaussian, global_beta, train
+from thresholds.cases import closed_form, make_case
+from thresholds.laboratory import Batch, Case, Collapsed, collapsed, gaussian, global_beta, train
 
 NODES, NODE_WEIGHTS = (torch.tensor(part) for part in np.polynomial.hermite_e.hermegauss(24))
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()

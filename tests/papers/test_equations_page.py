@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "equations.md").read_text()
 
 
@@ -35,12 +35,16 @@ def test_every_test_named_exists(page):
     text = (ROOT / "docs" / page).read_text()
     named = re.findall(r"`(test_\w+\.py)::(\w+)`", text)
     assert named
-    missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / "tests" / file).read_text()]
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if f"def {name}(" not in (ROOT / "tests" / "papers" / file).read_text()
+    ]
     assert not missing
 
 
 def test_every_function_named_exists():
-    named = re.findall(r"`((?:theory/)?\w+)\.py::([\w.]+)`", PAGE)
+    named = re.findall(r"`((?:\w+/)?\w+)\.py::([\w.]+)`", PAGE)
     for path, name in named:
         if path.startswith("test_"):
             continue

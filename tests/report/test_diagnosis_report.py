@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rich.console import Console
+from test_report import browser, opened  # noqa: F401  # fixtures
 
 from diagnosed import NASTY, diagnosed, linear_model, of_every_cause, two_modes
-from test_report import browser, opened  # noqa: F401  # fixtures
 from uncollapse import Level, Objective, forecast
 from uncollapse.diagnosis.examine import diagnose
 from uncollapse.diagnosis.result import CAUSES, Diagnosis
