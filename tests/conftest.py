@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SEED = int(os.environ.get("TEST_SEED", "0"))
+from seeds import SEED
+
+pytest_plugins = ["browser_fixtures"]
 MNIST = Path(os.environ.get("MNIST_DIR", Path(__file__).parents[2] / "shared" / "data" / "mnist"))
 
 

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import run
 
+from commandline import run
 from uncollapse import (
     DataError,
     Level,

@@ -11,7 +11,7 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.loss import LossConvention
-from uncollapse.spectra.result import Likelihood
+from uncollapse.theory.likelihoods import Likelihood
 
 __all__ = ["Learned", "Level", "Objective"]
 

@@ -8,7 +8,10 @@ from contextlib import contextmanager
 
 from uncollapse.data.rows import Rows
 
-__all__ = ["delayed_bar", "watching"]
+__all__ = ["OnEpoch", "delayed_bar", "watching", "watching_epochs"]
+
+OnEpoch = Callable[[int, float, float, float], None]
+"""Called after each epoch: its number, ELBO, KL, latents alive (means over the members)."""
 
 DELAY_SECONDS = 1.0
 
@@ -24,22 +27,22 @@ def delayed_bar(what: str, total: int | None, *, shown: bool = True) -> Iterator
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}", markup=False),
+        TextColumn("{task.fields[extras]}", markup=False),
         TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not (shown and console.is_terminal),
     )
-    task = bar.add_task(what, total=total, facts="")
+    task = bar.add_task(what, total=total, extras="")
     started = time.monotonic()
 
-    def see(done: int, facts: str) -> None:
+    def on_step(done: int, extras: str) -> None:
         if time.monotonic() - started > DELAY_SECONDS and not bar.live.is_started:
             bar.start()
-        bar.update(task, completed=done, facts=facts)
+        bar.update(task, completed=done, extras=extras)
 
     try:
-        yield see
+        yield on_step
     finally:
         bar.stop()
 
@@ -47,7 +50,7 @@ def delayed_bar(what: str, total: int | None, *, shown: bool = True) -> Iterator
 @contextmanager
 def watching(rows: Rows, what: str) -> Iterator[Rows]:
     """The same rows, with a bar (rate, time left) while they are read."""
-    with delayed_bar(f"{what} {rows.name}"[:30], rows.n_rows) as see:
+    with delayed_bar(f"{what} {rows.name}"[:30], rows.n_rows) as on_step:
         started = time.monotonic()
         n_read = 0
 
@@ -56,6 +59,13 @@ def watching(rows: Rows, what: str) -> Iterator[Rows]:
             n_read += n
             # a method may read the data several times; the bar then starts again
             done = n_read if rows.n_rows is None else (n_read - 1) % rows.n_rows + 1
-            see(done, f"{n_read / max(time.monotonic() - started, 1e-9):,.0f} rows/s")
+            on_step(done, f"{n_read / max(time.monotonic() - started, 1e-9):,.0f} rows/s")
 
         yield rows.watched(count)
+
+
+@contextmanager
+def watching_epochs(n_epochs: int, *, shown: bool = True) -> Iterator[OnEpoch]:
+    """A function to call after each epoch; the bar appears on a terminal once training has taken a second."""
+    with delayed_bar("training", n_epochs, shown=shown) as on_step:
+        yield lambda epoch, elbo, kl, n_alive: on_step(epoch, f"ELBO {elbo:.4g}  KL {kl:.3g}  alive {n_alive:.3g}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import SEED
+from seeds import SEED
 from thresholds.cases import NAMES, closed_form, make_case, row_wise
 from thresholds.laboratory import Case, collapsed, gaussian, global_beta, multinomial
 from thresholds.residuals import data_dependent_widths, revivals

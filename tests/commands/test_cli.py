@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-
-def run(*words: str, cwd=None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "uncollapse.cli", *map(str, words)]
-    environment = {**os.environ, "PYTHONWARNINGS": "error", "COLUMNS": "80"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
-
-
-def facts(*words: str) -> dict:
-    result = run("forecast", *words, "--json", "-")
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+from commandline import forecast_json, run
 
 
 def test_json_alone_on_standard_output_with_every_key():
-    answer = facts("digits", "--beta", "2", "--latents", "16")
+    answer = forecast_json("digits", "--beta", "2", "--latents", "16")
     assert {
         "n_samples", "n_features", "n_targets", "total_energy", "residual_energy", "objective", "water_level", "status",
         "n_alive", "critical_beta", "loss", "elbo", "modes",
@@ -43,7 +30,7 @@ def test_json_alone_on_standard_output_with_every_key():
 
 def test_mnist_at_the_papers_setting(mnist_dir):
     source = mnist_dir / "train-images-idx3-ubyte.gz"
-    answer = facts(source, "--scale", 1 / 255, "--beta", 3.5, "--latents", 5)
+    answer = forecast_json(source, "--scale", 1 / 255, "--beta", 3.5, "--latents", 5)
     strengths = [mode["strength"] for mode in answer["modes"][:5]]
     np.testing.assert_allclose(strengths, [5.1168, 3.7413, 3.2527, 2.8416, 2.5671], atol=5e-5)
     assert answer["total_energy"] == pytest.approx(52.725, abs=5e-4)
@@ -51,20 +38,20 @@ def test_mnist_at_the_papers_setting(mnist_dir):
 
 
 def test_a_loss_as_code_writes_it():
-    answer = facts("digits", "--recon", "mse", "--reduction", "mean", "--kl-weight", "1", "--latents", "8")
+    answer = forecast_json("digits", "--recon", "mse", "--reduction", "mean", "--kl-weight", "1", "--latents", "8")
     assert answer["water_level"] == 32
-    same = facts("digits", "--beta", "32", "--latents", "8")
+    same = forecast_json("digits", "--beta", "32", "--latents", "8")
     assert same["n_alive"] == answer["n_alive"]
     text = run("forecast", "digits", "--reduction", "mean", "--latents", "30").stdout
     assert "kl_weight below" in text
-    averaged = facts("digits", "--kl-reduction", "mean", "--latents", "8", "--half")
+    averaged = forecast_json("digits", "--kl-reduction", "mean", "--latents", "8", "--half")
     assert averaged["water_level"] == pytest.approx(1 / 8)
-    summed = facts("digits", "--reduction", "mean", "--kl-batch-sum", "128")
+    summed = forecast_json("digits", "--reduction", "mean", "--kl-batch-sum", "128")
     assert summed["water_level"] == 128 * 32
 
 
 def test_bernoulli_is_an_estimate_and_says_so():
-    answer = facts("digits", "--recon", "bce", "--scale", 1 / 16)
+    answer = forecast_json("digits", "--recon", "bce", "--scale", 1 / 16)
     assert not answer["exact"]
     assert answer["loss"] is None
     text = run("forecast", "digits", "--recon", "bce", "--scale", 1 / 16, "--beta", "3").stdout
@@ -76,7 +63,9 @@ def test_a_target_and_learned_variances(tmp_path, rng):
     x = rng.standard_normal((300, 4))
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", x @ rng.standard_normal((4, 6)) + rng.standard_normal((300, 6)))
-    answer = facts(tmp_path / "x.npy", "--target", tmp_path / "y.npy", "--decoder-variance", "learned", "--latents", 3)
+    answer = forecast_json(
+        tmp_path / "x.npy", "--target", tmp_path / "y.npy", "--decoder-variance", "learned", "--latents", 3
+    )
     assert (answer["n_features"], answer["n_targets"]) == (4, 6)
     assert answer["objective"]["decoder_variance_learned"]
     assert answer["objective"]["decoder_variance"] == pytest.approx(answer["distortion"] / 6)  # d loss/d variance = 0
@@ -85,7 +74,7 @@ def test_a_target_and_learned_variances(tmp_path, rng):
 
 
 def test_an_ill_posed_objective_is_an_answer():
-    answer = facts("iris", "--decoder-variance", "learned", "--beta", "0.5")
+    answer = forecast_json("iris", "--decoder-variance", "learned", "--beta", "0.5")
     assert answer["status"] == "ill-posed"
     assert answer["loss"] is None
     text = run("forecast", "iris", "--decoder-variance", "learned", "--beta", "0.5").stdout
@@ -177,7 +166,7 @@ def test_rows_that_are_not_finite_can_be_left_out(tmp_path, rng):
     x = rng.standard_normal((30, 3))
     x[7, 1] = np.nan
     np.save(tmp_path / "nan.npy", x)
-    answer = facts(tmp_path / "nan.npy", "--drop-nonfinite")
+    answer = forecast_json(tmp_path / "nan.npy", "--drop-nonfinite")
     assert answer["n_samples"] == 29
     assert any("left out 1 of 30 rows" in note for note in answer["warnings"])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_cli import facts, run
 
+from commandline import forecast_json, run
 from uncollapse import Level, forecast
 
 
@@ -19,7 +19,7 @@ def tables(rng, tmp_path):
 
 def test_given_answers_with_what_the_condition_explains(tables):
     folder, x, y = tables
-    answer = facts(f"{folder}/data.npz::y", "--given", f"{folder}/data.npz::x", "--latents", "5")
+    answer = forecast_json(f"{folder}/data.npz::y", "--given", f"{folder}/data.npz::x", "--latents", "5")
     f = forecast(y, given=x, n_latents=5)
     assert answer["n_alive"] == f.n_alive
     assert answer["condition"]["n_alive_without"] == f.without_condition.n_alive
@@ -33,7 +33,7 @@ def test_given_answers_with_what_the_condition_explains(tables):
 
 def test_levels_answer_level_by_level():
     words = ("digits", "--latents", "10", "--decoder-variance", "10", "--level-betas", "1,2")
-    answer = facts(*words, "--level-variances", "0.25,learned", "--level-latents", "10,4")
+    answer = forecast_json(*words, "--level-variances", "0.25,learned", "--level-latents", "10,4")
     assert [level["n_latents"] for level in answer["levels"]] == [10, 4]
     first, second = answer["levels"]
     assert (first["level"], first["beta"], first["variance"], first["n_alive"]) == (1, 1.0, 0.25, 10)
@@ -44,9 +44,9 @@ def test_levels_answer_level_by_level():
 
 
 def test_falling_weights_are_ill_posed_and_equal_ones_flat_without_a_crash():
-    falling = facts("digits", "--latents", "5", "--level-betas", "2,1")
+    falling = forecast_json("digits", "--latents", "5", "--level-betas", "2,1")
     assert (falling["status"], falling["loss"], falling["levels"]) == ("ill-posed", None, [])
-    assert facts("digits", "--latents", "5", "--level-betas", "1,1")["status"] == "flat"
+    assert forecast_json("digits", "--latents", "5", "--level-betas", "1,1")["status"] == "flat"
     text = run("forecast", "digits", "--latents", "5", "--level-betas", "2,1").stdout
     assert "level 2 weighs less" in text
 
@@ -75,7 +75,7 @@ def test_a_mistake_is_one_line(words, message):
 
 
 def test_partly_learned_widths():
-    answer = facts("digits", "--decoder-variance", "10", "--encoder-variance", "0.1,learned,learned,2")
+    answer = forecast_json("digits", "--decoder-variance", "10", "--encoder-variance", "0.1,learned,learned,2")
     assert answer["objective"]["encoder_variance"] == [0.1, "learned", "learned", 2.0]
     assert answer["n_alive"] == 4
 
@@ -84,7 +84,7 @@ def test_nonlinear_strengths_beside_the_linear_ones(rng, tmp_path):
     x = rng.uniform(-1, 1, (800, 2))
     np.savez(tmp_path / "data.npz", x=x, y=5 * x[:, :1] ** 2 + 0.1 * rng.standard_normal((800, 1)))
     words = (f"{tmp_path}/data.npz::x", "--target", f"{tmp_path}/data.npz::y", "--nonlinear", "--bootstrap", "0")
-    answer = facts(*words, "--beta", "0.8")
+    answer = forecast_json(*words, "--beta", "0.8")
     assert answer["n_alive"] == 0
     assert answer["nonlinear"]["n_alive"] == 1
     assert "A nonlinear encoder could keep 1 alive" in run("forecast", *words, "--beta", "0.8").stdout
@@ -92,7 +92,7 @@ def test_nonlinear_strengths_beside_the_linear_ones(rng, tmp_path):
 
 def test_the_learning_rate_tells_how_slow_the_last_latent_is():
     words = ("digits", "--scale", 1 / 16, "--decoder-variance", "0.25", "--latents", "3", "--learning-rate", "0.001")
-    answer = facts(*words)
+    answer = forecast_json(*words)
     steps = answer["gradient_descent"]["steps"]
     assert steps[0] is not None
     assert steps[20] is None
@@ -112,7 +112,9 @@ def test_the_page_shows_levels_and_condition(tables):
 def test_levels_match_the_library():
     from sklearn.datasets import load_iris
 
-    answer = facts("iris", "--latents", "3", "--level-betas", "1,0.5", "--level-variances", "0.2,0.1", "--beta", "0.3")
+    answer = forecast_json(
+        "iris", "--latents", "3", "--level-betas", "1,0.5", "--level-variances", "0.2,0.1", "--beta", "0.3"
+    )
     f = forecast(load_iris().data, n_latents=3, beta=0.3, levels=(Level(1.0, 0.2), Level(0.5, 0.1)))
     assert answer["loss"] == pytest.approx(f.loss)
     assert [level["n_alive"] for level in answer["levels"]] == [level.n_alive for level in f.levels]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import run
 
+from commandline import run
 from diagnosed import two_modes
 from uncollapse import UncollapseError, forecast
 from uncollapse.commands.diagnose_command import diagnose

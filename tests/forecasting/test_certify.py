@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from conftest import SEED
+from seeds import SEED
 from uncollapse import Level, ObjectiveError, UncollapseError, certify, forecast, spectrum
 from uncollapse.spectra.one_pass import moments
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from conftest import SEED
+from seeds import SEED
 from uncollapse import LossConvention, Objective, ObjectiveError, UncollapseWarning, forecast
 
 REDUCTIONS = st.sampled_from(["sum", "mean"])

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rich.console import Console
-from test_report import browser, opened  # noqa: F401  # fixtures
 
 from diagnosed import NASTY, diagnosed, linear_model, of_every_cause, two_modes
 from uncollapse import Level, Objective, forecast
@@ -79,7 +78,7 @@ def test_every_cause_fits_eighty_columns_and_makes_a_page(cause, rng):
 
 
 @pytest.mark.parametrize("dead", [(), (1,), (0, 1, 2, 3)])
-def test_the_page_draws_without_a_word_or_a_request(dead, rng, opened):  # noqa: F811
+def test_the_page_draws_without_a_word_or_a_request(dead, rng, opened):
     d = of_every_cause(diagnosed(rng, dead=dead))["optimisation"]
     tab, heard = opened(diagnosis_page(replace(d, name="<script>alert(1)</script>"), "\"'&<b>rows</b>"))
     for name in ("residual", "latents", "curve", "spectrum", "alive", "tradeoff"):

@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from test_cli import run
-from test_likelihoods import R, counts, quiet
 
+from commandline import run
+from count_tables import DISPERSIONS, counts
 from uncollapse import DataError, ObjectiveError, forecast, moments, spectrum
 from uncollapse.data.rows import as_rows
+
+quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 
 
 def with_value(value: float) -> np.ndarray:
@@ -123,7 +125,7 @@ def test_the_command_takes_counts(tmp_path, rng):
     y, s, _ = counts(rng, n=60)
     np.save(tmp_path / "y.npy", y)
     np.save(tmp_path / "s.npy", s)
-    np.savetxt(tmp_path / "r.csv", R[None], delimiter=",", header="a,b,c,d", comments="")
+    np.savetxt(tmp_path / "r.csv", DISPERSIONS[None], delimiter=",", header="a,b,c,d", comments="")
     np.save(tmp_path / "half.npy", y + 0.5)
 
     def answer(*words: str) -> dict:
@@ -135,7 +137,7 @@ def test_the_command_takes_counts(tmp_path, rng):
     chosen = ["--likelihood", "negative-binomial", "--dispersion", "r.csv", "--size-factors", "s.npy", "--latents", "3"]
     found = answer("y.npy", *chosen)
     assert found.keys() == keys
-    expected = spectrum(y, likelihood="negative-binomial", dispersion=R, size_factors=s)
+    expected = spectrum(y, likelihood="negative-binomial", dispersion=DISPERSIONS, size_factors=s)
     np.testing.assert_allclose([mode["critical_beta"] for mode in found["modes"]], expected.strengths)
     assert (found["likelihood"], found["exact"]) == ("negative-binomial", False)
     low, high = found["intervals"]["critical_betas"][0]

@@ -9,26 +9,13 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
+from count_tables import DISPERSIONS, counts
 from uncollapse import DataError, UncollapseWarning, forecast, moments, spectrum
 from uncollapse.data import rows as rows_module
 from uncollapse.forecasting.intervals import bootstrap
 
 torch.set_num_threads(1)
 quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
-
-R = np.array([0.7, 2.0, 5.0, 1.0])
-"""Dispersions given to the negative binomial, one per column."""
-
-
-def counts(rng: np.random.Generator, n: int = 40, d: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Overdispersed counts with structure, size factors, and covariates that tell something about the counts."""
-    z, s = rng.standard_normal((n, 2)), np.exp(0.5 * rng.standard_normal(n))
-    rates = np.exp(0.6 * z @ rng.standard_normal((2, d)) + 1.0) * s[:, None] * rng.gamma(2.0, 0.5, (n, d))
-    y = rng.poisson(rates).astype(float)
-    y[y.sum(axis=1) == 0, 0] = 1
-    y[0], y[1] = np.arange(d), np.arange(d)[::-1]  # no column is constant, at any seed
-    x = np.hstack([z + 0.5 * rng.standard_normal((n, 2)), rng.standard_normal((n, 1))])
-    return y, s, x
 
 
 def log_likelihood(name: str, y: torch.Tensor, f: torch.Tensor, log_s: torch.Tensor) -> torch.Tensor:
@@ -41,7 +28,7 @@ def log_likelihood(name: str, y: torch.Tensor, f: torch.Tensor, log_s: torch.Ten
         return -torch.nn.functional.binary_cross_entropy_with_logits(f, y, reduction="none").sum(-1)
     if name == "poisson":
         return given.Poisson(torch.exp(f + log_s), validate_args=False).log_prob(y).sum(-1)
-    r = torch.as_tensor(R)
+    r = torch.as_tensor(DISPERSIONS)
     return given.NegativeBinomial(r, logits=f + log_s - torch.log(r), validate_args=False).log_prob(y).sum(-1)
 
 
@@ -68,7 +55,7 @@ def test_collapse_is_stable_exactly_from_the_critical_beta_on(rng, name, sizes, 
     y, s, x = counts(rng)
     if name == "bernoulli":
         y = y / y.max()  # grey values
-    options = {"likelihood": name, "dispersion": R if name == "negative-binomial" else None}
+    options = {"likelihood": name, "dispersion": DISPERSIONS if name == "negative-binomial" else None}
     options["size_factors"] = s if sizes == "given" else sizes
     found = spectrum(x, y, **options) if has_target else spectrum(y, **options)
     size = {None: np.ones(len(y)), "given": s, "total": y.sum(axis=1) / y.sum(axis=1).mean()}[sizes]
@@ -100,7 +87,13 @@ def test_collapse_is_stable_exactly_from_the_critical_beta_on(rng, name, sizes, 
     if name == "poisson":
         left_out = (gammaln(y + 1) - y * np.log(size)[:, None]).sum(axis=1).mean()
     if name == "negative-binomial":
-        constants = gammaln(y + R) - gammaln(R) - y * np.log(R) - gammaln(y + 1) + y * np.log(size)[:, None]
+        constants = (
+            gammaln(y + DISPERSIONS)
+            - gammaln(DISPERSIONS)
+            - y * np.log(DISPERSIONS)
+            - gammaln(y + 1)
+            + y * np.log(size)[:, None]
+        )
         left_out = -constants.sum(axis=1).mean()
     assert found.collapsed_loss + left_out == pytest.approx(fitted.fun, rel=1e-9)
 
@@ -244,7 +237,7 @@ def test_dask_arrays_are_checked_chunk_by_chunk(rng):
 @quiet
 def test_targets_in_pairs_or_apart(rng):
     y, s, x = counts(rng, n=80)
-    for road in ({"likelihood": "poisson"}, {"likelihood": "negative-binomial", "dispersion": R}):
+    for road in ({"likelihood": "poisson"}, {"likelihood": "negative-binomial", "dispersion": DISPERSIONS}):
         for sizes in (None, "total", s):
             expected = spectrum(x, y, size_factors=sizes, **road)
             pairs = [(x[:30], y[:30]), (x[30:], y[30:])]
@@ -258,14 +251,14 @@ def test_what_changes_nothing(rng):
     y, s, _ = counts(rng, n=80)
 
     def strengths(table=y, **options):
-        return spectrum(table, **{"likelihood": "negative-binomial", "dispersion": R, **options}).strengths
+        return spectrum(table, **{"likelihood": "negative-binomial", "dispersion": DISPERSIONS, **options}).strengths
 
     poisson = {"likelihood": "poisson", "dispersion": None}
     np.testing.assert_allclose(strengths(size_factors=7 * s), strengths(size_factors=s), rtol=1e-8)
     np.testing.assert_allclose(strengths(size_factors=np.full(80, 3.0)), strengths(), rtol=1e-8)
     np.testing.assert_allclose(strengths(dispersion=1e12, size_factors=s), strengths(**poisson, size_factors=s), 1e-6)
     np.testing.assert_allclose(strengths(dispersion=np.inf), strengths(**poisson), rtol=1e-12)
-    np.testing.assert_allclose(strengths(y[:, ::-1], dispersion=R[::-1]), strengths(), rtol=1e-9)
+    np.testing.assert_allclose(strengths(y[:, ::-1], dispersion=DISPERSIONS[::-1]), strengths(), rtol=1e-9)
     totals = y.sum(axis=1)
     np.testing.assert_allclose(strengths(size_factors=totals), strengths(size_factors="total"), rtol=1e-8)
     for same in ({"likelihood": "categorical"}, {**poisson, "size_factors": totals}):

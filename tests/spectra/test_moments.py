@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from conftest import SEED
+from seeds import SEED
 from uncollapse import DataError, UncollapseWarning, moments, spectrum
 from uncollapse.data import rows as rows_module
 from uncollapse.data.rows import as_rows

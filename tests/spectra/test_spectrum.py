@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from conftest import SEED
 from problems import rows_with_spectrum
+from seeds import SEED
 from uncollapse import DataError, UncollapseWarning, forecast, moments, spectrum
 from uncollapse.data import rows as rows_module
 from uncollapse.forecasting.intervals import bootstrap

@@ -10,8 +10,8 @@ import torch
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
-from conftest import SEED
 from problems import Problem, full_loss, minimum, problems, rows_with_spectrum
+from seeds import SEED
 from uncollapse import UncollapseWarning, forecast, spectrum
 from uncollapse.theory import optimum
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_cli import facts, run
 
+from commandline import forecast_json, run
 from uncollapse import DataError, Level, ObjectiveError, forecast
 from uncollapse.training import Network, Schedule, Training
 from uncollapse.training.pilot import pilot, sample_rows
@@ -77,7 +77,7 @@ def test_what_a_pilot_does_not_cover(rng, settings, message):
 def test_the_command_shows_the_pilot_everywhere(rng, tmp_path):
     np.save(tmp_path / "data.npy", table(rng, 150))
     words = (f"{tmp_path}/data.npy", "--latents", "2", "--network", "8", "--html", f"{tmp_path}/r.html")
-    answer = facts(*words)
+    answer = forecast_json(*words)
     assert {"water_level", "n_alive", "kl", "loss", "linear_n_alive"} <= set(answer["pilot"]["levels"][0])
     assert "Small networks at each water level" in (tmp_path / "r.html").read_text("utf-8")
     text = run("forecast", *words[:-2]).stdout

@@ -46,9 +46,6 @@ def test_a_sweep_has_a_row_for_every_cell(x, tmp_path):
     assert table["loss"][0] == pytest.approx(alone.evaluate(x).loss, rel=1e-4)
     model = load(tmp_path / "out" / "models" / f"{cell_id(cells[0])}.safetensors")
     assert model.evaluate(x).loss == table["loss"][0]
-    page = (tmp_path / "out" / "figures.html").read_text()
-    assert "latents alive" in page
-    assert "forecast" in page
 
 
 def test_the_forecasts_line_is_the_linear_optimum(x, tmp_path):
@@ -207,6 +204,9 @@ def test_the_commands_train_and_sweep(x, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "16 trainings." in done.stdout
     assert parquet.read_table(tmp_path / "many" / "results.parquet").num_rows == 16
+    page = (tmp_path / "many" / "figures.html").read_text()
+    assert "latents alive" in page
+    assert "forecast" in page
 
 
 def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):

@@ -58,7 +58,10 @@ def sweep(
 ) -> None:
     """Train a grid of VAEs and put the forecast beside them; if killed, the same command goes on."""
     side = options.training_side()
+    from uncollapse.files import write_text
     from uncollapse.objective import Objective
+    from uncollapse.report.sweep_figures import page
+    from uncollapse.training.sweep import forecasts
 
     base = options.base_setup(
         Objective(bias=not no_bias, likelihood=likelihood), hidden=hidden, channels=channels,  # type: ignore[arg-type]
@@ -85,6 +88,8 @@ def sweep(
     finally:
         if client is not None:
             client.close()
+    lines = forecasts({str(i): setup for i, setup in enumerate(setups)}, rows)
+    write_text(out / "figures.html", page(columns, setups, list(lines.values())))
     lost = sum(status in ("failed", "refused") for status in columns["status"])
     print(f"{len(setups)} trainings{f', {lost} of them failed (see the table)' if lost else ''}.")
     print(f"Table: {out / 'results.parquet'}   Figures: {out / 'figures.html'}")

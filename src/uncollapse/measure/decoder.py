@@ -18,7 +18,7 @@ from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_inf
 from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, residual_spectrum
 
 if TYPE_CHECKING:
-    from uncollapse.probes.probe import Probe
+    from uncollapse.measure.protocol import Probe
 
 __all__ = ["Decoded", "decoded", "dispersion_of", "residual_level"]
 

@@ -19,7 +19,7 @@ from uncollapse.measure.protocol import first_line
 from uncollapse.measure.result import Measurement, PosteriorSums, posterior_sums
 
 if TYPE_CHECKING:
-    from uncollapse.probes.probe import Probe
+    from uncollapse.measure.protocol import Probe
 
 __all__ = ["Observation", "observe"]
 

@@ -18,9 +18,10 @@ from uncollapse.spectra.conditional import conditional_spectrum
 from uncollapse.spectra.counts import checked_inputs, fit_moments, with_defaults
 from uncollapse.spectra.negative_binomial import fit_rows
 from uncollapse.spectra.one_pass import Moments, moments, overflow_error
-from uncollapse.spectra.result import Likelihood, Options, Spectrum
+from uncollapse.spectra.result import Options, Spectrum
 from uncollapse.spectra.wide import wide_spectrum
 from uncollapse.theory import modes
+from uncollapse.theory.likelihoods import Likelihood
 from uncollapse.theory.modes import Basis
 
 __all__ = ["spectrum"]

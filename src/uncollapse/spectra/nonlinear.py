@@ -16,7 +16,8 @@ from uncollapse.data.rows import as_rows, dense
 from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.one_pass import nonfinite_error
-from uncollapse.spectra.result import Likelihood, Spectrum
+from uncollapse.spectra.result import Spectrum
+from uncollapse.theory.likelihoods import Likelihood
 
 __all__ = ["nonlinear_residual", "nonlinear_spectrum"]
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from uncollapse.theory.likelihoods import CountResiduals
+from uncollapse.theory.likelihoods import CountResiduals, Likelihood
 from uncollapse.theory.modes import Basis
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 
-__all__ = ["Condition", "Likelihood", "Noise", "Options", "Spectrum"]
-
-Likelihood = Literal["gaussian", "bernoulli", "poisson", "negative-binomial", "categorical"]
+__all__ = ["Condition", "Noise", "Options", "Spectrum"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ variance sμ + α(sμ)² with α = 1/r, contains the Poisson (α = 0) and, with 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from uncollapse.errors import DataError
 __all__ = [
     "SLACK",
     "CountResiduals",
+    "Likelihood",
     "bernoulli_entropy",
     "bernoulli_scale",
     "categorical_entropy",
@@ -28,6 +30,8 @@ __all__ = [
     "loss_above",
     "rank_one_residual",
 ]
+
+Likelihood = Literal["gaussian", "bernoulli", "poisson", "negative-binomial", "categorical"]
 
 SLACK = 1e-6
 """How far a value, or a mean, may leave its range by rounding (float32 resolves 1e-7)."""

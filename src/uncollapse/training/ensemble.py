@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from uncollapse.errors import ObjectiveError
+from uncollapse.progress import watching_epochs
 from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Setup, Training
 from uncollapse.training.data import Table, table
 from uncollapse.training.fit import prepared, warm_starts
 from uncollapse.training.likelihoods import check_fits
 from uncollapse.training.loop import Run
-from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 
@@ -100,8 +100,8 @@ def train_all(
         for at in range(0, len(group), size):
             part = slice(at, at + size)
             run = Run(Stack(members[part], a, placed, starts[part]), group[part], stop)
-            with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as see:
-                run.go(see)
+            with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as on_epoch:
+                run.go(on_epoch)
     return [results[i] for i in range(len(setups))]
 
 

@@ -15,11 +15,11 @@ from uncollapse.files import check_writable
 from uncollapse.forecasting.result import forecast
 from uncollapse.forecasting.weights import Weights
 from uncollapse.objective import Objective
+from uncollapse.progress import watching_epochs
 from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Network, Setup, Training, differences
 from uncollapse.training.data import Table, table
 from uncollapse.training.loop import COLUMNS, Member, Run
-from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 from uncollapse.training.state import HISTORY, LATENT_KL, read_state, save
@@ -101,8 +101,8 @@ def train(
             _write(path, now.trained(0), now, member, fingerprint)
             saved_at = time.monotonic()
 
-    with watching_epochs(setup.training.epochs, shown=progress) as see:
-        run.go(see, keep)
+    with watching_epochs(setup.training.epochs, shown=progress) as on_epoch:
+        run.go(on_epoch, keep)
     result = stopped[0]
     if path is not None:
         _write(path, result, run, member, fingerprint)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from uncollapse.measure.result import ALIVE_NATS
+from uncollapse.progress import OnEpoch
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.losses import LOG_2PI
-from uncollapse.training.progress import See
 from uncollapse.training.result import Trained
 from uncollapse.training.schedules import kl_weight
 from uncollapse.training.stack import Stack
@@ -57,11 +57,11 @@ class Run:
         self.members = [Member(index, [], []) for index in indices]
         self.epoch = 0
 
-    def go(self, see: See | None = None, after_epoch: Callable[[Run], None] | None = None) -> None:
+    def go(self, on_epoch: OnEpoch | None = None, after_epoch: Callable[[Run], None] | None = None) -> None:
         """Train until every member has stopped; `after_epoch` is called while some still train."""
         self._release({})  # a training that goes on may have nothing left to do
         while self.members:
-            self._one_epoch(see)
+            self._one_epoch(on_epoch)
             if after_epoch is not None and self.members:
                 after_epoch(self)
 
@@ -77,7 +77,7 @@ class Run:
         setup = stack.setups[position]
         return Trained(setup, stack.architecture, parameters, history, latent_kl, status, message, member.seconds)
 
-    def _one_epoch(self, see: See | None) -> None:
+    def _one_epoch(self, on_epoch: OnEpoch | None) -> None:
         stack, started = self.stack, time.perf_counter()
         last_good = {name: value.detach().clone() for name, value in stack.parameters.items()}
         losses = torch.empty(stack.n_steps, stack.n_members, device=stack.rows.x.device, dtype=stack.rows.x.dtype)
@@ -97,10 +97,10 @@ class Run:
             member.seconds += seconds
             if position not in failures:
                 self._note(position, member, averages[position], float(variances[position]))
-        if see is not None:
+        if on_epoch is not None:
             now = np.array([member.rows[-1] for member in self.members if member.rows] or [[math.nan] * len(COLUMNS)])
             elbo, kl, n_alive = (float(now[:, COLUMNS.index(name)].mean()) for name in ("elbo", "kl", "n_alive"))
-            see(self.epoch, elbo, kl, n_alive)
+            on_epoch(self.epoch, elbo, kl, n_alive)
         self._release(failures)
 
     def _note(self, position: int, member: Member, averages: np.ndarray, variance: float) -> None:

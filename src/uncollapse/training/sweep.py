@@ -15,13 +15,13 @@ from typing import Any
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
 from uncollapse.files import write_bytes, write_text
 from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.progress import watching_epochs
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.training.cells import cell_id, record, run_cells
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table
 from uncollapse.training.ensemble import stackable
 from uncollapse.training.likelihoods import check_fits
-from uncollapse.training.progress import watching_epochs
 from uncollapse.training.result import forecast_loss
 from uncollapse.training.table import check_parquet, write_parquet
 
@@ -126,7 +126,7 @@ def sweep(
         done = _finished(folder)
         missing = [(name, setup) for name, setup in cells.items() if name not in done]
         work = [[missing[i] for i in unit] for unit in _units([setup for _, setup in missing], rows, jobs)]
-        with watching_epochs(len(cells), shown=progress) as see:
+        with watching_epochs(len(cells), shown=progress) as on_epoch:
             n_done = len(cells) - len(missing)
             for name, result, model in run_cells(work, rows, jobs, backend, keep_models):
                 if model is not None:
@@ -134,14 +134,11 @@ def sweep(
                     write_bytes(folder / "models" / f"{name}.safetensors", model)
                 write_text(folder / "cells" / f"{name}.json", json.dumps(result))
                 n_done += 1
-                see(n_done, *(math.nan if result[key] is None else result[key] for key in ("elbo", "rate", "n_alive")))
-        results = _finished(folder)
-        lines = forecasts(cells, rows)
-        columns = _columns(cells, results, lines)
+                on_epoch(
+                    n_done, *(math.nan if result[key] is None else result[key] for key in ("elbo", "rate", "n_alive"))
+                )
+        columns = _columns(cells, _finished(folder), forecasts(cells, rows))
         write_parquet(folder / "results.parquet", columns)
-        from uncollapse.report.sweep_figures import page
-
-        write_text(folder / "figures.html", page(columns, list(cells.values()), list(lines.values())))
     return columns
 
 
