@@ -130,9 +130,12 @@ def _script(name):
     return module
 
 
-def test_files_named_in_the_docs_exist():
-    table = (ROOT / "docs" / "theory.md").read_text("utf-8")
-    for name in re.findall(r"`((?:theory|data|report)?/?[a-z_]+\.py)(?:::[^`]*)?`", table):
-        assert (ROOT / "src" / "uncollapse" / name).exists() or (ROOT / "tests" / name).exists(), name
-    for name in re.findall(r"`test_optimum\.py::(\w+)`", table):
-        assert name in (ROOT / "tests" / "test_optimum.py").read_text("utf-8")
+def test_files_and_tests_named_in_the_docs_exist():
+    for page in (ROOT / "docs").glob("*.md"):
+        for name, test in re.findall(
+            r"`(?:tests/|src/uncollapse/)?(\w+/\w+\.py)(?:::(test_\w+))?", page.read_text("utf-8")
+        ):
+            places = [ROOT / folder / name for folder in ("src/uncollapse", "tests", "benchmarks", "")]
+            (place,) = [place for place in places if place.exists()] or [None]
+            assert place, f"{page.name} names {name}"
+            assert f"def {test}" in place.read_text("utf-8") or not test, f"{page.name} names {name}::{test}"

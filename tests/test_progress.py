@@ -10,7 +10,7 @@ import pytest
 
 from uncollapse import progress
 from uncollapse.data.rows import as_rows
-from uncollapse.training.progress import watching_epochs
+from uncollapse.progress import watching_epochs
 
 
 class Terminal(io.StringIO):
