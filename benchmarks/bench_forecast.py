@@ -36,11 +36,11 @@ def run(n_repeats: int) -> list[Row]:
     return rows
 
 
-def _answer(found: Spectrum, settings: dict[str, object]) -> Callable[[], tuple[object, ...]]:
+def _answer(spectrum: Spectrum, settings: dict[str, object]) -> Callable[[], tuple[object, ...]]:
     """Everything the report asks of a forecast, from nothing but the spectrum."""
 
     def answer() -> tuple[object, ...]:
-        f: Forecast = forecast(found, **settings)
+        f: Forecast = forecast(spectrum, **settings)
         return f.status, f.loss, f.modes, f.critical_betas, f.levels
 
     return answer

@@ -36,9 +36,9 @@ def run(n_repeats: int) -> list[Row]:
         own_probe(train(x[:6_000], objective=Objective(beta=beta, n_latents=16), network=network, training=warm))
         for beta in (1.0, 1000.0)
     )
-    found = medians({"bare": lambda: _bare(probe, x), "ours": lambda: observe(probe, x)}, n_repeats)
+    times = medians({"bare": lambda: _bare(probe, x), "ours": lambda: observe(probe, x)}, n_repeats)
     what = f"measuring {N_ROWS:,} × {N_COLUMNS} through 784-512-256-16"
-    table = [Row(what, _seconds(found["ours"]), "bare encoder pass", found["ours"] / found["bare"], "≤ 1.15")]
+    table = [Row(what, _seconds(times["ours"]), "bare encoder pass", times["ours"] / times["bare"], "≤ 1.15")]
     peaks = [_peak(probe, rows) for rows in (x, np.concatenate([x, x]))]
     table.append(
         Row("peak memory of measuring, twice the rows", f"{peaks[1]:.0f} MB", f"{peaks[0]:.0f} MB",
@@ -75,14 +75,14 @@ def _diagnosis(probe: Any, x: np.ndarray, n_repeats: int, what: str) -> Row:
     seconds = []
     for _ in range(n_repeats):
         start = time.perf_counter()
-        found = diagnose(probe, x)
+        diagnosis = diagnose(probe, x)
         whole = time.perf_counter() - start
         start = time.perf_counter()
         observe(probe, x)
         seconds.append(whole - (time.perf_counter() - start))
     alone = medians({"forecast": lambda: forecast(x, n_latents=16)}, 3)["forecast"]
     extra = statistics.median(seconds)
-    return Row(f"{what} ({found.cause})", _seconds(extra), f"forecast alone {alone:.2f} s; seconds", extra, "< 2")
+    return Row(f"{what} ({diagnosis.cause})", _seconds(extra), f"forecast alone {alone:.2f} s; seconds", extra, "< 2")
 
 
 def _seconds(value: float) -> str:

@@ -19,10 +19,10 @@ MEMBERS, WIDTHS, N_LATENTS, BATCH, N_ROWS = 40, (784, 512, 256), 16, 128, 1024
 
 def run() -> list[Row]:
     """Growth of the peak resident memory while a stack trains, over the count by hand."""
-    found = json.loads(subprocess.run([sys.executable, __file__, "measure"], capture_output=True, check=True).stdout)
-    ratio = found["grown"] / found["counted"]
+    peaks = json.loads(subprocess.run([sys.executable, __file__, "measure"], capture_output=True, check=True).stdout)
+    ratio = peaks["grown"] / peaks["counted"]
     what = f"{MEMBERS} members of 784-512-256, 16 latents, batch {BATCH}"
-    return [Row(what, f"{found['grown'] / 2**20:.0f} MB", f"{found['counted'] / 2**20:.0f} MB by hand", ratio, "≤ 1.3")]
+    return [Row(what, f"{peaks['grown'] / 2**20:.0f} MB", f"{peaks['counted'] / 2**20:.0f} MB by hand", ratio, "≤ 1.3")]
 
 
 def counted() -> int:

@@ -25,7 +25,7 @@ def bare(x: np.ndarray) -> np.ndarray:
 def run(n_repeats: int) -> list[Row]:
     """Ratios of median times, and the accuracy on hard data."""
     rng = np.random.default_rng(0)
-    found = []
+    rows = []
     for (label, table), dtype in itertools.product(_tables(rng).items(), (np.float32, np.float64)):
         x = table.astype(dtype)
         times = medians(
@@ -37,12 +37,12 @@ def run(n_repeats: int) -> list[Row]:
             n_repeats,
         )
         name, pca = f"spectrum, 60,000 × 784 {label} {np.dtype(dtype)}", "`PCA(svd_solver='covariance_eigh')`"
-        found += [
+        rows += [
             Row(name, f"{times['ours']:.2f} s", pca, times["ours"] / times["pca"], "≤ 0.9"),
             Row(name, f"{times['ours']:.2f} s", "bare `X.T @ X` + `eigvalsh`", times["ours"] / times["bare"], "≤ 1.2"),
         ]
         slow = medians({"ours": lambda x=x: spectrum(x), "incremental": lambda x=x: IncrementalPCA().fit(x)}, 3)
-        found.append(
+        rows.append(
             Row(
                 name,
                 f"{slow['ours']:.2f} s",
@@ -51,8 +51,8 @@ def run(n_repeats: int) -> list[Row]:
                 "≥ 15, times faster",
             )
         )
-    found.append(_block_size(rng, n_repeats))
-    return found + _accuracy(rng)
+    rows.append(_block_size(rng, n_repeats))
+    return rows + _accuracy(rng)
 
 
 def _tables(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -93,11 +93,11 @@ def _accuracy(rng: np.random.Generator) -> list[Row]:
         "float32": (x.astype(np.float32), "≤ 1e-5"),
         "uint8": (np.clip(x * 20 + 128, 0, 255).astype(np.uint8), "≤ 1e-5"),
     }
-    found = []
+    rows = []
     for name, (data, limit) in cases.items():
         wide = data.astype(np.longdouble)
         wide -= wide.mean(axis=0)
         exact = np.linalg.eigvalsh((wide.T @ wide / len(wide)).astype(float))[::-1]
         error = float(np.abs(spectrum(data).strengths - exact).max() / exact[0])
-        found.append(Row(f"accuracy, {name}", "", "extended precision, error of the largest", error, limit))
-    return found
+        rows.append(Row(f"accuracy, {name}", "", "extended precision, error of the largest", error, limit))
+    return rows

@@ -63,11 +63,11 @@ def table(n_starts: int = 3, n_steps: int = 60_000) -> str:
     f, lines = example(), []
     for inputs in ("raw", "centred"):
         foretold = escape_times(f, RATE, inputs=inputs).steps
-        found = np.array(
+        times = np.array(
             [descend(f, n_steps, np.random.default_rng(seed), inputs == "raw") for seed in range(n_starts)]
         )
         for k in (0, 2, 4, 8, 12, 16, 20):
-            low, middle, high = np.percentile(found[:, k], [0, 50, 100], method="nearest")
+            low, middle, high = np.percentile(times[:, k], [0, 50, 100], method="nearest")
             lines.append(f"| {inputs} | {k + 1} | {foretold[k]:,.0f} | {middle:,.0f} ({low:,.0f}–{high:,.0f}) |")
     return "\n".join(lines)
 

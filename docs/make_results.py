@@ -28,14 +28,14 @@ def main() -> None:
     """Copy the figures and write the page."""
     shutil.rmtree(FIGURES, ignore_errors=True)
     FIGURES.mkdir(parents=True)
-    found = {study.name: _summary(study.name) for study in STUDIES}
+    summaries = {study.name: _summary(study.name) for study in STUDIES}
     lines = [HEAD, "| study | source | preset | verdict |", "|---|---|---|---|"]
     for study in STUDIES:
-        summary = found[study.name]
+        summary = summaries[study.name]
         link = f"[{study.name}](#{study.name})" if summary else study.name
         verdict = summary["verdict"] if summary else "not run here yet"
         lines.append(f"| {link} | {study.source} | {summary['preset'] if summary else ''} | {verdict} |")
-    sections = [_section(study, found[study.name]) for study in STUDIES if found[study.name]]
+    sections = [_section(study, summaries[study.name]) for study in STUDIES if summaries[study.name]]
     PAGE.write_text("\n".join([*lines, "", *sections]), "utf-8")
 
 

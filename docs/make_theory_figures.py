@@ -95,9 +95,9 @@ def _sweep(figure: go.Figure) -> None:
         s = spectrum(open_source("digits"))
     levels = (Level(1.0, 4.0), Level(0.5, 0.5), Level(0.5, 0.5))
     betas = np.geomspace(0.2, 300, 150)
-    found = [forecast(s, levels=levels, n_latents=20, decoder_variance=10.0, beta=beta).levels for beta in betas]
+    forecasts = [forecast(s, levels=levels, n_latents=20, decoder_variance=10.0, beta=beta).levels for beta in betas]
     for i, (color, dash) in enumerate([(ALIVE, "solid"), (WATER, "dot"), ("#ef6c00", "solid")]):
-        counts = [int(levels_[i].carries_data.sum()) for levels_ in found]
+        counts = [int(levels_[i].carries_data.sum()) for levels_ in forecasts]
         line = {"color": color, "shape": "hv", "dash": dash}
         figure.add_scatter(x=betas, y=counts, mode="lines", line=line, name=f"level {i + 1}", row=1, col=2)
     figure.update_xaxes(type="log", title="overall β", row=1, col=2)

@@ -22,11 +22,11 @@ def main() -> None:
     f = forecast(rows, scale=1 / 255, n_latents=16)
     for how in (HOW, replace(HOW, epochs=2 * HOW.epochs, schedule=Schedule("linear", warmup=HOW.epochs))):
         before = os.getloadavg()[0]
-        found = pilot(rows, f, training=how)
+        result = pilot(rows, f, training=how)
         load = f"load {before:.1f} to {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-        print(f"{how.epochs} epochs, {found.n_alive.size} networks: {found.seconds:.0f} s with {load}", flush=True)
+        print(f"{how.epochs} epochs, {result.n_alive.size} networks: {result.seconds:.0f} s with {load}", flush=True)
         print(f"{os.times().user:.0f} s of processor time since the start", flush=True)
-        print("\n".join("| " + " | ".join(row) + " |" for row in [list(HEADINGS), *pilot_rows(found)]), flush=True)
+        print("\n".join("| " + " | ".join(row) + " |" for row in [list(HEADINGS), *pilot_rows(result)]), flush=True)
 
 
 if __name__ == "__main__":

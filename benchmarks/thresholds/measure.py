@@ -43,14 +43,14 @@ def second_order() -> str:
 
     rows = []
     for name in NAMES:
-        found = second_order(name, SEEDS)
+        runs = second_order(name, SEEDS)
         rows.append(
             (
                 name,
-                ", ".join(f"{r.beta:.3f}" for r in found),
-                f"{max(abs(r.beta / r.hessian - 1) for r in found):.0e}",
-                f"{max(abs(r.sampled / r.hessian - 1) for r in found):.0e}",
-                ", ".join(f"{r.overall / r.sampled:.2f}" for r in found),
+                ", ".join(f"{r.beta:.3f}" for r in runs),
+                f"{max(abs(r.beta / r.hessian - 1) for r in runs):.0e}",
+                f"{max(abs(r.sampled / r.hessian - 1) for r in runs):.0e}",
+                ", ".join(f"{r.overall / r.sampled:.2f}" for r in runs),
             )
         )
     head = ("likelihood", "β_c, three data sets", "formula against Hessian", "with the sample's D", "β_g/β_c at least")
@@ -208,9 +208,9 @@ def widths() -> str:
     rows = []
     for seed in SEEDS:
         w = data_dependent_widths(seed)
-        reached = [slope for value, slope in zip(w.found, w.slopes, strict=True) if value < w.optimum + 1e-6]
-        worst = max(value - w.optimum for value in w.found)
-        row = (f"{w.optimum:.6f}", f"{min(w.found) - w.optimum:.0e}", f"{len(reached)}/{len(w.found)}")
+        reached = [slope for value, slope in zip(w.losses, w.slopes, strict=True) if value < w.optimum + 1e-6]
+        worst = max(value - w.optimum for value in w.losses)
+        row = (f"{w.optimum:.6f}", f"{min(w.losses) - w.optimum:.0e}", f"{len(reached)}/{len(w.losses)}")
         rows.append((*row, f"{max(reached):.0e}", f"{worst:.2f}"))
     head = (
         "closed form",

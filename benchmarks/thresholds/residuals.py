@@ -82,7 +82,7 @@ def revivals(name: str, n_live: int, factors: tuple[float, ...], seeds: range, s
     live = torch.ones(k)
     live[-1] = 0.0
     held = train(batch, n_latents=k, hidden=16, steps=steps, live=live)
-    found = [_levels(held.model, batch, asked[i][0], i, n_live, asked[i][2]) for i in range(len(asked))]
+    levels = [_levels(held.model, batch, asked[i][0], i, n_live, asked[i][2]) for i in range(len(asked))]
     ends = []
     for warm in (~batch.warm, batch.warm):
         further = replace(batch, warm=warm)
@@ -91,7 +91,7 @@ def revivals(name: str, n_live: int, factors: tuple[float, ...], seeds: range, s
             for mask in (torch.ones(k), live)
         ]
     return [
-        Revival(asked[i][2], *found[i], *(part for at in (0, 2) for part in _compared(ends[at], ends[at + 1], i)))
+        Revival(asked[i][2], *levels[i], *(part for at in (0, 2) for part in _compared(ends[at], ends[at + 1], i)))
         for i in range(len(asked))
     ]
 
@@ -193,8 +193,8 @@ class _Path:
             result = self.loss(parameters, beta)
             return float(result.detach()), torch.autograd.grad(result, parameters)[0].numpy()
 
-        found = minimize(value, start, jac=True, method="L-BFGS-B", options={"maxiter": 40})
-        return value(0 * start)[0] - float(found.fun)
+        best = minimize(value, start, jac=True, method="L-BFGS-B", options={"maxiter": 40})
+        return value(0 * start)[0] - float(best.fun)
 
 
 def _hessian_threshold(path: _Path) -> float:
@@ -215,7 +215,7 @@ class Widths:
     """Best loss with widths |Cx + f| against the closed-form optimum with constant ones; nats."""
 
     optimum: float
-    found: list[float]
+    losses: list[float]
     slopes: list[float]
 
 
@@ -240,10 +240,10 @@ def data_dependent_widths(seed: int, n_starts: int = 12, beta: float = 0.7) -> W
         result = loss(parameters)
         return float(result.detach()), torch.autograd.grad(result, parameters)[0].numpy()
 
-    found, slopes = [], []
+    losses, slopes = [], []
     for _ in range(n_starts):
         start = np.concatenate([0.5 * rng.standard_normal(2 * d * k), 0.3 * rng.standard_normal(d * k), np.ones(k)])
         run = minimize(value, start, jac=True, method="L-BFGS-B", options={"maxiter": 3000, "ftol": 1e-15})
-        found.append(float(run.fun))
+        losses.append(float(run.fun))
         slopes.append(float(np.abs(run.x[2 * d * k : -k]).max()))
-    return Widths(float(optimum), found, slopes)
+    return Widths(float(optimum), losses, slopes)

@@ -35,12 +35,12 @@ def grid(
     """Networks × water levels (shares of the strongest mode) × training lengths (epochs, warm-up or not)."""
     top = float(data.strengths()[0])
     chosen = [NETWORKS[name] for name in nets or NETWORKS]
-    found = []
+    setups = []
     for i, (network, level, (epochs, warm)) in enumerate(product(chosen, levels, lengths)):
         likelihood: Any = data.likelihood
         loss = Objective(beta=level * top, n_latents=LATENTS[data.name], likelihood=likelihood)
-        found.append(Setup(loss, network, _how(epochs, warm, seed * 10000 + i)))
-    return found
+        setups.append(Setup(loss, network, _how(epochs, warm, seed * 10000 + i)))
+    return setups
 
 
 def started(setups: Sequence[Setup], data: Data) -> list[Trained]:

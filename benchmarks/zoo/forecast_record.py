@@ -54,13 +54,13 @@ def first_thresholds(
 def pilots(data: Data, seed: int, levels: tuple[float, ...] = LEVELS) -> list[Row]:
     """What the default pilot says at each level: medians of its three seeds."""
     top = float(data.strengths()[0])
-    found = []
+    rows = []
     for level in levels:
         f = forecast(data.x[:ROWS], beta=level * top, n_latents=LATENTS[data.name], likelihood=data.likelihood)
-        told = pilot(data.x[:ROWS], f, n_levels=1, seed=seed + 100)
+        result = pilot(data.x[:ROWS], f, n_levels=1, seed=seed + 100)
         constant = data.x.shape[1] / 2 * np.log(2 * np.pi) if f.exact else 0.0  # the models' losses have it
-        middle = [sorted(part[told.here])[1] for part in (told.n_alive, told.kl, told.loss)]
-        found.append(
+        middle = [sorted(part[result.here])[1] for part in (result.n_alive, result.kl, result.loss)]
+        rows.append(
             {
                 "data": data.name,
                 "level": level,
@@ -69,7 +69,7 @@ def pilots(data: Data, seed: int, levels: tuple[float, ...] = LEVELS) -> list[Ro
                 "loss": float(middle[2]) + constant,
             }
         )
-    return found
+    return rows
 
 
 if __name__ == "__main__":

@@ -99,12 +99,12 @@ def spoiled(data: Data, seed: int, *, network: Network, latents: int, level: flo
 
 def parted(data: Data, seed: int, *, network: Network, latents: int, level: float) -> Planted:
     """Well trained, then the encoder's head lost: a checkpoint in which one layer was not found."""
-    found = settled(data, seed, network=network, latents=latents, level=level)
-    weight = found.probe.module.values["encoder0/head/weight"]  # type: ignore[index, union-attr]
+    planted = settled(data, seed, network=network, latents=latents, level=level)
+    weight = planted.probe.module.values["encoder0/head/weight"]  # type: ignore[index, union-attr]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         weight.uniform_(-1, 1, generator=generator).div_(len(weight) ** 0.5)  # type: ignore[operator, union-attr]
-    return found
+    return planted
 
 
 def behind(data: Data, seed: int, *, network: Network, latents: int, level: float, steps: int) -> Planted:
@@ -135,8 +135,8 @@ def _trained(
     epochs = max(1, round(steps / -(-len(data.x) // 128)))
     schedule = Schedule("linear", warmup=epochs / 2) if warm else Schedule()
     how = Training(epochs=epochs, learning_rate=rate, seed=seed, schedule=schedule)
-    found = train(data.x, given=data.given, objective=objective, network=network, training=how, device="cpu")
-    return Planted(own_probe(found), data, objective)
+    trained = train(data.x, given=data.given, objective=objective, network=network, training=how, device="cpu")
+    return Planted(own_probe(trained), data, objective)
 
 
 def _go_on(planted: Planted, seed: int, steps: int, warm_up: float = 0.0) -> Planted:

@@ -50,8 +50,8 @@ def _promise(p: Planted) -> dict[str, Any] | None:
     """The first remedy that a training can apply, applied; None where there is none, or levels."""
     if p.objective.levels:
         return None
-    found = diagnose(p.probe, p.data.x, given=p.data.given, objective=p.objective)
-    tried = verify(found, p.probe, p.data.x, given=p.data.given, n_steps=VERIFIED_STEPS, learning_rate=2e-3)
+    diagnosis = diagnose(p.probe, p.data.x, given=p.data.given, objective=p.objective)
+    tried = verify(diagnosis, p.probe, p.data.x, given=p.data.given, n_steps=VERIFIED_STEPS, learning_rate=2e-3)
     if not tried.trials:
         return None
     t = tried.trials[0]

@@ -97,14 +97,14 @@ def _share(good: int, of: int) -> str:
 
 
 def _by_margin(rows: list[Row]) -> list[list[object]]:
-    found: list[list[object]] = []
+    lines: list[list[object]] = []
     for low, high in pairwise(EDGES):
         of = [row for row in rows if low <= max(row["top"], 0.0) < high]
         if of:
             plain = sum(_gained(row, "plain") for row in of)
             lower = sum(not row["helped"] and _lower(row) for row in of)
-            found.append([f"{low:g} to {high:g}", len(of), sum(row["helped"] for row in of), plain, lower])
-    return found
+            lines.append([f"{low:g} to {high:g}", len(of), sum(row["helped"] for row in of), plain, lower])
+    return lines
 
 
 def _lower(row: Row) -> bool:
@@ -121,7 +121,7 @@ def _failures(wrong: list[Row]) -> str:
     head = ["said", "data", "network", "level", "epochs", "warm-up", "alive", "top / level",
             "alive after (a), (b), (c)",
             "gain of (a), (b), nats"]  # fmt: skip
-    rows: list[list[object]] = []
+    lines: list[list[object]] = []
     for row in shown:
         alive = ", ".join(str(row[f"{how}_alive"]) for how in ("restart", "anew", "plain"))
         gains = ", ".join(f"{row[f'{how}_gain']:.3f} ± {row[f'{how}_error']:.3f}" for how in ("restart", "anew"))

@@ -79,10 +79,10 @@ def facts_of(model: Trained, data: Data) -> Facts:
     seen = observe(probe, x)
     objective = model.setup.objective
     expected = forecast(x, objective=objective)
-    found = decoded(probe, seen, objective)
+    decoder = decoded(probe, seen, objective)
     rows = np.asarray(seen.x, dtype=np.float64)
     floor, collapsed = floor_losses(expected, rows, rows), collapsed_losses(expected, rows)
-    return Facts(seen.measurement, found, expected, floor, float(collapsed.mean()))
+    return Facts(seen.measurement, decoder, expected, floor, float(collapsed.mean()))
 
 
 def _about(model: Trained, f: Facts, data: Data) -> dict[str, Any]:
@@ -124,15 +124,15 @@ def _verdict(f: Facts) -> dict[str, Any]:
 def _outcome(model: Trained, after: dict[str, Trained], data: Data) -> dict[str, Any]:
     x = data.held_out[:HELD_OUT]
     alive, losses = held_out(model, x)
-    found: dict[str, Any] = {"held_out_alive": alive}
+    outcome: dict[str, Any] = {"held_out_alive": alive}
     helped = False
     for name, other in after.items():
         n, again = held_out(other, x)
         gains = losses - again
         gain, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
-        found |= {f"{name}_alive": n, f"{name}_gain": gain, f"{name}_error": error}
+        outcome |= {f"{name}_alive": n, f"{name}_gain": gain, f"{name}_error": error}
         helped |= name != "plain" and n > alive and gain > 2 * error
-    return {**found, "helped": helped}
+    return {**outcome, "helped": helped}
 
 
 def held_out(model: Trained, x: np.ndarray) -> tuple[int, np.ndarray]:

@@ -35,8 +35,8 @@ How often the diagnosis, the residual test and the forecasts were right, on mode
 made by `python benchmarks/zoo/tables.py` from the tables in `benchmarks/zoo/results/`; `record.py`,
 `residual_record.py` and `forecast_record.py` there make those. Thresholds were set on other seeds (`calibrate.py`), but
 for the residual test's undecided band, which its record at seed 0 widened; that changes the confidence of a diagnosis,
-never its cause. One seed is behind each table. Rules of the diagnosis that a review found wrong were mended after its
-first record, with the same 64 right; the table is of the mended ones.
+never its cause. One seed is behind each table. Some rules of the diagnosis were wrong and were corrected after its
+first record, with the same 64 right; the table is of the corrected rules.
 """
 
 
@@ -175,10 +175,10 @@ The largest misses of the linear count, which is no forecast for a deep network 
 
 
 def _first(first: list[Row]) -> list[list[object]]:
-    found: dict[tuple[str, str], dict[float, int]] = {}
+    counts: dict[tuple[str, str], dict[float, int]] = {}
     for row in first:
-        found.setdefault((row["data"], row["net"]), {})[row["level"]] = row["alive"]
-    return [[*key, *(alive[level] for level in sorted(alive))] for key, alive in found.items()]
+        counts.setdefault((row["data"], row["net"]), {})[row["level"]] = row["alive"]
+    return [[*key, *(alive[level] for level in sorted(alive))] for key, alive in counts.items()]
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ def test_collapse_can_be_stable_and_not_optimal(rng):
 def test_widths_that_depend_on_x_gain_nothing():
     """Wang & Ziyin, Proposition 5: C = 0 is optimal among σ(x) = |Cx + f|."""
     w = data_dependent_widths(SEED)
-    assert min(w.found) == pytest.approx(w.optimum, abs=1e-7)
-    assert all(slope < 1e-3 for value, slope in zip(w.found, w.slopes, strict=True) if value < w.optimum + 1e-7)
+    assert min(w.losses) == pytest.approx(w.optimum, abs=1e-7)
+    assert all(slope < 1e-3 for value, slope in zip(w.losses, w.slopes, strict=True) if value < w.optimum + 1e-7)
 
 
 @pytest.mark.slow
