@@ -121,7 +121,7 @@ def _failures(wrong: list[Row]) -> str:
     head = ["said", "data", "network", "level", "epochs", "warm-up", "alive", "top / level",
             "alive after (a), (b), (c)",
             "gain of (a), (b), nats"]  # fmt: skip
-    lines: list[list[object]] = []
+    rows: list[list[object]] = []
     for row in shown:
         alive = ", ".join(str(row[f"{how}_alive"]) for how in ("restart", "anew", "plain"))
         gains = ", ".join(f"{row[f'{how}_gain']:.3f} ± {row[f'{how}_error']:.3f}" for how in ("restart", "anew"))
