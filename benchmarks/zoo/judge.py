@@ -47,7 +47,7 @@ def statistics(f: Facts) -> Row:
     """Every number that a threshold cuts, in the threshold's own terms; None where it was not asked for."""
     m, prior = f.measurement, f.forecast.objective.prior_variance
     energy = float(f.forecast.spectrum.total_energy) if f.forecast.exact else float(f.forecast.spectrum.strengths.sum())
-    per_variance = f.decoded.decoder_variance if f.forecast.exact else 1.0
+    per_variance = f.decoder.decoder_variance if f.forecast.exact else 1.0
     noise, middle = f.forecast.spectrum.noise.variance, float(np.median(m.variance))
     moving = m.mean_variance[m.alive] / prior
     tried: Row = {}
@@ -63,12 +63,12 @@ def statistics(f: Facts) -> Row:
         "alive": f.n_alive,
         "latents": f.n_latents,
         "linear_alive": f.forecast.n_alive,
-        "top_residual": f.decoded.residual.top / f.level,
-        "most_residual": f.decoded.residual.most / f.level,
+        "top_residual": f.decoder.residual.top / f.water_level,
+        "most_residual": f.decoder.residual.most / f.water_level,
         "gap_in_errors": f.gap / f.gap_error if f.gap_error else 0.0,
         "gap_of_scale": f.gap / f.scale if f.scale > 0.01 * energy / per_variance / 2 else None,
         "gap_of_energy": f.gap / (energy / per_variance / 2),
-        "level_of_noise": f.level / noise if f.forecast.exact and noise else None,
+        "level_of_noise": f.water_level / noise if f.forecast.exact and noise else None,
         "variance_spread": max(float(abs(m.variance / middle - 1).max()), float((m.variance_std / middle).max())),
         "least_movement": float(moving.min()) if len(moving) else None,
         **dict.fromkeys(("continued", "refined", "refined_over_continued", "decoder_over_continued")),

@@ -8,7 +8,7 @@ import numpy as np
 from plants import RATE, STEPS, Planted
 
 from uncollapse.diagnosis.retrain import retrain, start_anew
-from uncollapse.measure.decoder import decoded
+from uncollapse.measure.decoder import measure_decoder
 from uncollapse.measure.observe import observe
 from uncollapse.probes.probe import TorchProbe
 
@@ -48,7 +48,7 @@ def _trained(p: Planted, start: TorchProbe, seed: int, warm_up: float) -> TorchP
 
 def _held_out(p: Planted, probe: TorchProbe) -> tuple[int, np.ndarray]:
     seen = observe(probe, p.data.held_out)
-    return seen.measurement.n_alive, decoded(probe, seen, p.objective).losses
+    return seen.measurement.n_alive, measure_decoder(probe, seen, p.objective).losses
 
 
 def _gain(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:

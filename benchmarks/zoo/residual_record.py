@@ -21,8 +21,8 @@ from sets import Data, load
 
 from uncollapse import forecast
 from uncollapse.diagnosis.facts import Facts
-from uncollapse.measure.baseline import collapsed_losses, floor_losses
-from uncollapse.measure.decoder import decoded
+from uncollapse.measure.baseline import baseline_losses, collapsed_losses
+from uncollapse.measure.decoder import measure_decoder
 from uncollapse.measure.observe import observe
 from uncollapse.probes.own import own_probe
 from uncollapse.training import Trained
@@ -79,10 +79,10 @@ def facts_of(model: Trained, data: Data) -> Facts:
     seen = observe(probe, x)
     objective = model.setup.objective
     expected = forecast(x, objective=objective)
-    decoder = decoded(probe, seen, objective)
+    decoder = measure_decoder(probe, seen, objective)
     rows = np.asarray(seen.x, dtype=np.float64)
-    floor, collapsed = floor_losses(expected, rows, rows), collapsed_losses(expected, rows)
-    return Facts(seen.measurement, decoder, expected, floor, float(collapsed.mean()))
+    baseline, collapsed = baseline_losses(expected, rows, rows), collapsed_losses(expected, rows)
+    return Facts(seen.measurement, decoder, expected, baseline, float(collapsed.mean()))
 
 
 def _about(model: Trained, f: Facts, data: Data) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def _about(model: Trained, f: Facts, data: Data) -> dict[str, Any]:
         "linear_alive": f.forecast.n_alive,
         "kl": f.measurement.rate,
         "linear_kl": float(f.forecast.curves([f.forecast.objective.beta]).rate[0]),
-        "loss": f.decoded.loss,
-        "floor": float(f.floor.mean()),
+        "loss": f.decoder.loss,
+        "floor": float(f.baseline.mean()),
         "collapsed": f.collapsed,
     }
 
@@ -116,9 +116,9 @@ def _falling(model: Trained, f: Facts) -> float:
 
 def _verdict(f: Facts) -> dict[str, Any]:
     said = "should live" if f.should_live else "rightly dead" if f.settled else "undecided"
-    residual = f.decoded.residual
-    return {"said": said, "top": residual.top / f.level, "most": residual.most / f.level,
-            "error": residual.error / f.level, "n_above": residual.n_above(f.level)}  # fmt: skip
+    residual = f.decoder.residual
+    return {"said": said, "top": residual.top / f.water_level, "most": residual.most / f.water_level,
+            "error": residual.error / f.water_level, "n_above": residual.n_above(f.water_level)}  # fmt: skip
 
 
 def _outcome(model: Trained, after: dict[str, Trained], data: Data) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def held_out(model: Trained, x: np.ndarray) -> tuple[int, np.ndarray]:
     """Latents alive and loss of each row, on rows that no training saw; the draws of z are the same for all models."""
     probe = own_probe(model)
     seen = observe(probe, x)
-    return seen.measurement.n_alive, decoded(probe, seen, model.setup.objective, seed=1).losses
+    return seen.measurement.n_alive, measure_decoder(probe, seen, model.setup.objective, seed=1).losses
 
 
 if __name__ == "__main__":

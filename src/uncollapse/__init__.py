@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from uncollapse.diagnosis.trial import verify
     from uncollapse.estimators.linear_cvae import LinearCVAE
     from uncollapse.estimators.linear_vae import LinearVAE
-    from uncollapse.measure.result import Measurement, measure_posterior
+    from uncollapse.measure.arrays import measure_posterior
+    from uncollapse.measure.result import Measurement
     from uncollapse.probes.open import open_probe
 
 __all__ = [
@@ -99,7 +100,7 @@ _LATE = {  # what takes a while to import, so only who asks for it pays
     "LinearVAE": "uncollapse.estimators.linear_vae",
     "Measurement": "uncollapse.measure.result",
     "diagnose": "uncollapse.diagnosis.examine",
-    "measure_posterior": "uncollapse.measure.result",
+    "measure_posterior": "uncollapse.measure.arrays",
     "open_probe": "uncollapse.probes.open",
     "verify": "uncollapse.diagnosis.trial",
 }

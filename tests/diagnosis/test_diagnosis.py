@@ -39,7 +39,7 @@ def test_the_optimum_with_every_useful_latent_alive_is_healthy(x):
     found = diagnose(optimal(x, Objective(beta=0.5, n_latents=3)), x)
     assert (found.cause, found.confidence, found.measurement.n_alive) == ("healthy", "high", 3)
     assert found.linear_gap == pytest.approx(0.0, abs=0.1)
-    assert found.decoded.elbo == pytest.approx(found.forecast.elbo + (0.5 - 1) * found.forecast.rate, abs=0.3)
+    assert found.decoder.elbo == pytest.approx(found.forecast.elbo + (0.5 - 1) * found.forecast.rate, abs=0.3)
 
 
 def test_a_weight_above_every_mode_is_the_objectives_fault_and_the_remedy_names_a_better_one(x):
@@ -97,7 +97,7 @@ def test_a_latent_killed_by_hand_is_a_fault_of_training_and_a_warm_restart_reviv
         probe.module.log_variance[1] = 0.0
     found = diagnose(probe, x, learning_rate=1e-4)
     assert (found.cause, found.confidence) == ("optimisation", "high")
-    assert found.decoded.residual.top == pytest.approx(4.0, rel=0.2)
+    assert found.decoder.residual.top == pytest.approx(4.0, rel=0.2)
     tried = verify(found, probe, x, n_remedies=2, n_steps=600, learning_rate=0.02)
     assert [trial.alive_after for trial in tried.trials] == [3, 3]
     assert all(trial.loss_after < trial.loss_before for trial in tried.trials)
@@ -156,7 +156,7 @@ def test_latents_that_pay_and_say_nothing_are_seen(x):
         return torch.cat([torch.ones_like(mean[:, :1]), mean[:, 1:]], 1), log_variance
 
     found = diagnose(replace(probe, mean_and_log_variance=saturated), x)
-    assert (found.cause, names(found)[0]) == ("encoder-stuck", "mute")
+    assert (found.cause, names(found)[0]) == ("encoder-stuck", "constant_mean")
 
 
 def test_a_water_level_far_below_the_noise_codes_noise(rng):
@@ -171,7 +171,7 @@ def test_a_hierarchy_whose_upper_level_has_nothing_to_do_is_told_so(x):
     objective = Objective(beta=0.5, levels=levels, n_latents=3)
     quick = Training(estimator="analytic", learning_rate=0.02, epochs=6)
     found = diagnose(own_probe(train(x, objective=objective, training=quick)), x)
-    assert [len(level) for level in found.measurement.levels] == [3, 3]
+    assert [len(level) for level in found.measurement.level_kl] == [3, 3]
     assert found.forecast.levels[1].n_alive == 0
     assert (found.cause, names(found)[0]) == ("hierarchy", "upper_levels")
 
@@ -239,4 +239,4 @@ def test_a_generator_cannot_be_walked_twice(x):
 
 def test_the_spectrum_of_a_dead_model_is_that_of_the_data(x):
     found = diagnose(optimal(x, Objective(beta=50.0, n_latents=3)), x)
-    np.testing.assert_allclose(found.decoded.residual.strengths, spectrum(x).strengths, rtol=0.02, atol=1e-3)
+    np.testing.assert_allclose(found.decoder.residual.strengths, spectrum(x).strengths, rtol=0.02, atol=1e-3)

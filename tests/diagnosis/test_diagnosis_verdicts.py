@@ -46,7 +46,7 @@ def test_noise_in_a_target_that_no_input_tells_of_wakes_no_latent(rng):
     y = np.stack([2 * x[:, 0], x[:, 1], 0 * x[:, 0], 0 * x[:, 0]], 1) + rng.standard_normal((1800, 4))
     found = at_optimum(x, Objective(decoder_variance=0.5, n_latents=4), y)
     assert (found.cause, found.n_alive) == ("healthy", 2)
-    assert found.decoded.residual.top < 0.5
+    assert found.decoder.residual.top < 0.5
 
 
 def test_what_an_input_tells_of_a_residual_is_found_out_of_fold(rng):

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from uncollapse import DataError, Objective, ObjectiveError, UncollapseWarning, forecast
-from uncollapse.measure.result import measure_posterior
+from uncollapse.measure.arrays import measure_posterior
 from uncollapse.objective import Level
 
 pytest.importorskip("lightning")

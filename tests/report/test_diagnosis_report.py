@@ -85,7 +85,7 @@ def test_the_page_draws_without_a_word_or_a_request(dead, rng, opened):
         assert tab.locator(f"#{name} .main-svg").count(), name
     assert "<script>alert(1)</script>" in tab.text_content("h1")
     assert "<b>rows</b>" in tab.text_content("h1")
-    assert tab.evaluate("document.getElementById('residual').data[2].y[0]") == pytest.approx(d.residual_level)
+    assert tab.evaluate("document.getElementById('residual').data[2].y[0]") == pytest.approx(d.residual_water_level)
     assert tab.evaluate("document.getElementById('latents').data[0].y") == pytest.approx(sorted(d.measurement.kl)[::-1])
     tab.set_viewport_size({"width": 400, "height": 900})
     tab.wait_for_function("document.documentElement.scrollWidth <= 400")
@@ -123,10 +123,10 @@ def test_every_kind_of_objective_is_shown(settings, rng):
 
 def test_numbers_that_are_missing_are_dashes_on_screen_and_null_in_json(rng):
     d = diagnosed(rng)
-    none = replace(d.decoded, importance_bound=None, tuned_decoder_variance=None, tuned_elbo=None, elbo=float("nan"))
+    none = replace(d.decoder, importance_bound=None, tuned_decoder_variance=None, tuned_elbo=None, elbo=float("nan"))
     r = none.residual
     none = replace(none, residual=replace(r, held_out=-np.abs(r.held_out), errors=np.full(len(r.errors), np.nan)))
-    d = replace(of_every_cause(d)["cannot-tell"], decoded=none, linear_gap=None, linear_gap_error=None)
+    d = replace(of_every_cause(d)["cannot-tell"], decoder=none, linear_gap=None, linear_gap_error=None)
     facts = strict(d)
     assert facts["elbo"] is facts["linear_gap"] is facts["importance_bound"] is None
     assert facts["evidence"][-1]["value"] is None

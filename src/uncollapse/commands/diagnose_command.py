@@ -264,8 +264,8 @@ def _verified(found: Diagnosis, probe: Probe, tables: Tables, steps: int | None,
     if not plans:
         return replace(found, notes=(*found.notes, "nothing to verify: no remedy is one that a training can apply"))
     try:
-        with delayed_bar("trying the remedy", round(n_steps * plans[0].longer)) as see:
-            return verify(found, probe, *tables, n_steps=n_steps, see=lambda done: see(done, "steps"), **how)
+        with delayed_bar("trying the remedy", round(n_steps * plans[0].longer)) as show:
+            return verify(found, probe, *tables, n_steps=n_steps, on_step=lambda done: show(done, "steps"), **how)
     except UncollapseError as error:
         return replace(found, notes=(*found.notes, f"not verified: {error}"))
 

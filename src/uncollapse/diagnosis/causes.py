@@ -41,7 +41,7 @@ def _cause(f: Facts) -> tuple[Cause, Confidence]:
     if f.encoder_odd and (f.continued is None or f.continued.encoder_odd):
         if f.continued is None:
             return "encoder-stuck", "low"
-        if f.mute.any() or f.continued.encoder_moved < MOVED or not _continuing(f):
+        if f.constant_mean.any() or f.continued.encoder_moved < MOVED or not _continuing(f):
             return "encoder-stuck", "high"
     if f.under_noise and f.n_noise > 0:
         return "over-alive", "high"
@@ -52,7 +52,7 @@ def _cause(f: Facts) -> tuple[Cause, Confidence]:
     if unfinished is not None:
         return unfinished
     if f.forecast.levels and all(level.n_alive == 0 for level in f.forecast.levels[1:]):
-        idle = all((level < ALIVE_NATS).all() for level in f.measurement.levels[1:])
+        idle = all((level < ALIVE_NATS).all() for level in f.measurement.level_kl[1:])
         return "hierarchy", "high" if idle else "low"
     if f.n_dead == 0:
         if f.forecast.n_worth_having <= f.n_latents:
@@ -113,7 +113,7 @@ _TELLING: dict[Cause, tuple[str, ...]] = {
     "optimisation": ("top_residual", "linear_gap", "continued", "refined"),
     "rightly-dead": ("top_residual", "alive", "linear_gap"),
     "slow": ("continued", "top_residual", "linear_gap"),
-    "encoder-stuck": ("one_variance", "too_wide", "mute", "alive"),
+    "encoder-stuck": ("one_variance", "too_wide", "constant_mean", "alive"),
     "encoder-lags": ("refined", "linear_gap", "continued"),
     "over-alive": ("noise", "water_and_noise", "alive"),
     "hierarchy": ("upper_levels", "alive", "top_residual"),
@@ -122,7 +122,7 @@ _TELLING: dict[Cause, tuple[str, ...]] = {
 
 
 def _evidence(f: Facts) -> Iterator[Evidence]:
-    m, r, level = f.measurement, f.decoded.residual, f.level
+    m, r, level = f.measurement, f.decoder.residual, f.water_level
     told = f.forecast.n_alive
     yield Evidence(
         "alive", f.n_alive, told, f"{f.n_alive} of {f.n_latents} latents are alive; a linear VAE would have {told}."
@@ -138,12 +138,12 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
     word = "more" if f.gap > 0 else "less"
     costs = f"{abs(f.gap):.4g} ± {f.gap_error:.2g} nats {word} than"
     costs = "as much as" if abs(f.gap) < max(f.gap_error, 5e-4) else costs
-    floor = "the best linear VAE" if f.forecast.exact and not f.forecast.objective.levels else "a collapsed model"
+    baseline = "the best linear VAE" if f.forecast.exact and not f.forecast.objective.levels else "a collapsed model"
     yield Evidence(
         "linear_gap",
         f.gap,
         0.0,
-        f"The model costs {costs} {floor} on the same rows.",
+        f"The model costs {costs} {baseline} on the same rows.",
     )
     strengths = f.forecast.critical_levels
     if len(strengths):
@@ -197,10 +197,10 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
             f"{n} latent(s) move with the data, yet their posterior variance stays at {value:.4g} or above, no "
             f"narrower than the prior: something holds it up (a softplus on log σ, a clamp).",
         )
-    if f.mute.any():
-        n, value = int(f.mute.sum()), float(m.kl[f.mute].sum())
+    if f.constant_mean.any():
+        n, value = int(f.constant_mean.sum()), float(m.kl[f.constant_mean].sum())
         yield Evidence(
-            "mute",
+            "constant_mean",
             value,
             0.0,
             f"{n} latent(s) pay {value:.4g} nats of KL and say nothing: their means are the same for every row (dead "
@@ -235,12 +235,12 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
             f"{f.n_noise} of the {f.n_alive} living latents have no mode above the edge of sampling noise "
             f"({noise.edge:.4g}): they code noise.",
         )
-    if len(m.levels) > 1:
-        kls = ", ".join(f"{level.sum():.4g}" for level in m.levels)
+    if len(m.level_kl) > 1:
+        kls = ", ".join(f"{level.sum():.4g}" for level in m.level_kl)
         alive = ", ".join(str(level.n_alive) for level in f.forecast.levels)
         yield Evidence(
             "upper_levels",
-            float(m.levels[-1].sum()),
+            float(m.level_kl[-1].sum()),
             None,
             f"KL of the levels from the data up: {kls} nats; at the optimum of the linear hierarchy {alive} latents of "
             f"them live.",

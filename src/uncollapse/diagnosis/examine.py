@@ -67,7 +67,7 @@ def diagnose(
     return Diagnosis(
         name=probe.name,
         measurement=facts.measurement,
-        decoded=facts.decoded,
+        decoder=facts.decoder,
         forecast=facts.forecast,
         linear_gap=facts.gap,
         linear_gap_error=facts.gap_error,

@@ -12,15 +12,15 @@ from uncollapse.diagnosis.thresholds import (
     BAND,
     CODES_NOISE,
     ENERGY_SHARE,
-    FLOOR_MODES,
     FULL_BAND,
     GAIN_SHARE,
     MOVES,
     N_ERRORS,
+    NOISE_MODES,
     SAME,
 )
 from uncollapse.forecasting.result import Forecast
-from uncollapse.measure.decoder import Decoded, residual_level
+from uncollapse.measure.decoder import DecoderMeasurement, residual_water_level
 from uncollapse.measure.result import ALIVE_NATS, Measurement
 from uncollapse.objective import Objective
 from uncollapse.theory.posterior import gaussian_kl
@@ -80,10 +80,10 @@ class Facts:
     Attributes
     ----------
     measurement : Measurement
-    decoded : Decoded
+    decoder : DecoderMeasurement
     forecast : Forecast
-    floor : ndarray of shape (n,)
-        Loss of the linear optimum on the rows of `decoded`.
+    baseline : ndarray of shape (n,)
+        Loss of the linear optimum on the rows of `decoder`.
     collapsed : float
         Loss of the collapsed model on them.
     refined : Refined or None
@@ -94,9 +94,9 @@ class Facts:
     """
 
     measurement: Measurement
-    decoded: Decoded
+    decoder: DecoderMeasurement
     forecast: Forecast
-    floor: np.ndarray
+    baseline: np.ndarray
     collapsed: float
     refined: Refined | None = None
     continued: Continued | None = None
@@ -118,47 +118,47 @@ class Facts:
         return self.n_latents - self.n_alive
 
     @property
-    def level(self) -> float:
+    def water_level(self) -> float:
         """What residual strengths are held against."""
-        return residual_level(self.forecast.objective, self.decoded)
+        return residual_water_level(self.forecast.objective, self.decoder)
 
     @property
     def should_live(self) -> bool:
         """Whether the residual test proves that one more latent, a dead one or a new one, would lower the loss."""
-        residual = self.decoded.residual
-        return residual.top - N_ERRORS * residual.error > self.level
+        residual = self.decoder.residual
+        return residual.top - N_ERRORS * residual.error > self.water_level
 
     @property
     def settled(self) -> bool:
         """Whether the residual lies clearly under the water: the farther where a dead latent might still find a use."""
-        return self.decoded.residual.most < self.level * (1 - (BAND if self.n_dead else FULL_BAND))
+        return self.decoder.residual.most < self.water_level * (1 - (BAND if self.n_dead else FULL_BAND))
 
     @cached_property
     def gap(self) -> float:
         """Loss above the linear optimum's, nats per sample."""
-        return float((self.decoded.losses - self.floor).mean())
+        return float((self.decoder.losses - self.baseline).mean())
 
     @cached_property
     def gap_error(self) -> float:
         """Standard error of `gap`, paired by rows."""
-        return float((self.decoded.losses - self.floor).std() / np.sqrt(len(self.floor)))
+        return float((self.decoder.losses - self.baseline).std() / np.sqrt(len(self.baseline)))
 
     @property
     def attainable(self) -> float:
         """What the linear optimum gains over collapse on these rows."""
-        return max(self.collapsed - float(self.floor.mean()), 0.0)
+        return max(self.collapsed - float(self.baseline.mean()), 0.0)
 
     @property
     def scale(self) -> float:
         """The larger of what the linear optimum and the model itself gain over collapse: the scale of all gains."""
-        return max(self.attainable, self.collapsed - self.decoded.loss, 0.0)
+        return max(self.attainable, self.collapsed - self.decoder.loss, 0.0)
 
     @property
     def negligible(self) -> float:
         """A gain or loss too small to call anything wrong, in nats: a share of `scale`, or of the energy to be coded
         where there is next to nothing to gain."""
         s, o = self.forecast.spectrum, self.forecast.objective
-        energy = s.total_energy / self.decoded.decoder_variance if self.forecast.exact else float(s.strengths.sum())
+        energy = s.total_energy / self.decoder.decoder_variance if self.forecast.exact else float(s.strengths.sum())
         return max(GAIN_SHARE * self.scale, ENERGY_SHARE * energy / 2, 1e-9 * o.beta)
 
     @property
@@ -181,8 +181,8 @@ class Facts:
         """Whether the water level lies far below the noise variance of the data; False if no mode stands out of it,
         since what is not told from noise need not be noise (a circle has two equal modes)."""
         s = self.forecast.spectrum
-        known = s.target_is_input and s.above_noise.any() and (~s.above_noise).sum() >= FLOOR_MODES
-        return self.forecast.exact and bool(known) and self.level < CODES_NOISE * s.noise.variance
+        known = s.target_is_input and s.above_noise.any() and (~s.above_noise).sum() >= NOISE_MODES
+        return self.forecast.exact and bool(known) and self.water_level < CODES_NOISE * s.noise.variance
 
     @cached_property
     def one_variance(self) -> bool:
@@ -220,7 +220,7 @@ class Facts:
         return (m.mean_variance > 0.1 * prior) & (m.variance > 0.99 * prior)
 
     @cached_property
-    def mute(self) -> np.ndarray:
+    def constant_mean(self) -> np.ndarray:
         """Latents that pay KL though their mean never moves, bool of shape (l,).
 
         Either the variance does not move as well, or the mean lies off the prior's, which pays KL for nothing.
@@ -234,7 +234,7 @@ class Facts:
     @property
     def encoder_odd(self) -> bool:
         """Whether the encoder's output is what no optimum has; a training that has just begun may show it too."""
-        return bool(self.one_variance or self.too_wide.any() or self.mute.any())
+        return bool(self.one_variance or self.too_wide.any() or self.constant_mean.any())
 
     @property
     def in_doubt(self) -> bool:

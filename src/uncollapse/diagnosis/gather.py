@@ -12,11 +12,12 @@ from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.forecasting.result import Forecast, forecast
-from uncollapse.measure.baseline import collapsed_losses, floor_losses
-from uncollapse.measure.decoder import decoded, dispersion_of, row_losses
+from uncollapse.measure.baseline import baseline_losses, collapsed_losses
+from uncollapse.measure.decoder import dispersion_of, measure_decoder, row_losses
 from uncollapse.measure.observe import Observation, observe
 from uncollapse.measure.protocol import first_line
-from uncollapse.measure.result import Measurement, posterior_sums
+from uncollapse.measure.result import Measurement
+from uncollapse.measure.sums import posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.probes.restated import with_prior_of
 
@@ -80,12 +81,12 @@ def gather(
 
 
 def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
-    found = decoded(probe, seen, expected.objective, seed=seed)
+    found = measure_decoder(probe, seen, expected.objective, seed=seed)
     x, y = (np.asarray(part, dtype=np.float64) for part in (seen.x, seen.y))
     r = dispersion_of(probe, expected.objective, y)
-    floor = floor_losses(expected, x, y, seen.given, r)
+    baseline = baseline_losses(expected, x, y, seen.given, r)
     collapsed = float(collapsed_losses(expected, y, seen.given, r).mean())
-    return Facts(seen.measurement, found, expected, floor, collapsed)
+    return Facts(seen.measurement, found, expected, baseline, collapsed)
 
 
 def _differentiable(probe: Probe, expected: Forecast) -> bool:
@@ -118,7 +119,7 @@ def _tried(
     def judged(model: TorchProbe) -> tuple[np.ndarray, Measurement]:
         q = model.encode(x_held, c_held)
         again = replace(seen, x=x_held, y=x_held if y is seen.x else y[held], given=c_held, posterior=q)
-        return row_losses(model, again, told, seed=seed), posterior_sums(q).measurement()
+        return row_losses(model, again, told, seed=seed), Measurement(posterior_sums(q))
 
     (losses, before), (new_losses, after) = judged(probe), judged(trained(decoder_only=False))
     gains = losses - new_losses

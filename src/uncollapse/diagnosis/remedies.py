@@ -170,7 +170,7 @@ def _within_reach(f: Facts) -> int:
     told = min(f.n_latents, f.forecast.n_alive)
     if not (f.n_dead and f.should_live):
         return told
-    more = max(f.decoded.residual.n_above(f.level), 1)
+    more = max(f.decoder.residual.n_above(f.water_level), 1)
     return min(f.n_latents, max(f.n_alive + 1, min(f.n_alive + more, told)))
 
 

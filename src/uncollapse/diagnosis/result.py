@@ -10,8 +10,9 @@ import numpy as np
 from uncollapse.diagnosis.facts import living
 from uncollapse.forecasting.dictionary import finite
 from uncollapse.forecasting.result import Forecast
-from uncollapse.measure.decoder import Decoded, residual_level
-from uncollapse.measure.result import EPSILONS, Measurement
+from uncollapse.measure.decoder import DecoderMeasurement, residual_water_level
+from uncollapse.measure.result import Measurement
+from uncollapse.measure.sums import EPSILONS
 from uncollapse.objective import Objective
 
 __all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
@@ -144,7 +145,7 @@ class Diagnosis:
         Of the model.
     measurement : Measurement
         Its posteriors, on every row.
-    decoded : Decoded
+    decoder : DecoderMeasurement
         Its decoder, on a sample of rows.
     forecast : Forecast
         The linear optimum at the model's own objective.
@@ -168,7 +169,7 @@ class Diagnosis:
 
     name: str
     measurement: Measurement = field(repr=False)
-    decoded: Decoded = field(repr=False)
+    decoder: DecoderMeasurement = field(repr=False)
     forecast: Forecast = field(repr=False)
     linear_gap: float | None
     linear_gap_error: float | None
@@ -181,9 +182,9 @@ class Diagnosis:
     trials: tuple[Trial, ...] = ()
 
     @property
-    def residual_level(self) -> float:
+    def residual_water_level(self) -> float:
         """What the residual's strengths are held against: the water level, with the decoder variance as it is."""
-        return residual_level(self.forecast.objective, self.decoded)
+        return residual_water_level(self.forecast.objective, self.decoder)
 
     @property
     def alive(self) -> np.ndarray:
@@ -197,7 +198,7 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""
-        m, d, f = self.measurement, self.decoded, self.forecast
+        m, d, f = self.measurement, self.decoder, self.forecast
         linear = f.exact and not f.objective.levels
         facts = {
             "model": self.name,
@@ -207,10 +208,10 @@ class Diagnosis:
             "forecast_alive": f.n_alive,
             "water_level": f.water_level,
             "kl_per_latent": m.kl.tolist(),
-            "kl_per_level": [float(level.sum()) for level in m.levels],
+            "kl_per_level": [float(level.sum()) for level in m.level_kl],
             "active_units": m.n_active,
-            "mutual_information": d.information,
-            "mutual_information_at_most": m.information_above,
+            "mutual_information": d.mutual_information,
+            "mutual_information_at_most": m.mutual_information_at_most,
             "elbo": d.elbo,
             "elbo_error": d.elbo_error,
             "importance_bound": d.importance_bound,

@@ -31,7 +31,7 @@ def retrain(
     warm_up: float = 0.0,
     decoder_only: bool = False,
     seed: int = 0,
-    see: Callable[[int], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
 ) -> TorchProbe:
     """A copy of the model, trained by Adam on rows in memory.
 
@@ -52,7 +52,7 @@ def retrain(
         Leave q as it is.
     seed : int
         Of batches and noise.
-    see : callable, optional
+    on_step : callable, optional
         Called with the number of steps done.
 
     Returns
@@ -98,8 +98,8 @@ def retrain(
             for p, gradient in zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True):
                 p.grad = gradient
             optimiser.step()
-            if see is not None:
-                see(step + 1)
+            if on_step is not None:
+                on_step(step + 1)
     optimiser.zero_grad()
     for part, mode in modes:
         part.training = mode

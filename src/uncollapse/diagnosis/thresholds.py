@@ -12,13 +12,13 @@ __all__ = [
     "ENERGY_SHARE",
     "FAR_SHARE",
     "FEW",
-    "FLOOR_MODES",
     "FULL_BAND",
     "GAIN_SHARE",
     "LAG_SHARE",
     "LEAD",
     "MOVED",
     "MOVES",
+    "NOISE_MODES",
     "N_ERRORS",
     "SAME",
     "SLOW_SHARE",
@@ -73,7 +73,7 @@ CODES_NOISE = 0.5
 """Latents code noise when the water level is under this share of the noise variance: 0.08 to 0.15 for the planted ones,
 2.7 and more for all others."""
 
-FLOOR_MODES = 3
+NOISE_MODES = 3
 """Modes that must lie under the edge of sampling noise before their level is called the noise of the data: of one or
 two, the weakest real mode would be taken for it (3 modes of standard deviations 3, 2, 1 are not 2 and noise)."""
 

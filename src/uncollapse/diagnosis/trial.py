@@ -16,7 +16,8 @@ from uncollapse.errors import UncollapseError
 from uncollapse.measure.decoder import row_losses
 from uncollapse.measure.observe import SAMPLE_ROWS, Observation, observe
 from uncollapse.measure.protocol import first_line
-from uncollapse.measure.result import posterior_sums
+from uncollapse.measure.result import Measurement
+from uncollapse.measure.sums import posterior_sums
 from uncollapse.probes.restated import with_prior_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def verify(
     learning_rate: float | None = None,
     retrainer: Retrainer | None = None,
     seed: int = 0,
-    see: Callable[[int], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
 ) -> Diagnosis:
     """Train what the first remedies say and put the outcome beside what they promised.
 
@@ -66,7 +67,7 @@ def verify(
         The user's own training; else the model's own modules are trained here, on at most 20,000 rows.
     seed : int
         Of new weights, batches and noise.
-    see : callable, optional
+    on_step : callable, optional
         Called with the number of steps done.
 
     Returns
@@ -88,13 +89,13 @@ def verify(
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
     probe = with_prior_of(probe, diagnosis.forecast.objective)
     seen = observe(probe, as_rows(data), target, given, n_rows=TRAINING_ROWS, **options)
-    own = retrainer or _own_training(seen, n_steps, learning_rate, seed, see)
+    own = retrainer or _own_training(seen, n_steps, learning_rate, seed, on_step)
     trials = tuple(_trial(remedy, remedy.plan, probe, seen, own, seed) for remedy in planned if remedy.plan is not None)
     return replace(diagnosis, trials=trials)
 
 
 def _own_training(
-    seen: Observation, n_steps: int, learning_rate: float | None, seed: int, see: Callable[[int], None] | None
+    seen: Observation, n_steps: int, learning_rate: float | None, seed: int, on_step: Callable[[int], None] | None
 ) -> Retrainer:
     from uncollapse.diagnosis.retrain import RATE, retrain, start_anew
 
@@ -103,7 +104,7 @@ def _own_training(
             start = start_anew(probe, seed) if plan.fresh else probe
             return retrain(
                 start, seen.x, seen.y, seen.given, objective=plan.objective, n_steps=round(n_steps * plan.longer),
-                learning_rate=learning_rate or RATE, warm_up=plan.warm_up, seed=seed, see=see,
+                learning_rate=learning_rate or RATE, warm_up=plan.warm_up, seed=seed, on_step=on_step,
             )  # fmt: skip
         except UncollapseError:
             raise
@@ -124,6 +125,6 @@ def _trial(remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: R
     for model in (probe, after):
         again = replace(some, posterior=model.encode(x, given))
         losses.append(float(row_losses(model, again, plan.objective, n_draws=2, seed=seed).mean()))
-        measured = posterior_sums(again.posterior).measurement()
+        measured = Measurement(posterior_sums(again.posterior))
         alive.append(int(measured.alive[again.posterior.lowest].sum()))
     return Trial(remedy, alive[0], alive[1], losses[0], losses[1], seconds)

@@ -17,7 +17,8 @@ except ImportError as error:
 
 from uncollapse.errors import DataError
 from uncollapse.measure.posterior import posterior
-from uncollapse.measure.result import Measurement, PosteriorSums, posterior_sums
+from uncollapse.measure.result import Measurement
+from uncollapse.measure.sums import PosteriorSums, posterior_sums
 
 __all__ = ["PosteriorCollapse"]
 
@@ -50,7 +51,7 @@ class PosteriorCollapse(Metric):
     >>> found = metric.compute()
     >>> found["n_alive"], found["kl"]
     (tensor(1), tensor([5.0677, 0.0000]))
-    >>> metric.measurement().levels
+    >>> metric.measurement().level_kl
     (array([5.06766764, 0.        ]),)
     """
 
@@ -98,9 +99,9 @@ class PosteriorCollapse(Metric):
     def compute(self) -> dict[str, Tensor]:
         """What the batches say, each as `Measurement` names it: three of shape (l,), the rest scalars; nan where it has
         None."""
-        found = self._sums().measurement()
+        found = Measurement(self._sums())
         counts = {name: torch.tensor(getattr(found, name)) for name in ("n_samples", "n_alive", "n_active")}
-        names = ("rate", "information_above", "kl", "mean_variance", "variance")
+        names = ("rate", "mutual_information_at_most", "kl", "mean_variance", "variance")
         plain = {name: getattr(found, name) for name in names}
         values = {
             name: torch.tensor(torch.nan if value is None else value, dtype=torch.get_default_dtype())
@@ -111,7 +112,7 @@ class PosteriorCollapse(Metric):
     def measurement(self) -> Measurement:
         """The same with all that `Measurement` holds, in float64; call it on every worker, like `compute`."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self.sync_on_compute):
-            return self._sums().measurement()
+            return Measurement(self._sums())
 
     def _sums(self) -> PosteriorSums:
         values = {name: getattr(self, f"sum_{name}").cpu().numpy() for name in SUMS}

@@ -8,10 +8,10 @@ from uncollapse.forecasting.result import Forecast
 from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood
 from uncollapse.theory.posterior import gaussian_kl
 
-__all__ = ["collapsed_losses", "floor_losses"]
+__all__ = ["baseline_losses", "collapsed_losses"]
 
 
-def floor_losses(
+def baseline_losses(
     forecast: Forecast,
     x: np.ndarray,
     y: np.ndarray,
@@ -46,7 +46,7 @@ def floor_losses(
     >>> from uncollapse import forecast
     >>> x = np.random.default_rng(0).standard_normal((100, 2)) * [2.0, 1.0]
     >>> f = forecast(x, beta=0.5)
-    >>> bool(np.isclose(floor_losses(f, x, x).mean() - np.log(2 * np.pi), f.loss, rtol=1e-12))
+    >>> bool(np.isclose(baseline_losses(f, x, x).mean() - np.log(2 * np.pi), f.loss, rtol=1e-12))
     True
     """
     f, o = forecast, forecast.objective
@@ -67,7 +67,7 @@ def collapsed_losses(
     f: Forecast, y: np.ndarray, given: np.ndarray | None = None, dispersion: np.ndarray | float = np.inf
 ) -> np.ndarray:
     """Loss of each row for the marginal fit, with every constant: the mean of each column, or its regression on the
-    condition; arguments as in `floor_losses`."""
+    condition; arguments as in `baseline_losses`."""
     mean = np.broadcast_to(y.mean(axis=0), y.shape)
     condition = f.spectrum.condition
     if given is not None and condition is not None:

@@ -20,14 +20,14 @@ from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, 
 if TYPE_CHECKING:
     from uncollapse.measure.protocol import Probe
 
-__all__ = ["Decoded", "decoded", "dispersion_of", "residual_level"]
+__all__ = ["DecoderMeasurement", "dispersion_of", "measure_decoder", "residual_water_level"]
 
 DRAWS = 4
 """Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecoderMeasurement:
     """A model with its decoder, on a sample of rows; nats per sample.
 
     Attributes
@@ -47,7 +47,7 @@ class Decoded:
         η² that all this was computed with.
     tuned_decoder_variance, tuned_elbo : float or None
         For a Gaussian decoder: η² at its best for the misfit, and the bound with it.
-    information : float
+    mutual_information : float
         Mutual information I(x; z) with the latents that the decoder sees, by sampling: a lower bound, at most log n.
     residual : ResidualSpectrum
         What the decoder leaves of the data, against the water level (β for a decoder other than Gaussian).
@@ -64,7 +64,7 @@ class Decoded:
     decoder_variance: float
     tuned_decoder_variance: float | None
     tuned_elbo: float | None
-    information: float
+    mutual_information: float
     residual: ResidualSpectrum
 
     @property
@@ -73,14 +73,14 @@ class Decoded:
         return float(self.losses.mean())
 
     @property
-    def information_cap(self) -> float:
-        """log n, above which `information` cannot rise."""
+    def mutual_information_cap(self) -> float:
+        """log n, above which `mutual_information` cannot rise."""
         return float(np.log(self.n_rows))
 
 
-def decoded(
+def measure_decoder(
     probe: Probe, observation: Observation, objective: Objective, *, n_draws: int = DRAWS, seed: int = 0
-) -> Decoded:
+) -> DecoderMeasurement:
     """Decode draws of z for the sample of an observation.
 
     Parameters
@@ -106,7 +106,7 @@ def decoded(
     kl = q.kl.sum(axis=1)
     bounds = -drawn.costs.mean(axis=0) - kl
     tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" else None
-    return Decoded(
+    return DecoderMeasurement(
         n_rows=len(y),
         n_draws=n_draws,
         misfit=drawn.misfit,
@@ -118,7 +118,7 @@ def decoded(
         decoder_variance=drawn.variance,
         tuned_decoder_variance=tuned,
         tuned_elbo=None if tuned is None else tuned_elbo(drawn.misfit, y.shape[1], float(kl.mean())),
-        information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, drawn.z[0]))),
+        mutual_information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, drawn.z[0]))),
         residual=residual_spectrum(_residuals(objective.likelihood, y, drawn, seen_by_encoder)),
     )
 
@@ -126,7 +126,7 @@ def decoded(
 def row_losses(
     probe: Probe, observation: Observation, objective: Objective, *, n_draws: int = DRAWS, seed: int = 0
 ) -> np.ndarray:
-    """`Decoded.losses` alone, which costs a fraction of the rest; arguments and errors as in `decoded`."""
+    """`losses` of `measure_decoder` alone, at a fraction of the cost; the same arguments and errors."""
     drawn = _draw(probe, observation, objective, n_draws, seed)
     return _losses(drawn, observation.posterior, objective)
 
@@ -169,7 +169,7 @@ def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarr
     return inverse_dispersion(mean, ((y - mean) ** 2).mean(axis=0)) if own is None else np.asarray(own)
 
 
-def residual_level(objective: Objective, found: Decoded) -> float:
+def residual_water_level(objective: Objective, found: DecoderMeasurement) -> float:
     """What residual strengths are held against: τ = βη² with the η² that the model has; β for another likelihood.
 
     Where encoder variances are given, τσ²/η_enc² of the narrowest latent, which a mode wakes first.

@@ -16,7 +16,8 @@ from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure.posterior import Posterior, RowError, posterior
 from uncollapse.measure.protocol import first_line
-from uncollapse.measure.result import Measurement, PosteriorSums, posterior_sums
+from uncollapse.measure.result import Measurement
+from uncollapse.measure.sums import PosteriorSums, posterior_sums
 
 if TYPE_CHECKING:
     from uncollapse.measure.protocol import Probe
@@ -107,7 +108,7 @@ def observe(
     m0, v0 = (float(p) if np.ndim(p) == 0 else np.nan for p in (found.prior_mean, found.prior_variance))
     of_sample = posterior(mean, variance=variance, kl=kl, level_sizes=total.level_sizes, where=probe.name)
     of_sample = replace(of_sample, prior_mean=m0, prior_variance=v0, latent_shape=total.latent_shape)
-    return Observation(total.measurement(), x, others[0] if others else x, condition, of_sample)
+    return Observation(Measurement(total), x, others[0] if others else x, condition, of_sample)
 
 
 def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.ndarray, name: str) -> Posterior:

@@ -1,122 +1,26 @@
-"""Posteriors → Measurement: how collapsed a trained model is, by every measure of the field, in one pass.
+"""How collapsed a trained model is, by every measure of the field; computed from `PosteriorSums` alone.
 
-A block of rows is reduced to `PosteriorSums`, which add up; `Measurement` is computed from the sums alone. What needs
-pairs of rows or the decoder is measured on a random sample of rows (see `sample.py`).
+What needs pairs of rows or the decoder is measured on a random sample of rows (see `decoder.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from uncollapse.errors import DataError
-from uncollapse.measure.posterior import Posterior, posterior
-from uncollapse.theory.posterior import aggregate_kl, counts_below, share_collapsed
+from uncollapse.measure.sums import EPSILONS, PosteriorSums
+from uncollapse.theory.posterior import aggregate_kl, share_collapsed
 
-__all__ = ["ALIVE_NATS", "EPSILONS", "Measurement", "PosteriorSums", "measure_posterior", "posterior_sums"]
+__all__ = ["ALIVE_NATS", "Measurement"]
 
 ALIVE_NATS = 0.01
 """A latent of at least so much mean KL is counted as alive (docs/theory.md section 7)."""
 
 ACTIVE_VARIANCE = 0.01
 """Variance of the posterior mean from which on a unit is active: Burda, Grosse & Salakhutdinov 2016, section 4.3."""
-
-EPSILONS = 10.0 ** np.linspace(-5, 2, 71)
-"""Nats at which the (ε, δ)-curve is counted: ten per decade, 0.01 among them."""
-
-MOST_COVARIANCE = 1024
-"""Latents up to which their covariance is summed; beyond (spatial latents), the variance of each alone."""
-
-
-@dataclass(frozen=True, eq=False)
-class PosteriorSums:
-    """Sums over rows; those of parts of the data add up to those of the whole.
-
-    All are plain sums about 0 in float64: posterior means lie within some prior widths of the prior's mean, so
-    nothing cancels, and any framework's sum-reduction merges them.
-
-    Attributes
-    ----------
-    n_samples : int
-    kl, kl_square : ndarray of shape (l,)
-    below : ndarray of int, shape (l, k)
-        Rows in which the KL is below each of `EPSILONS`.
-    mean, variance : ndarray of shape (l,)
-        Σ m and Σ s².
-    mean_square : ndarray of shape (l, l), or (l,) for more than `MOST_COVARIANCE` latents
-        Σ m mᵀ.
-    variance_square : ndarray of shape (l,)
-        Σ s⁴: whether a posterior's variance changes with the row.
-    prior_mean, prior_mean_square, prior_variance, prior_variance_square : ndarray of shape (l,)
-        Σ m₀, Σ m₀², Σ η_enc², Σ η_enc⁴: whether the prior changes with the row.
-    level_sizes, latent_shape : tuple of int
-    """
-
-    n_samples: int
-    kl: np.ndarray
-    kl_square: np.ndarray
-    below: np.ndarray
-    mean: np.ndarray
-    mean_square: np.ndarray
-    variance: np.ndarray
-    variance_square: np.ndarray
-    prior_mean: np.ndarray
-    prior_mean_square: np.ndarray
-    prior_variance: np.ndarray
-    prior_variance_square: np.ndarray
-    level_sizes: tuple[int, ...]
-    latent_shape: tuple[int, ...]
-
-    def __add__(self, other: PosteriorSums) -> PosteriorSums:
-        """Sums over both parts."""
-        if (self.level_sizes, self.latent_shape) != (other.level_sizes, other.latent_shape):
-            raise DataError(
-                f"cannot add the sums of {self.latent_shape} latents and of {other.latent_shape}; both parts must come "
-                f"from one model"
-            )
-        names = [item.name for item in fields(self)][:-2]
-        sums: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in names}
-        return replace(self, **sums)
-
-    def measurement(self) -> Measurement:
-        """What they say."""
-        if self.n_samples < 1:
-            raise DataError("nothing to measure: no rows came")
-        return Measurement(self)
-
-
-def posterior_sums(found: Posterior) -> PosteriorSums:
-    """Sums over the rows of one block.
-
-    Examples
-    --------
-    >>> found = posterior(np.ones((4, 2)), variance=np.ones((4, 2)))
-    >>> posterior_sums(found).kl
-    array([2., 2.])
-    """
-    m, v, kl = found.mean, found.variance, found.kl
-    m0, v0 = (np.broadcast_to(part, m.shape) for part in (found.prior_mean, found.prior_variance))
-    wide = m.shape[1] > MOST_COVARIANCE
-    return PosteriorSums(
-        n_samples=len(m),
-        kl=kl.sum(axis=0),
-        kl_square=np.einsum("nl,nl->l", kl, kl),
-        below=counts_below(kl, EPSILONS),
-        mean=m.sum(axis=0),
-        mean_square=np.einsum("nl,nl->l", m, m) if wide else m.T @ m,
-        variance=v.sum(axis=0),
-        variance_square=np.einsum("nl,nl->l", v, v),
-        prior_mean=m0.sum(axis=0),
-        prior_mean_square=np.einsum("nl,nl->l", m0, m0),
-        prior_variance=v0.sum(axis=0),
-        prior_variance_square=np.einsum("nl,nl->l", v0, v0),
-        level_sizes=found.level_sizes,
-        latent_shape=found.latent_shape,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +33,7 @@ class Measurement:
 
     Examples
     --------
+    >>> from uncollapse import measure_posterior
     >>> mean = np.random.default_rng(0).standard_normal((500, 2)) * [3.0, 0.0]
     >>> m = measure_posterior(mean, variance=np.full((500, 2), [0.1, 1.0]))
     >>> m.n_alive, m.n_active, m.n_latents
@@ -136,6 +41,10 @@ class Measurement:
     """
 
     sums: PosteriorSums
+
+    def __post_init__(self) -> None:
+        if self.sums.n_samples < 1:
+            raise DataError("nothing to measure: no rows came")
 
     @property
     def n_samples(self) -> int:
@@ -237,7 +146,7 @@ class Measurement:
         return total**2 / float(eigenvalues @ eigenvalues) if total > 1e-12 else 0.0
 
     @cached_property
-    def information_above(self) -> float | None:
+    def mutual_information_at_most(self) -> float | None:
         """Upper bound of the mutual information I(x; z): E KL less that of a Gaussian with q(z)'s moments.
 
         The rate itself where the covariance was not summed; None if the prior is not one Gaussian for all rows (a
@@ -254,7 +163,7 @@ class Measurement:
         return max(self.rate - gap, 0.0) if np.isfinite(gap) else self.rate
 
     @property
-    def levels(self) -> tuple[np.ndarray, ...]:
+    def level_kl(self) -> tuple[np.ndarray, ...]:
         """KL of the latents of each level."""
         return tuple(np.split(self.kl, np.cumsum(self.sums.level_sizes)[:-1]))
 
@@ -262,39 +171,3 @@ class Measurement:
 def _steady(mean: np.ndarray, square: np.ndarray, scale: np.ndarray) -> bool:
     """Whether what has this mean and mean square is one number, but for rounding."""
     return bool((square - mean**2 <= 1e-9 * (square + scale)).all())
-
-
-def measure_posterior(
-    mean: Any, *, log_variance: Any = None, variance: Any = None, std: Any = None, **prior: Any
-) -> Measurement:
-    """Measure posteriors that come as arrays, from any framework; nothing but NumPy is needed.
-
-    Parameters
-    ----------
-    mean, log_variance, variance, std, **prior
-        As in `posterior`; or `mean` is an iterable of `Posterior`, one per batch.
-
-    Returns
-    -------
-    Measurement
-
-    Raises
-    ------
-    DataError
-        No posterior, or no rows.
-
-    Examples
-    --------
-    >>> dead = measure_posterior(np.zeros((10, 3)), log_variance=np.zeros((10, 3)))
-    >>> dead.n_alive, dead.rate
-    (0, 0.0)
-    """
-    if isinstance(mean, Iterable) and not hasattr(mean, "__array__") and not isinstance(mean, list | tuple):
-        total: PosteriorSums | None = None
-        for part in mean:
-            total = posterior_sums(part) if total is None else total + posterior_sums(part)
-        if total is None:
-            raise DataError("nothing to measure: no batches came")
-        return total.measurement()
-    found = posterior(mean, log_variance=log_variance, variance=variance, std=std, **prior)
-    return posterior_sums(found).measurement()

@@ -11,11 +11,11 @@ from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.protocol import Probe, TrainedFor, prior_variance_of
 from uncollapse.objective import Objective
 
-__all__ = ["Told", "with_objective", "with_prior_of"]
+__all__ = ["RestatedProbe", "with_objective", "with_prior_of"]
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class RestatedProbe:
     """A user's own probe, and the objective that it was given; all else is the probe's."""
 
     probe: Any
@@ -86,4 +86,4 @@ def _replaced(probe: Any, objective: Objective, variance: float | None) -> Any:
     kept = {item.name for item in fields(probe) if item.init} if is_dataclass(probe) else set()
     if {"objective", "decoder_variance"} <= kept:
         return replace(probe, objective=objective, decoder_variance=variance)
-    return Told(probe, objective, variance)
+    return RestatedProbe(probe, objective, variance)

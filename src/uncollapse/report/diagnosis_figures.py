@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.diagnosis.result import Diagnosis
-from uncollapse.measure.result import ALIVE_NATS, EPSILONS
+from uncollapse.measure.result import ALIVE_NATS
+from uncollapse.measure.sums import EPSILONS
 from uncollapse.report.diagnosis_tables import latents
 from uncollapse.report.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout
 
@@ -23,7 +24,7 @@ DECADES = 4.5
 
 def residual_figure(d: Diagnosis) -> go.Figure:
     """The data's strengths as bars, what the decoder leaves as points with two standard errors, and the water level."""
-    go, r, water = graph_objects(), d.decoded.residual, d.residual_level
+    go, r, water = graph_objects(), d.decoder.residual, d.residual_water_level
     data = d.forecast.critical_levels[: min(max(len(r.held_out), d.forecast.n_alive + 4, FEW_BARS), MOST_BARS)]
     n = max(len(data), len(r.held_out))
     figure = go.Figure(
@@ -62,7 +63,9 @@ def latents_figure(d: Diagnosis) -> go.Figure:
     go = graph_objects()
     rows = latents(d)[:MOST_BARS]
     place = list(range(1, len(rows) + 1))
-    names = [f"latent {row.latent}" + (f", level {row.level}" if len(d.measurement.levels) > 1 else "") for row in rows]
+    names = [
+        f"latent {row.latent}" + (f", level {row.level}" if len(d.measurement.level_kl) > 1 else "") for row in rows
+    ]
     figure = go.Figure(layout=layout(**axes("latents, the largest KL first", "KL, nats per sample")))
     figure.add_bar(
         x=place,

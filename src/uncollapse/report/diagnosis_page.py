@@ -31,7 +31,7 @@ def diagnosis_page(d: Diagnosis, source: str) -> str:
     context = forecast_context(d.forecast, None, source, list(d.notes))
     drawn = {"residual": residual_figure(d), "latents": latents_figure(d), "curve": collapse_figure(d)}
     context["data"]["figures"] |= plain_figures(drawn)
-    rows, n_levels = latents(d), len(d.measurement.levels)
+    rows, n_levels = latents(d), len(d.measurement.level_kl)
     return rendered(
         "diagnosis.html.j2",
         **context,

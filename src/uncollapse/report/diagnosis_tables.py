@@ -15,8 +15,8 @@ __all__ = [
     "EVIDENCE_HEADINGS",
     "TRIAL_HEADINGS",
     "LatentRow",
+    "baseline_name",
     "evidence_rows",
-    "floor_name",
     "latent_headings",
     "latents",
     "measured",
@@ -75,7 +75,7 @@ def latent_headings(n_levels: int) -> list[str]:
 def latents(d: Diagnosis) -> list[LatentRow]:
     """Level by level, the largest KL first."""
     m, rows, start = d.measurement, [], 0
-    for level, (kl, expected) in enumerate(zip(m.levels, _forecast_kl(d), strict=True), start=1):
+    for level, (kl, expected) in enumerate(zip(m.level_kl, _forecast_kl(d), strict=True), start=1):
         for rank, i in enumerate(np.argsort(-kl, kind="stable")):
             at = start + int(i)
             numbers = (float(kl[i]), float(m.kl_std[at]), float(expected[rank]), float(m.mean_variance[at]))
@@ -99,15 +99,15 @@ def _forecast_kl(d: Diagnosis) -> Iterator[np.ndarray]:
 
 def measured(d: Diagnosis) -> list[tuple[str, str]]:
     """Names and values, the most telling first."""
-    m, c, f = d.measurement, d.decoded, d.forecast
+    m, c, f = d.measurement, d.decoder, d.forecast
     rows = [
         ("rows measured", f"{m.n_samples:,}; decoder on {c.n_rows:,} of them, {c.n_draws} draws each"),
         ("latents alive", f"{d.n_alive} of {m.n_latents} (KL above {ALIVE_NATS:g}); forecast {f.n_alive}"),
         ("active units", f"{m.n_active} (posterior mean varies by more than 0.01)"),
         ("KL, nats per sample", _beside(m.rate, f.rate)),
     ]
-    if len(m.levels) > 1:
-        rows += [("KL of each level", ", ".join(number(float(level.sum())) for level in m.levels))]
+    if len(m.level_kl) > 1:
+        rows += [("KL of each level", ", ".join(number(float(level.sum())) for level in m.level_kl))]
     rows += [("mutual information, nats", _information(d))]
     if m.mean_rank is not None:
         rows += [("directions that the means use", number(m.mean_rank))]
@@ -116,7 +116,7 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
         rows += [(f"importance bound, {c.n_draws} draws", number(c.importance_bound, 6))]
     if d.linear_gap is not None:
         error = "" if d.linear_gap_error is None else f" ± {number(d.linear_gap_error)}"
-        rows += [(f"loss above {floor_name(d)}'s", f"{number(d.linear_gap)}{error}")]
+        rows += [(f"loss above {baseline_name(d)}'s", f"{number(d.linear_gap)}{error}")]
     rows += [("squared error", number(c.misfit))]
     if c.tuned_decoder_variance is not None:
         rows += [
@@ -127,11 +127,11 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
         ]
     if c.tuned_elbo is not None:
         rows += [("ELBO with that variance", number(c.tuned_elbo))]
-    return [*rows, ("water level", number(d.residual_level))]
+    return [*rows, ("water level", number(d.residual_water_level))]
 
 
-def floor_name(d: Diagnosis) -> str:
-    """The model that the loss is compared with, where `floor.floor_losses` knows a closed form or does not."""
+def baseline_name(d: Diagnosis) -> str:
+    """The model that the loss is compared with, where `baseline_losses` knows a closed form or does not."""
     return "the linear optimum" if d.forecast.exact and not d.forecast.objective.levels else "the collapsed model"
 
 
@@ -171,7 +171,11 @@ def _beside(value: float, forecast: float, error: float | None = None) -> str:
 
 
 def _information(d: Diagnosis) -> str:
-    c, most = d.decoded, d.measurement.information_above
-    cap = f"; sampling sees no more than {number(c.information_cap)}" if c.information > 0.8 * c.information_cap else ""
+    c, most = d.decoder, d.measurement.mutual_information_at_most
+    cap = (
+        f"; sampling sees no more than {number(c.mutual_information_cap)}"
+        if c.mutual_information > 0.8 * c.mutual_information_cap
+        else ""
+    )
     bound = "" if most is None else f", at most {number(most)}"
-    return f"{number(c.information)} by sampling{bound}{cap}"
+    return f"{number(c.mutual_information)} by sampling{bound}{cap}"

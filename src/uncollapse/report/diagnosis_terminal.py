@@ -49,7 +49,7 @@ def _indented(mark: str, text: str, style: str = "") -> Table:
 
 
 def _latents(d: Diagnosis) -> Table:
-    rows, n_levels = latents(d), len(d.measurement.levels)
+    rows, n_levels = latents(d), len(d.measurement.level_kl)
     headings = latent_headings(n_levels)
     cells = [["⋮"] * len(headings) if i is None else rows[i].cells(n_levels) for i in shown(len(rows), d.n_alive)]
     return plain_table(headings, cells, words=("state",))
@@ -57,7 +57,7 @@ def _latents(d: Diagnosis) -> Table:
 
 def _residual(d: Diagnosis) -> Group:
     """Held-out strengths of what the decoder leaves; red where a latent is due, beyond sampling error."""
-    r, water = d.decoded.residual, d.residual_level
+    r, water = d.decoder.residual, d.residual_water_level
     index = slice(0, WIDTH)
     due = (r.held_out - N_ERRORS * r.errors > water)[index]
     label = ("τ" if d.forecast.exact else "β") + f" = {water:.4g}"

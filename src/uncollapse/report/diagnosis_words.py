@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uncollapse.diagnosis.result import Diagnosis, Remedy, Trial
-from uncollapse.report.diagnosis_tables import floor_name, number
+from uncollapse.report.diagnosis_tables import baseline_name, number
 
 __all__ = ["about_trial", "facts", "finding", "promise", "readable", "reading"]
 
@@ -46,16 +46,16 @@ def about_trial(trial: Trial) -> str:
 
 def facts(d: Diagnosis, source: str) -> str:
     """All numbers in a line or two."""
-    m, c = d.measurement, d.decoded
+    m, c = d.measurement, d.decoder
     parts = [
         f"{d.name} on {source}: {m.n_samples:,} rows",
         f"{d.n_alive} of {m.n_latents} latents alive, {m.n_active} active",
-        f"KL {number(m.rate)} nats, mutual information {number(c.information)} by sampling"
-        + ("" if m.information_above is None else f", at most {number(m.information_above)}"),
+        f"KL {number(m.rate)} nats, mutual information {number(c.mutual_information)} by sampling"
+        + ("" if m.mutual_information_at_most is None else f", at most {number(m.mutual_information_at_most)}"),
         f"ELBO {number(c.elbo, 5)} ± {number(c.elbo_error)}",
     ]
     if d.linear_gap is not None:
-        parts.append(f"loss {d.linear_gap:+.3g} nats against {floor_name(d)}'s")
+        parts.append(f"loss {d.linear_gap:+.3g} nats against {baseline_name(d)}'s")
     if c.tuned_decoder_variance is not None:
         best = f", best for its error {number(c.tuned_decoder_variance)}"
         parts.append(f"decoder variance {number(c.decoder_variance)}{best}")
@@ -64,7 +64,7 @@ def facts(d: Diagnosis, source: str) -> str:
 
 def reading(d: Diagnosis) -> list[str]:
     """What the figures and tables do not say."""
-    m, c = d.measurement, d.decoded
+    m, c = d.measurement, d.decoder
     notes = []
     if c.n_rows < m.n_samples:
         notes.append(
