@@ -31,8 +31,8 @@ class Finding:
 def find_cause(facts: Facts) -> Finding:
     """Ask the questions in their order; the first that is answered names the cause."""
     cause, confidence = _cause(facts)
-    own = [item for item in _evidence(facts) if item.name in _TELLING[cause]]
-    order = {name: i for i, name in enumerate(_TELLING[cause])}
+    own = [item for item in _evidence(facts) if item.name in _DECISIVE[cause]]
+    order = {name: i for i, name in enumerate(_DECISIVE[cause])}
     rest = [item for item in _evidence(facts) if item.name not in order]
     return Finding(cause, confidence, (*sorted(own, key=lambda item: order[item.name]), *rest))
 
@@ -104,7 +104,7 @@ def _as_asked(f: Facts) -> tuple[Cause, Confidence]:
     return "objective", confidence
 
 
-_TELLING: dict[Cause, tuple[str, ...]] = {
+_DECISIVE: dict[Cause, tuple[str, ...]] = {
     "healthy": ("alive", "top_residual", "linear_gap"),
     "objective": ("strongest_mode", "alive", "top_residual"),
     "convention": ("reduction", "strongest_mode", "alive"),
@@ -123,9 +123,12 @@ _TELLING: dict[Cause, tuple[str, ...]] = {
 
 def _evidence(f: Facts) -> Iterator[Evidence]:
     m, r, level = f.measurement, f.decoder.residual, f.water_level
-    told = f.forecast.n_alive
+    expected = f.forecast.n_alive
     yield Evidence(
-        "alive", f.n_alive, told, f"{f.n_alive} of {f.n_latents} latents are alive; a linear VAE would have {told}."
+        "alive",
+        f.n_alive,
+        expected,
+        f"{f.n_alive} of {f.n_latents} latents are alive; a linear VAE would have {expected}.",
     )
     side = "above" if f.should_live else "below" if f.settled else "about at"
     yield Evidence(
@@ -211,14 +214,14 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
         share = 1 - f.forecast.spectrum.total_energy / condition.energy if condition.energy else 0.0
         yield Evidence(
             "condition",
-            told,
+            expected,
             without.n_alive,
             f"The condition explains {share:.0%} of the target; without it {without.n_alive} latents would live, with "
-            f"it {told}.",
+            f"it {expected}.",
         )
-    found = reduction_behind(f.forecast)
-    if found is not None:
-        yield Evidence("reduction", found.factor, 1.0, found.text)
+    reduction = reduction_behind(f.forecast)
+    if reduction is not None:
+        yield Evidence("reduction", reduction.factor, 1.0, reduction.text)
     noise = f.forecast.spectrum.noise
     if f.under_noise:
         yield Evidence(

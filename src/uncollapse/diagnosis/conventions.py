@@ -61,19 +61,19 @@ def reduction_behind(forecast: Forecast) -> Reduced | None:
 
 
 def _undone(loss: LossConvention | None) -> list[tuple[LossConvention, str, str]]:
-    found: list[tuple[LossConvention, str, str]] = []
+    undone: list[tuple[LossConvention, str, str]] = []
     if loss is None:
-        return found
+        return undone
     if loss.reduction == "mean":
         what = f"The mean of the reconstruction over {loss.n_features} features, beside a KL that is summed,"
-        found.append((replace(loss, reduction="sum"), "sum the reconstruction over features", what))
+        undone.append((replace(loss, reduction="sum"), "sum the reconstruction over features", what))
     if loss.kl_batch == "sum" and loss.batch == "mean":
         what = f"The KL summed over batches of {loss.batch_size}, beside a reconstruction that is averaged,"
-        found.append((replace(loss, kl_batch="mean"), "average the KL over the batch", what))
-    if len(found) == 2:
+        undone.append((replace(loss, kl_batch="mean"), "average the KL over the batch", what))
+    if len(undone) == 2:
         both = replace(loss, reduction="sum", kl_batch="mean")
-        found.append((both, "sum the reconstruction over features and average the KL over the batch", "Both together"))
-    return found
+        undone.append((both, "sum the reconstruction over features and average the KL over the batch", "Both together"))
+    return undone
 
 
 def _of_the_number(f: Forecast) -> Reduced | None:

@@ -179,7 +179,7 @@ class Facts:
     @property
     def under_noise(self) -> bool:
         """Whether the water level lies far below the noise variance of the data; False if no mode stands out of it,
-        since what is not told from noise need not be noise (a circle has two equal modes)."""
+        since what cannot be told from noise need not be noise (a circle has two equal modes)."""
         s = self.forecast.spectrum
         known = s.target_is_input and s.above_noise.any() and (~s.above_noise).sum() >= NOISE_MODES
         return self.forecast.exact and bool(known) and self.water_level < CODES_NOISE * s.noise.variance
@@ -201,8 +201,8 @@ class Facts:
     @property
     def _equal_at_the_optimum(self) -> bool:
         """Whether modes of equal strength make all variances one number at the linear optimum itself."""
-        told = self.forecast.modes.encoder_std[: self.n_latents]
-        return len(told) > 1 and bool(np.ptp(told) < 1e-3 * np.abs(told).max())
+        widths = self.forecast.modes.encoder_std[: self.n_latents]
+        return len(widths) > 1 and bool(np.ptp(widths) < 1e-3 * np.abs(widths).max())
 
     @property
     def _judged(self) -> bool:

@@ -57,23 +57,23 @@ def gather(
     rows = as_rows(data)
     if not rows.repeatable:
         raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
-    told = objective or probe.objective
-    if told is None:
+    objective = objective or probe.objective
+    if objective is None:
         raise ObjectiveError(
             f"{probe.name} does not say what it was trained on; give its loss (objective=Objective.from_loss(...), or "
             f"--recon, --reduction, --kl-weight, ...)"
         )
-    probe = with_prior_of(probe, told)
+    probe = with_prior_of(probe, objective)
     seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)
     if len(seen.x) < FEWEST_ROWS:
         raise DataError(f"{rows.name}: a diagnosis needs {FEWEST_ROWS} rows or more, got {len(seen.x)}")
-    told = replace(told, n_latents=seen.measurement.sums.level_sizes[0])
+    objective = replace(objective, n_latents=seen.measurement.sums.level_sizes[0])
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
-    expected = forecast(rows, target, given=given, objective=told, **options)
+    expected = forecast(rows, target, given=given, objective=objective, **options)
     facts = _facts(probe, seen, expected, seed)
     if facts.in_doubt and _differentiable(probe, expected):
         try:
-            return _tried(facts, probe, seen, told, learning_rate, seed)  # type: ignore[arg-type]
+            return _tried(facts, probe, seen, objective, learning_rate, seed)  # type: ignore[arg-type]
         except Exception as error:  # a user's model raises anything, and what was measured stands without
             reason = str(error) if isinstance(error, UncollapseError) else first_line(error)
             return replace(facts, notes=(f"not tried: what a better q and further training gain ({reason})",))
@@ -81,12 +81,12 @@ def gather(
 
 
 def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
-    found = measure_decoder(probe, seen, expected.objective, seed=seed)
+    decoder = measure_decoder(probe, seen, expected.objective, seed=seed)
     x, y = (np.asarray(part, dtype=np.float64) for part in (seen.x, seen.y))
     r = dispersion_of(probe, expected.objective, y)
     baseline = baseline_losses(expected, x, y, seen.given, r)
     collapsed = float(collapsed_losses(expected, y, seen.given, r).mean())
-    return Facts(seen.measurement, found, expected, baseline, collapsed)
+    return Facts(seen.measurement, decoder, expected, baseline, collapsed)
 
 
 def _differentiable(probe: Probe, expected: Forecast) -> bool:
@@ -94,13 +94,13 @@ def _differentiable(probe: Probe, expected: Forecast) -> bool:
 
 
 def _tried(
-    facts: Facts, probe: TorchProbe, seen: Observation, told: Objective, learning_rate: float | None, seed: int
+    facts: Facts, probe: TorchProbe, seen: Observation, objective: Objective, learning_rate: float | None, seed: int
 ) -> Facts:
     """Refine q, and train a copy for a moment: what is behind, encoder or training?"""
     from uncollapse.diagnosis.refine import refine
     from uncollapse.diagnosis.retrain import RATE, retrain
 
-    refined = refine(probe, seen, told, seed=seed)
+    refined = refine(probe, seen, objective, seed=seed)
     if refined is not None and not np.isfinite(refined.gain):
         raise UncollapseError(f"{probe.name}: the loss is not finite while q is refined")
     n = len(seen.x)
@@ -114,12 +114,12 @@ def _tried(
 
     def trained(decoder_only: bool) -> TorchProbe:
         y_part = x_part if y is seen.x else y[part]
-        return retrain(probe, x_part, y_part, condition, objective=told, decoder_only=decoder_only, **settings)
+        return retrain(probe, x_part, y_part, condition, objective=objective, decoder_only=decoder_only, **settings)
 
     def judged(model: TorchProbe) -> tuple[np.ndarray, Measurement]:
         q = model.encode(x_held, c_held)
         again = replace(seen, x=x_held, y=x_held if y is seen.x else y[held], given=c_held, posterior=q)
-        return row_losses(model, again, told, seed=seed), Measurement(posterior_sums(q))
+        return row_losses(model, again, objective, seed=seed), Measurement(posterior_sums(q))
 
     (losses, before), (new_losses, after) = judged(probe), judged(trained(decoder_only=False))
     gains = losses - new_losses
@@ -127,8 +127,8 @@ def _tried(
     continued = Continued(
         gain=gain,
         gain_error=error,
-        alive_before=int(living(before, told).sum()),
-        alive_after=int(living(after, told).sum()),
+        alive_before=int(living(before, objective).sum()),
+        alive_after=int(living(after, objective).sum()),
         n_steps=CONTINUED_STEPS,
         # which part is behind matters only if training goes on to gain
         decoder_gain=float((losses - judged(trained(decoder_only=True))[0]).mean()) if gain > N_ERRORS * error else 0.0,

@@ -67,8 +67,8 @@ def refine(probe: TorchProbe, observation: Observation, objective: Objective, *,
     def losses(variance: float, draws: list[torch.Tensor]) -> torch.Tensor:
         kl = kl_of(mean, log_variance, objective.prior_variance).sum(1)
         outputs = [probe.mean_of_target(mean + torch.exp(0.5 * log_variance) * eps, given) for eps in draws]
-        found = torch.stack([costs(objective, y, out, variance, r) for out in outputs]).mean(0)
-        return found + objective.beta * kl
+        misfits = torch.stack([costs(objective, y, out, variance, r) for out in outputs]).mean(0)
+        return misfits + objective.beta * kl
 
     optimiser = torch.optim.Adam([mean, log_variance], lr=RATE)
     slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, STEPS)  # at a constant rate q ends in a jitter

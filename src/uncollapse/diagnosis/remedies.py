@@ -26,19 +26,19 @@ ENERGY = 0.95
 
 def remedies_for(facts: Facts, finding: Finding) -> tuple[Remedy, ...]:
     """What to change, most useful first."""
-    found = _remedies(facts, finding)
+    remedies = _remedies(facts, finding)
     if facts.forecast.objective.levels:  # what trains a probed model again knows one level
-        return tuple(replace(remedy, plan=None) for remedy in found)
-    return tuple(found)
+        return tuple(replace(remedy, plan=None) for remedy in remedies)
+    return tuple(remedies)
 
 
 def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
     o, cause = f.forecast.objective, finding.cause
     if cause == "convention":
-        found = reduction_behind(f.forecast)
-        assert found is not None
-        plan = Plan(_at_level(o, f.forecast.water_level / found.factor))
-        yield Remedy(found.change, found.n_alive, "It takes the factor out of the water level.", plan)
+        reduction = reduction_behind(f.forecast)
+        assert reduction is not None
+        plan = Plan(_at_level(o, f.forecast.water_level / reduction.factor))
+        yield Remedy(reduction.change, reduction.n_alive, "It takes the factor out of the water level.", plan)
     if cause in ("objective", "convention", "condition", "cannot-tell"):
         yield from _lower_water(f)
     if cause == "condition":
@@ -118,10 +118,11 @@ def _other_weight(f: Facts, at_least_alive: int) -> Iterator[Remedy]:
     more = at_least_alive < f.forecast.n_keepable
     beta *= (f.forecast.keep(at_least_alive + 1).beta / beta) ** 0.5 if more else MARGIN
     at = replace(o, beta=beta, loss=None)
-    told = replace(f.forecast, objective=at)
-    if not told.ill_posed and not told.flat:
-        why = f"The decoder variance is then {told.decoder_variance:.3g}, and the water level {told.water_level:.3g}."
-        yield Remedy(f"β {o.beta:.3g} → {beta:.3g}", told.n_alive, why, Plan(at))
+    optimum = replace(f.forecast, objective=at)
+    if not optimum.ill_posed and not optimum.flat:
+        variance, water = optimum.decoder_variance, optimum.water_level
+        why = f"The decoder variance is then {variance:.3g}, and the water level {water:.3g}."
+        yield Remedy(f"β {o.beta:.3g} → {beta:.3g}", optimum.n_alive, why, Plan(at))
 
 
 def _raise_water(f: Facts) -> Iterator[Remedy]:
@@ -167,11 +168,11 @@ def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
 
 def _within_reach(f: Facts) -> int:
     """Latents alive once training is done: those that the residual test wants, as far as the linear optimum goes."""
-    told = min(f.n_latents, f.forecast.n_alive)
+    at_optimum = min(f.n_latents, f.forecast.n_alive)
     if not (f.n_dead and f.should_live):
-        return told
+        return at_optimum
     more = max(f.decoder.residual.n_above(f.water_level), 1)
-    return min(f.n_latents, max(f.n_alive + 1, min(f.n_alive + more, told)))
+    return min(f.n_latents, max(f.n_alive + 1, min(f.n_alive + more, at_optimum)))
 
 
 def _at_level(o: Objective, level: float) -> Objective:

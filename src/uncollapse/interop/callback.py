@@ -154,13 +154,13 @@ class WatchCollapse(Callback):
             why = self._unfit or "a worker had no posteriors to measure"
             self._warn_once("unfit", f"epoch {trainer.current_epoch} is not measured: {why}")
             return
-        found = self._metric.to(pl_module.device).measurement()
+        measurement = self._metric.to(pl_module.device).measurement()
         if trainer.sanity_checking:
             return
-        self.measurement = found
-        pl_module.log_dict(self._logged(found), sync_dist=trainer.world_size > 1)
+        self.measurement = measurement
+        pl_module.log_dict(self._logged(measurement), sync_dist=trainer.world_size > 1)
         if trainer.state.fn == TrainerFn.FITTING and trainer.current_epoch >= self.warmup_epochs:
-            self._judge(trainer, found)
+            self._judge(trainer, measurement)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say so if nothing was watched."""
@@ -193,29 +193,33 @@ class WatchCollapse(Callback):
             )
         return metric
 
-    def _logged(self, found: Measurement) -> dict[str, float]:
-        values: dict[str, float] = {"n_alive": found.n_alive, "n_active": found.n_active, "rate": found.rate}
+    def _logged(self, measurement: Measurement) -> dict[str, float]:
+        values: dict[str, float] = {
+            "n_alive": measurement.n_alive,
+            "n_active": measurement.n_active,
+            "rate": measurement.rate,
+        }
         if self.forecast is not None and self._alarm is not None:
             values |= {"n_alive_forecast": self._alarm.expected, "water_level": self.forecast.water_level}
-        if found.n_latents <= MOST_LOGGED:
-            width = len(str(found.n_latents))
-            values |= {f"kl/latent_{i:0{width}}": float(kl) for i, kl in enumerate(found.kl, start=1)}
+        if measurement.n_latents <= MOST_LOGGED:
+            width = len(str(measurement.n_latents))
+            values |= {f"kl/latent_{i:0{width}}": float(kl) for i, kl in enumerate(measurement.kl, start=1)}
         return {f"{self.prefix}/{name}": float(value) for name, value in values.items()}
 
-    def _judge(self, trainer: Trainer, found: Measurement) -> None:
+    def _judge(self, trainer: Trainer, measurement: Measurement) -> None:
         if self._alarm is None:
             return
-        self._alarm = self._alarm.after(found.n_alive)
+        self._alarm = self._alarm.after(measurement.n_alive)
         if self._alarm.rings:
-            self._warn_once("collapse", self._message(self._alarm, found, trainer.current_epoch))
+            self._warn_once("collapse", self._message(self._alarm, measurement, trainer.current_epoch))
 
-    def _message(self, alarm: Alarm, found: Measurement, epoch: int) -> str:
+    def _message(self, alarm: Alarm, measurement: Measurement, epoch: int) -> str:
         level = "" if self.forecast is None else f" at water level {self.forecast.water_level:.4g}"
         so_far = "so many were alive before" if alarm.reached else f"so it was for {alarm.below} validations"
         return (
-            f"epoch {epoch}: {found.n_alive} of {found.n_latents} latents are alive, and {alarm.expected} were forecast"
-            f"{level}; {so_far}. A network that is not linear may carry several modes in one latent, and a slow one "
-            f"may not be there yet, so this is worth a diagnosis: uncollapse diagnose"
+            f"epoch {epoch}: {measurement.n_alive} of {measurement.n_latents} latents are alive, and {alarm.expected} "
+            f"were forecast{level}; {so_far}. A network that is not linear may carry several modes in one latent, and "
+            f"a slow one may not be there yet, so this is worth a diagnosis: uncollapse diagnose"
         )
 
     def _warn_once(self, about: str, message: str) -> None:
@@ -224,10 +228,10 @@ class WatchCollapse(Callback):
             rank_zero_warn(message, category=UncollapseWarning)
 
 
-def _pair(found: Any, name: str) -> tuple[Tensor, Tensor]:
-    if isinstance(found, tuple | list) and len(found) >= 2 and all(torch.is_tensor(part) for part in found[:2]):
-        return found[0], found[1]
+def _pair(pair: Any, name: str) -> tuple[Tensor, Tensor]:
+    if isinstance(pair, tuple | list) and len(pair) >= 2 and all(torch.is_tensor(part) for part in pair[:2]):
+        return pair[0], pair[1]
     raise DataError(
-        f"the posterior of {name} is a {type(found).__name__}, and a mean and a log-variance are due; say how to "
+        f"the posterior of {name} is a {type(pair).__name__}, and a mean and a log-variance are due; say how to "
         f"read it with WatchCollapse(posterior=lambda module, batch: (mean, log_variance))"
     )

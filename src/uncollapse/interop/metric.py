@@ -48,8 +48,8 @@ class PosteriorCollapse(Metric):
     --------
     >>> metric = PosteriorCollapse(2)
     >>> metric.update(torch.tensor([[3.0, 0.0], [-3.0, 0.0]]), torch.tensor([[-2.0, 0.0], [-2.0, 0.0]]))
-    >>> found = metric.compute()
-    >>> found["n_alive"], found["kl"]
+    >>> values = metric.compute()
+    >>> values["n_alive"], values["kl"]
     (tensor(1), tensor([5.0677, 0.0000]))
     >>> metric.measurement().level_kl
     (array([5.06766764, 0.        ]),)
@@ -85,24 +85,24 @@ class PosteriorCollapse(Metric):
                 f"the metric was made for latents of shape {self.latent_shape} and the encoder gave means of shape "
                 f"{tuple(mean.shape)}; say PosteriorCollapse({tuple(mean.shape[1:])})"
             )
-        found = posterior(
+        q = posterior(
             mean,
             log_variance=log_variance,
             prior_mean=_array(prior_mean),
             prior_variance=_array(prior_variance),
             level_sizes=self.level_sizes,
         )
-        for state, value in _states(posterior_sums(found)):
+        for state, value in _states(posterior_sums(q)):
             before = getattr(self, state)
             setattr(self, state, before + value.to(before.device))
 
     def compute(self) -> dict[str, Tensor]:
         """What the batches say, each as `Measurement` names it: three of shape (l,), the rest scalars; nan where it has
         None."""
-        found = Measurement(self._sums())
-        counts = {name: torch.tensor(getattr(found, name)) for name in ("n_samples", "n_alive", "n_active")}
+        measurement = Measurement(self._sums())
+        counts = {name: torch.tensor(getattr(measurement, name)) for name in ("n_samples", "n_alive", "n_active")}
         names = ("rate", "mutual_information_at_most", "kl", "mean_variance", "variance")
-        plain = {name: getattr(found, name) for name in names}
+        plain = {name: getattr(measurement, name) for name in names}
         values = {
             name: torch.tensor(torch.nan if value is None else value, dtype=torch.get_default_dtype())
             for name, value in plain.items()

@@ -46,5 +46,5 @@ def measure_posterior(
         if total is None:
             raise DataError("nothing to measure: no batches came")
         return Measurement(total)
-    found = posterior(mean, log_variance=log_variance, variance=variance, std=std, **prior)
-    return Measurement(posterior_sums(found))
+    checked = posterior(mean, log_variance=log_variance, variance=variance, std=std, **prior)
+    return Measurement(posterior_sums(checked))

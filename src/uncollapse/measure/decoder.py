@@ -169,14 +169,14 @@ def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarr
     return inverse_dispersion(mean, ((y - mean) ** 2).mean(axis=0)) if own is None else np.asarray(own)
 
 
-def residual_water_level(objective: Objective, found: DecoderMeasurement) -> float:
+def residual_water_level(objective: Objective, decoder: DecoderMeasurement) -> float:
     """What residual strengths are held against: τ = βη² with the η² that the model has; β for another likelihood.
 
     Where encoder variances are given, τσ²/η_enc² of the narrowest latent, which a mode wakes first.
 
     Source: docs/theory.md, sections 5 (Residual water-level test) and 1 (Global minimum, Σ fixed).
     """
-    level = objective.beta * (found.decoder_variance if objective.likelihood == "gaussian" else 1.0)
+    level = objective.beta * (decoder.decoder_variance if objective.likelihood == "gaussian" else 1.0)
     widths = objective.encoder_variance
     prior = objective.prior_variance
     each = [prior if w == "learned" else float(w) for w in (widths if isinstance(widths, tuple) else (widths,))]

@@ -173,18 +173,18 @@ def _flat(values: Any, where: str, what: str) -> tuple[np.ndarray, tuple[int, ..
 def _prior(values: Any, means: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
     """Of one number, one per latent or one per row and latent; spatial latents flattened."""
     try:
-        found = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64)
-        if found.shape == shape:
-            found = found.reshape(-1)
-        elif found.shape[1:] == shape:
-            found = found.reshape(len(found), -1)
-        np.broadcast_to(found, means.shape)
+        prior = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64)
+        if prior.shape == shape:
+            prior = prior.reshape(-1)
+        elif prior.shape[1:] == shape:
+            prior = prior.reshape(len(prior), -1)
+        np.broadcast_to(prior, means.shape)
     except (ValueError, TypeError):
         raise DataError(f"{what} has shape {np.shape(values)}, which does not fit means of shape {means.shape}; give "
                         f"one number, one per latent, or one per row and latent") from None  # fmt: skip
-    if not np.isfinite(found).all():
+    if not np.isfinite(prior).all():
         raise DataError(f"{what} is not finite")
-    return found
+    return prior
 
 
 def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:

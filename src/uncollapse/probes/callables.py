@@ -57,15 +57,15 @@ class CallableProbe:
         """q(z|x)."""
         if self.input_shape is not None:
             x = _reshaped(x, self.input_shape, self.name)
-        found = _called(self.encoder, x, given, f"{self.name}: the encoder")
-        if not isinstance(found, tuple | list) or len(found) < 2:
-            got = f"{type(found).__name__} of shape {np.shape(found)}" if not isinstance(found, tuple | list) else (
-                f"{type(found).__name__} of {len(found)}")  # fmt: skip
+        out = _called(self.encoder, x, given, f"{self.name}: the encoder")
+        if not isinstance(out, tuple | list) or len(out) < 2:
+            got = f"{type(out).__name__} of shape {np.shape(out)}" if not isinstance(out, tuple | list) else (
+                f"{type(out).__name__} of {len(out)}")  # fmt: skip
             raise DataError(f"{self.name}: the encoder gave {got}; a pair of a mean and a {self.spread} is due")
-        q = posterior(found[0], **{self.spread: found[1]}, prior_variance=prior_variance_of(self), where=self.name)
+        q = posterior(out[0], **{self.spread: out[1]}, prior_variance=prior_variance_of(self), where=self.name)
         if len(q.mean) != len(x):
             raise DataError(f"{self.name}: the encoder gave {len(q.mean)} means for {len(x)} rows")
-        shape = tuple(np.shape(found[0])[1:])
+        shape = tuple(np.shape(out[0])[1:])
         self._seen["latent"] = shape
         return replace(q, latent_shape=shape)
 

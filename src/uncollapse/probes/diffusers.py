@@ -69,10 +69,10 @@ def diffusers_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None
 def _mean_and_log_variance(model: Any, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
     if given is not None:
         raise ObjectiveError(f"{CLASS} knows no condition; leave --given out")
-    found = model.encode(x).latent_dist
-    return found.mean, found.logvar
+    q = model.encode(x).latent_dist
+    return q.mean, q.logvar
 
 
 def _output(model: Any, z: Tensor, given: Tensor | None) -> Tensor:
-    found: Tensor = model.decode(z).sample
-    return found
+    image: Tensor = model.decode(z).sample
+    return image

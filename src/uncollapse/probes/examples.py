@@ -77,32 +77,32 @@ def module_probe(
         notes += (f"the encoder's spread is read as {kind}: so the model's own reparameterize takes it",)
 
     def mean_and_log_variance(module: Any, x: Tensor, given: Tensor | None) -> Any:
-        found = module.encode(x) if given is None else module.encode(x, given)
-        if (known := known_pair(found, name)) is not None:
+        out = module.encode(x) if given is None else module.encode(x, given)
+        if (known := known_pair(out, name)) is not None:
             return known
-        if not isinstance(found, tuple | list) or len(found) < 2 or not all(torch.is_tensor(p) for p in found[:2]):
-            return found  # the probe says what is wrong
+        if not isinstance(out, tuple | list) or len(out) < 2 or not all(torch.is_tensor(p) for p in out[:2]):
+            return out  # the probe says what is wrong
         if kind is None:
             raise ObjectiveError(
                 f"{name}: encode gives a mean and something that may be a log-variance, a variance or a standard "
                 f"deviation; say spread='log_variance', 'variance' or 'std' (--spread)"
             )
-        return found[0], log_variance_of(found[1], kind, name)
+        return out[0], log_variance_of(out[1], kind, name)
 
     def output(module: Any, z: Tensor, given: Tensor | None) -> Any:
-        found = module.decode(z) if given is None else module.decode(z, given)
-        return found[0] if isinstance(found, tuple | list) and found else found
+        out = module.decode(z) if given is None else module.decode(z, given)
+        return out[0] if isinstance(out, tuple | list) and out else out
 
     return TorchProbe(name, module, mean_and_log_variance, output, input_shape=input_shape, notes=notes)
 
 
-def known_pair(found: Any, where: str) -> tuple[Tensor, Tensor] | None:
+def known_pair(out: Any, where: str) -> tuple[Tensor, Tensor] | None:
     """Mean and log-variance of a distribution object, which says what it holds; None of anything else."""
-    while isinstance(found, torch.distributions.Independent):
-        found = found.base_dist
-    if isinstance(found, torch.distributions.Normal):
-        return found.loc, log_variance_of(found.scale, "std", where)
-    mean, log_variance = getattr(found, "mean", None), getattr(found, "logvar", None)
+    while isinstance(out, torch.distributions.Independent):
+        out = out.base_dist
+    if isinstance(out, torch.distributions.Normal):
+        return out.loc, log_variance_of(out.scale, "std", where)
+    mean, log_variance = getattr(out, "mean", None), getattr(out, "logvar", None)
     return (mean, log_variance) if torch.is_tensor(mean) and torch.is_tensor(log_variance) else None
 
 
@@ -122,7 +122,7 @@ def spread_of(module: nn.Module) -> Spread | None:
         module.training = was
     if not torch.is_tensor(drawn) or drawn.numel() != DRAWS:
         return None
-    found = float(drawn.double().std())
+    deviation = float(drawn.double().std())
     expected: dict[Spread, float] = {"log_variance": math.exp(STEP / 2), "std": STEP, "variance": STEP**0.5}
-    close: list[Spread] = [kind for kind, value in expected.items() if abs(found / value - 1) < 0.06]
+    close: list[Spread] = [kind for kind, value in expected.items() if abs(deviation / value - 1) < 0.06]
     return close[0] if close else None

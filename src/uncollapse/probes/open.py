@@ -78,12 +78,12 @@ def open_probe(
     if spread is not None:
         check_spread(spread)
     if isinstance(model, str | os.PathLike):
-        found: Any = _opened(os.fspath(model), spread, input_shape, rows, trust)
+        probe: Any = _opened(os.fspath(model), spread, input_shape, rows, trust)
     else:
-        found = _seen(model, spread, input_shape, rows)
+        probe = _seen(model, spread, input_shape, rows)
     if objective is None:
-        return found
-    return with_objective(found, objective)
+        return probe
+    return with_objective(probe, objective)
 
 
 def _seen(model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None) -> Any:
@@ -185,12 +185,12 @@ def _unpickled(path: Path, trust: bool) -> Any:
     import torch
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=False)
+        loaded = torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:  # pickled code raises anything
         raise SourceError(f"{path}: cannot be loaded: {_line(error)}") from error
-    if isinstance(found, dict):
+    if isinstance(loaded, dict):
         raise SourceError(f"{path}: holds weights and no model; give module:function that builds it and loads them")
-    return found
+    return loaded
 
 
 def _made(text: str) -> Any:

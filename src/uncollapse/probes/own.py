@@ -128,20 +128,20 @@ class OwnModule(nn.Module):
 
     def level(self, level: int, below: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z_l | what lies below), each (B, l)."""
-        found = posterior(self.architecture, self.stacked(), self.knobs, level, below[None], _stack(given))
-        return found[0][0], found[1][0].expand_as(found[0][0])
+        moments = posterior(self.architecture, self.stacked(), self.knobs, level, below[None], _stack(given))
+        return moments[0][0], moments[1][0].expand_as(moments[0][0])
 
     def prior(self, level: int, z: Tensor) -> Tensor:
         """Mean of p(z_{l-1} | z_l), (B, l below)."""
         return prior_mean(self.architecture, self.stacked(), self.knobs, level, z[None])[0]
 
     def _check(self, what: str, rows: Tensor | None, width: int) -> None:
-        found = 0 if rows is None else rows.shape[1]
-        if found == width:
+        n_columns = 0 if rows is None else rows.shape[1]
+        if n_columns == width:
             return
         if not width:
             raise DataError(f"the model was trained without a {what}; give none")
-        raise DataError(f"the model was trained with a {what} of {width} columns, got {found or 'none'}")
+        raise DataError(f"the model was trained with a {what} of {width} columns, got {n_columns or 'none'}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,14 +186,14 @@ def _one_draw(module: OwnModule, mean: Tensor, log_variance: Tensor, noise: Tens
         means.append(mean)
         variances.append(log_variance.exp())
         below, below_log_variance = z, log_variance
-    found = [_plain(torch.cat(parts, 1)) for parts in (means, variances)]
+    stacked = [_plain(torch.cat(parts, 1)) for parts in (means, variances)]
     top = gaussian_kl(_plain(mean), _plain(log_variance.double().exp()), float(module.knobs.prior_variance))
-    return [*found, np.concatenate([*map(_plain, kls), top], axis=1)]
+    return [*stacked, np.concatenate([*map(_plain, kls), top], axis=1)]
 
 
 def _plain(values: Tensor) -> np.ndarray:
-    found: np.ndarray = values.double().cpu().numpy()
-    return found
+    plain: np.ndarray = values.double().cpu().numpy()
+    return plain
 
 
 def _stack(rows: Tensor | None) -> Any:

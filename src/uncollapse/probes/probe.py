@@ -72,13 +72,13 @@ class TorchProbe:
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
         """q(z|x), in evaluation mode."""
         mean, log_variance = self._encoded(x, given)
-        found = posterior(
+        q = posterior(
             mean.flatten(1).cpu(),
             log_variance=log_variance.flatten(1).cpu(),
             prior_variance=prior_variance_of(self),
             where=self.name,
         )
-        return replace(found, latent_shape=tuple(mean.shape[1:]))
+        return replace(q, latent_shape=tuple(mean.shape[1:]))
 
     def _encoded(self, x: np.ndarray, given: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """`posterior` in evaluation mode, a block of rows at a time: its layers hold many times what a row holds."""
@@ -105,10 +105,10 @@ class TorchProbe:
     def posterior(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance in the shape that the encoder gives them, differentiable."""
         shaped = self._in_shape(x)
-        found: Any = self._ran("encoder", shaped, lambda: self.mean_and_log_variance(self.module, shaped, given))
-        if not isinstance(found, tuple | list) or len(found) < 2 or not all(torch.is_tensor(p) for p in found[:2]):
-            raise DataError(f"{self.name}: the encoder gave {_described(found)}; a mean and a log-variance are due")
-        mean, log_variance = found[0], found[1]
+        out: Any = self._ran("encoder", shaped, lambda: self.mean_and_log_variance(self.module, shaped, given))
+        if not isinstance(out, tuple | list) or len(out) < 2 or not all(torch.is_tensor(p) for p in out[:2]):
+            raise DataError(f"{self.name}: the encoder gave {_described(out)}; a mean and a log-variance are due")
+        mean, log_variance = out[0], out[1]
         if mean.ndim < 2 or len(mean) != len(x):
             raise DataError(f"{self.name}: the encoder gave means of shape {tuple(mean.shape)} for {len(x)} rows")
         if log_variance.shape != mean.shape:
@@ -188,12 +188,12 @@ def _copied(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, shared)
 
 
-def _described(found: Any) -> str:
-    if torch.is_tensor(found):
-        return f"one tensor of shape {tuple(found.shape)}"
-    if isinstance(found, tuple | list):
-        return f"{type(found).__name__} of {', '.join(_described(part) for part in found)}"
-    return f"{type(found).__name__}"
+def _described(output: Any) -> str:
+    if torch.is_tensor(output):
+        return f"one tensor of shape {tuple(output.shape)}"
+    if isinstance(output, tuple | list):
+        return f"{type(output).__name__} of {', '.join(_described(part) for part in output)}"
+    return f"{type(output).__name__}"
 
 
 def log_variance_of(spread: Tensor, kind: Spread, where: str) -> Tensor:

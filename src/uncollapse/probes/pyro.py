@@ -81,15 +81,15 @@ def _latent(trace: Any) -> Any:
 
     sites = [trace.nodes[name] for name in trace.stochastic_nodes if not site_is_subsample(trace.nodes[name])]
     if len(sites) != 1 or not isinstance(_base(sites[0]["fn"]), torch.distributions.Normal):
-        found = ", ".join(f"{site['name']} ({type(_base(site['fn'])).__name__})" for site in sites) or "none"
-        raise ObjectiveError(f"the guide's latent sites are {found}; one Gaussian site is due")
+        named = ", ".join(f"{site['name']} ({type(_base(site['fn'])).__name__})" for site in sites) or "none"
+        raise ObjectiveError(f"the guide's latent sites are {named}; one Gaussian site is due")
     return sites[0]
 
 
-def _base(found: Any) -> Any:
-    while hasattr(found, "base_dist") and not isinstance(found, torch.distributions.Normal):
-        found = found.base_dist
-    return found
+def _base(distribution: Any) -> Any:
+    while hasattr(distribution, "base_dist") and not isinstance(distribution, torch.distributions.Normal):
+        distribution = distribution.base_dist
+    return distribution
 
 
 def _objective(module: Any, x: Tensor) -> tuple[Objective | None, float | None, str | None]:

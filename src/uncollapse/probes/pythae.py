@@ -165,25 +165,25 @@ def _home(model: Any, method: str) -> str:
 def _mean_and_log_variance(model: Any, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
     if given is not None:
         raise ObjectiveError("pythae models know no condition; leave --given out")
-    found = model.encoder(x)
-    return found["embedding"], found["log_covariance"]
+    encoded = model.encoder(x)
+    return encoded["embedding"], encoded["log_covariance"]
 
 
 def _output(model: Any, z: Tensor, given: Tensor | None) -> Tensor:
-    found: Tensor = model.decoder(z)["reconstruction"]
-    return found
+    mean: Tensor = model.decoder(z)["reconstruction"]
+    return mean
 
 
 def _trained_for(folder: Path) -> TrainedFor | None:
     try:
-        told = json.loads((folder / "training_config.json").read_text())
+        config = json.loads((folder / "training_config.json").read_text())
     except (OSError, ValueError):
         return None
-    if not isinstance(told, dict):
+    if not isinstance(config, dict):
         return None
     return TrainedFor(
-        told.get("num_epochs"), told.get("learning_rate"), told.get("per_device_train_batch_size"),
-        told.get("optimizer_cls"),
+        config.get("num_epochs"), config.get("learning_rate"), config.get("per_device_train_batch_size"),
+        config.get("optimizer_cls"),
     )  # fmt: skip
 
 

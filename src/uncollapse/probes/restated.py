@@ -35,8 +35,8 @@ class RestatedProbe:
     @property
     def trained_for(self) -> TrainedFor | None:
         """The probe's."""
-        found: TrainedFor | None = self.probe.trained_for
-        return found
+        trained_for: TrainedFor | None = self.probe.trained_for
+        return trained_for
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -45,13 +45,13 @@ class RestatedProbe:
 
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
         """The probe's, with the prior that the probe says."""
-        found: Posterior = self.probe.encode(x, given)
-        return found
+        q: Posterior = self.probe.encode(x, given)
+        return q
 
     def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """The probe's."""
-        found: np.ndarray = self.probe.decode(z, given)
-        return found
+        mean: np.ndarray = self.probe.decode(z, given)
+        return mean
 
 
 def with_objective(probe: Any, objective: Objective) -> Any:
@@ -78,8 +78,8 @@ def with_prior_of(probe: Probe, objective: Objective) -> Probe:
     """
     if prior_variance_of(probe) == objective.prior_variance:
         return probe
-    found: Probe = _replaced(probe, objective, probe.decoder_variance)
-    return found
+    restated: Probe = _replaced(probe, objective, probe.decoder_variance)
+    return restated
 
 
 def _replaced(probe: Any, objective: Objective, variance: float | None) -> Any:

@@ -68,8 +68,8 @@ def scvi_rows(model: Any, adata: Any = None) -> tuple[np.ndarray, np.ndarray]:
     there = manager.data_registry
 
     def column(key: str) -> np.ndarray:
-        found = np.asarray(manager.get_from_registry(key), dtype=np.float64)
-        return found.reshape(len(found), -1)
+        values = np.asarray(manager.get_from_registry(key), dtype=np.float64)
+        return values.reshape(len(values), -1)
 
     counts = manager.get_from_registry("X")
     x = np.asarray(counts.toarray() if hasattr(counts, "toarray") else counts)
@@ -110,10 +110,10 @@ class Columns:
         """E[counts|z]; of a cell of the median library size without a condition."""
         batch, library, covariates = self.split(given, z)
         z = module.z_encoder.z_transformation(z)
-        found: Tensor = module.generative(z=z, library=library, batch_index=batch, size_factor=library, **covariates)[
+        mean: Tensor = module.generative(z=z, library=library, batch_index=batch, size_factor=library, **covariates)[
             "px"
         ].mean
-        return found
+        return mean
 
     def split(self, given: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor | None]]:
         """Batch codes (B, 1), log library sizes (B, 1) and the covariates."""
