@@ -64,7 +64,7 @@ package: $(VENV)/.dev
 	for file in build/dist/*.whl build/dist/*.tar.gz; do \
 		rm -rf build/clean && $(PYTHON) -m venv build/clean && \
 		$(CONSTRAINED) build/clean/bin/python -m pip --disable-pip-version-check -q install "$$file" && \
-		(cd build && clean/bin/python -W error -c "import uncollapse; uncollapse.forecasting.result" && \
+		(cd build && clean/bin/python -W error -c "import uncollapse; uncollapse.forecasting.predict" && \
 		clean/bin/uncollapse forecast iris --html clean/report.html >/dev/null) || exit 1; \
 	done
 	@echo "wheel and sdist install and run in a clean environment"

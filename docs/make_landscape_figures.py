@@ -10,7 +10,9 @@ from photograph import photograph
 
 from uncollapse import Forecast, UncollapseWarning, forecast
 from uncollapse.data.sources import open_source
-from uncollapse.landscape.escape import escape_times, gradient_flow, linear_warmup
+from uncollapse.landscape.descent import linear_warmup
+from uncollapse.landscape.escape import escape_times
+from uncollapse.landscape.flow import gradient_flow
 from uncollapse.landscape.slices import likelihood_slice, loss_slice
 from uncollapse.landscape.stationary import stationary_point
 from uncollapse.report.landscape_figures import flow_figure, slice_figure

@@ -15,18 +15,17 @@ from uncollapse.errors import (
     UncollapseWarning,
 )
 from uncollapse.forecasting.certificate import Certificate, certify
+from uncollapse.forecasting.keep import Keep
 from uncollapse.forecasting.levels import LevelForecast
-from uncollapse.forecasting.result import Forecast, Keep, forecast
+from uncollapse.forecasting.predict import forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.weights import Weights
-from uncollapse.landscape.escape import EscapeTimes, Flow, escape_times, gradient_flow, linear_warmup
+from uncollapse.landscape.descent import linear_warmup
+from uncollapse.landscape.escape import EscapeTimes, escape_times
+from uncollapse.landscape.flow import Flow, gradient_flow
+from uncollapse.landscape.origin import OriginHessian, origin_hessian
 from uncollapse.landscape.slices import Slice, likelihood_slice, loss_slice
-from uncollapse.landscape.stationary import (
-    OriginHessian,
-    StationaryPoint,
-    origin_hessian,
-    stationary_point,
-    stationary_points,
-)
+from uncollapse.landscape.stationary import StationaryPoint, stationary_point, stationary_points
 from uncollapse.loss import LossConvention
 from uncollapse.objective import Level, Objective
 from uncollapse.spectra.decompose import spectrum

@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from problems import Problem, full_loss, rows_with_spectrum
 from uncollapse import Objective, ObjectiveError, UncollapseWarning, forecast, spectrum
-from uncollapse.landscape.escape import escape_times, gradient_flow, linear_warmup
+from uncollapse.landscape.descent import linear_warmup
+from uncollapse.landscape.escape import escape_times
+from uncollapse.landscape.flow import gradient_flow
 from uncollapse.report.landscape_figures import flow_figure
 from uncollapse.theory import dynamics
 from uncollapse.theory.landscape import origin_block

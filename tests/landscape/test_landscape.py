@@ -12,8 +12,9 @@ from scipy.stats import multivariate_normal
 
 from problems import Problem, full_loss, rows_with_spectrum
 from uncollapse import ObjectiveError, forecast, spectrum
+from uncollapse.landscape.origin import origin_hessian
 from uncollapse.landscape.slices import likelihood_slice, loss_slice
-from uncollapse.landscape.stationary import origin_hessian, stationary_point, stationary_points
+from uncollapse.landscape.stationary import stationary_point, stationary_points
 from uncollapse.report.landscape_figures import slice_figure
 from uncollapse.theory import landscape, ppca
 

@@ -103,7 +103,7 @@ def forecast(
     Give the loss as β and decoder variance, or as your code writes it (--recon, --reduction, --kl-weight, …).
     """
     from uncollapse.files import check_writable, write_text
-    from uncollapse.forecasting.result import forecast as forecast_
+    from uncollapse.forecasting.predict import forecast as forecast_
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]
@@ -210,7 +210,7 @@ def _beyond(
 
 
 def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:
-    from uncollapse.forecasting.result import forecast as forecast_
+    from uncollapse.forecasting.predict import forecast as forecast_
     from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 
     if not result.objective.bias:

@@ -11,7 +11,8 @@ from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
-from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.forecasting.predict import forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.baseline import baseline_losses, collapsed_losses
 from uncollapse.measure.decoder import dispersion_of, measure_decoder, row_losses
 from uncollapse.measure.observe import Observation, observe

@@ -10,8 +10,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from uncollapse.errors import DataError
-from uncollapse.estimators.linear_vae import ClosedFormEstimator
-from uncollapse.forecasting.result import forecast
+from uncollapse.estimators.closed_form import ClosedFormEstimator
+from uncollapse.forecasting.predict import forecast
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.one_pass import moments
 from uncollapse.theory.ppca import log_density

@@ -5,47 +5,17 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from uncollapse.forecasting.result import forecast
-from uncollapse.objective import Learned, Objective
+from uncollapse.estimators.closed_form import ClosedFormEstimator
+from uncollapse.forecasting.predict import forecast
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.one_pass import Moments, moments
 from uncollapse.theory.ppca import log_density
 
-__all__ = ["ClosedFormEstimator", "LinearVAE"]
-
-
-class ClosedFormEstimator(BaseEstimator):  # type: ignore[misc]
-    """The parameters that linear VAEs share; see `LinearVAE`."""
-
-    def __init__(
-        self,
-        n_components: int | None = None,
-        *,
-        beta: float = 1.0,
-        decoder_variance: float | Learned = 1.0,
-        prior_variance: float = 1.0,
-        encoder_variance: Any = "learned",
-        ddof: int = 1,
-    ) -> None:
-        self.n_components = n_components
-        self.beta = beta
-        self.decoder_variance = decoder_variance
-        self.prior_variance = prior_variance
-        self.encoder_variance = encoder_variance
-        self.ddof = ddof
-
-    def _objective(self) -> Objective:
-        return Objective(
-            beta=self.beta,
-            decoder_variance=self.decoder_variance,
-            prior_variance=self.prior_variance,
-            encoder_variance=self.encoder_variance,
-            n_latents=self.n_components,
-        )
+__all__ = ["LinearVAE"]
 
 
 class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClosedFormEstimator):  # type: ignore[misc]

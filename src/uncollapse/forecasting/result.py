@@ -1,26 +1,25 @@
-"""Spectrum × Objective → Forecast: which latents live at the global optimum, and what would change it."""
+"""The global optimum of an objective on a data set: which latents live, and what would change it."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from uncollapse.errors import ObjectiveError, UncollapseWarning
+from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.keep import Keep, limits, n_keepable
 from uncollapse.forecasting.levels import LevelForecast, level_forecasts
 from uncollapse.forecasting.solution import Hierarchy, Solution, solution
-from uncollapse.forecasting.status import explained_by, flat, ill_posed
+from uncollapse.forecasting.status import flat, ill_posed
 from uncollapse.forecasting.weights import Weights, optimal_weights
 from uncollapse.objective import Objective
-from uncollapse.spectra.decompose import spectrum as spectrum_of
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.optimum import ModeOptimum, Totals
 
-__all__ = ["Forecast", "Keep", "Status", "forecast"]
+__all__ = ["Forecast", "Status"]
 
 Status = Literal["alive", "partial", "complete", "ill-posed", "flat"]
 
@@ -199,31 +198,13 @@ class Forecast:
         >>> forecast(x, beta=10.0).keep(2).beta
         0.5
         """
-        if n_alive < 1 or n_alive > self.n_keepable:
-            raise ObjectiveError(
-                f"cannot keep {n_alive} latents alive: the data have {self.spectrum.rank} modes, the model "
-                f"{self.n_latents} latents, and {self.n_keepable} can live where the objective has a minimum"
-            )
-        beta = self.solution.keeping(n_alive)
-        variance, loss = self._given_variance, self.objective.loss
-        level = None if variance is None else beta * variance
-        alone = level is not None and self.exact and not self.objective.levels  # β and η² matter through τ alone
-        return Keep(
-            n_alive=n_alive,
-            beta=beta,
-            decoder_variance=level / self.objective.beta if level is not None and alone else None,
-            water_level=None if self.objective.levels else level,
-            kl_weight=None if loss is None or level is None else loss.kl_weight_for(level),
-        )
+        return limits(self, n_alive)
 
     @property
     def n_keepable(self) -> int:
         """Latents that some β keeps alive: all that have a mode, but one fewer if they would leave nothing to a
         learned decoder variance, which then runs to 0 before the last one comes alive."""
-        learned = self._given_variance is None and self.objective.encoder_variance == "learned"
-        if learned and explained_by(self.spectrum, self.n_usable):
-            return max(self.n_usable - 1, 0)
-        return self.n_usable
+        return n_keepable(self)
 
     @property
     def n_worth_having(self) -> int:
@@ -249,148 +230,8 @@ class Forecast:
         """The optimal parameters themselves: U, W, Σ, biases and decoder variance."""
         return optimal_weights(self)
 
-    @property
-    def _given_variance(self) -> float | None:
-        variance = self.objective.decoder_variance
-        return None if variance == "learned" else float(variance)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values, JSON-ready; numbers that are not finite become None."""
         from uncollapse.forecasting.dictionary import facts
 
         return facts(self)
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Limits that keep `n_alive` latents alive. Each holds with all else unchanged, and must be stayed *below*.
-
-    Attributes
-    ----------
-    n_alive : int
-    beta : float
-    decoder_variance : float or None
-        None when it is learned, the likelihood has none, or there are several levels.
-    water_level : float or None
-        None when the decoder variance is learned, or there are several levels.
-    kl_weight : float or None
-        In the user's own loss; None when the objective was not given as one.
-    """
-
-    n_alive: int
-    beta: float
-    decoder_variance: float | None
-    water_level: float | None
-    kl_weight: float | None
-
-
-def forecast(
-    data: Any,
-    target: Any = None,
-    *,
-    given: Any = None,
-    objective: Objective | None = None,
-    scale: float = 1.0,
-    n_modes: int | None = None,
-    drop_nonfinite: bool = False,
-    dispersion: Any = None,
-    size_factors: Any = None,
-    **settings: Any,
-) -> Forecast:
-    """Which latents of a VAE will live on these data, before any training.
-
-    Parameters
-    ----------
-    data : Spectrum, Moments, array, or anything else that `spectrum` takes
-    target : same kinds, optional
-        What the decoder predicts; the data themselves when left out.
-    given : same kinds, optional
-        The condition of a conditional VAE, seen by encoder and decoder.
-    objective : Objective, optional
-        See `Objective` and `Objective.from_loss`. Or give its fields directly:
-    **settings
-        Fields of `Objective`: ``beta=4.0, decoder_variance="learned", n_latents=16``, ….
-    scale, n_modes, drop_nonfinite, dispersion, size_factors
-        As in `spectrum`.
-
-    Returns
-    -------
-    Forecast
-
-    Raises
-    ------
-    DataError, ObjectiveError
-        One line that says what was given and what to do.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from uncollapse import forecast
-    >>> x = np.random.default_rng(0).standard_normal((500, 3)) * [3.0, 1.0, 0.1]
-    >>> f = forecast(x, beta=0.5, n_latents=3)
-    >>> f.n_alive, f.n_worth_having
-    (2, 2)
-    """
-    objective = _objective(objective, settings)
-    if isinstance(data, Spectrum):
-        late = (target, given, n_modes, dispersion, size_factors)
-        if scale != 1.0 or drop_nonfinite or any(option is not None for option in late):
-            raise ObjectiveError("a spectrum is taken already; give target, given, scale and the like to spectrum()")
-        _check_match(data, objective)
-        found = data
-    else:
-        found = spectrum_of(
-            data,
-            target,
-            given=given,
-            n_modes=n_modes,
-            bias=objective.bias,
-            scale=scale,
-            likelihood=objective.likelihood,
-            drop_nonfinite=drop_nonfinite,
-            dispersion=dispersion,
-            size_factors=size_factors,
-        )
-    n_latents = _resolved_latents(found, objective)
-    return Forecast(found, objective, n_latents)
-
-
-def _objective(objective: Objective | None, settings: dict[str, Any]) -> Objective:
-    if objective is not None and settings:
-        raise ObjectiveError(f"give an objective or its fields, not both (got also {', '.join(settings)})")
-    try:
-        return objective or Objective(**settings)
-    except TypeError as error:
-        raise ObjectiveError(f"not a field of an objective: {str(error).split('argument ')[-1]}") from None
-
-
-def _check_match(found: Spectrum, objective: Objective) -> None:
-    if found.centred != objective.bias:
-        raise ObjectiveError(
-            f"the spectrum was taken with bias={found.centred} and the objective has bias={objective.bias}; "
-            f"take it with spectrum(..., bias={objective.bias})"
-        )
-    if found.likelihood != objective.likelihood:
-        raise ObjectiveError(
-            f"the spectrum is for a {found.likelihood} decoder and the objective for a {objective.likelihood} one; "
-            f'take it with spectrum(..., likelihood="{objective.likelihood}")'
-        )
-
-
-def _resolved_latents(found: Spectrum, objective: Objective) -> int:
-    wanted, rank = objective.n_latents, found.rank
-    if not found.complete and (wanted is None or wanted > rank):
-        warnings.warn(
-            f"only the {rank} strongest modes were found, so {rank} latents are assumed; ask for more with n_modes "
-            f"(--modes) if they all live",
-            UncollapseWarning,
-            stacklevel=3,
-        )
-        return rank
-    if wanted is not None and wanted > rank:
-        warnings.warn(
-            f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss",
-            UncollapseWarning,
-            stacklevel=3,
-        )
-    return wanted or max(rank, 1)

@@ -10,7 +10,8 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
-from uncollapse.landscape.stationary import Direction, StationaryPoint
+from uncollapse.landscape.direction import Direction
+from uncollapse.landscape.stationary import StationaryPoint
 from uncollapse.theory import landscape, ppca
 
 __all__ = ["Slice", "likelihood_slice", "loss_slice"]

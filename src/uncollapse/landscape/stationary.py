@@ -6,7 +6,7 @@ Modes are counted from 0, as in ``forecast.spectrum.strengths``; latents from 0,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
@@ -16,47 +16,11 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
 from uncollapse.forecasting.weights import Weights
+from uncollapse.landscape.direction import Direction
+from uncollapse.landscape.restricted import restricted_to
 from uncollapse.theory import landscape as theory
-from uncollapse.theory.modes import Basis
 
-__all__ = [
-    "Direction",
-    "OriginHessian",
-    "StationaryPoint",
-    "origin_hessian",
-    "stationary_point",
-    "stationary_points",
-]
-
-
-@dataclass(frozen=True, eq=False)
-class Direction:
-    """A straight way out of a stationary point (or up from it): one latent moves towards one mode.
-
-    Attributes
-    ----------
-    latent, mode : int
-    from_mode : int or None
-        What the latent carries at the point; None when it is dead.
-    curvature : float
-        Second derivative of the loss along the direction, nats per squared unit; negative for an escape.
-    decoder, encoder : float
-        The unit direction: U[:, latent] moves along the mode's F by `decoder`, W[:, latent] along the unit vector of
-        the mode's E by `encoder`.
-    distance : float
-        Step along it at which the loss is lowest; 0 when the curvature is not negative.
-    drop : float
-        Nats gained there, all else left as it is.
-    """
-
-    latent: int
-    mode: int
-    from_mode: int | None
-    curvature: float
-    decoder: float
-    encoder: float
-    distance: float
-    drop: float
+__all__ = ["StationaryPoint", "stationary_point", "stationary_points"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +168,7 @@ def stationary_point(forecast: Forecast, modes: tuple[int, ...] | list[int]) -> 
         raise ObjectiveError(f"modes must differ and lie in 0 to {f.spectrum.rank - 1}, got {list(modes)}")
     if len(chosen) > f.n_latents:
         raise ObjectiveError(f"{len(chosen)} modes need as many latents, and the model has {f.n_latents}")
-    restricted = _restricted(f, chosen)
+    restricted = restricted_to(f, chosen)
     if restricted.ill_posed:
         raise ObjectiveError(f"no stationary point carries modes {list(chosen)}: {restricted.ill_posed}")
     if restricted.n_alive < len(chosen):
@@ -261,100 +225,10 @@ def stationary_points(forecast: Forecast, *, limit: int = 4096) -> tuple[Station
         )
     points = []
     for modes in (subset for k in range(most + 1) for subset in combinations(range(n), k)):
-        restricted = _restricted(f, modes)
+        restricted = restricted_to(f, modes)
         if restricted.n_alive == len(modes) and not restricted.ill_posed:
             points.append(StationaryPoint(f, modes, restricted))
     return tuple(sorted(points, key=lambda point: -point.elbo))
-
-
-@dataclass(frozen=True, eq=False)
-class OriginHessian:
-    """Curvature of the loss where every latent is dead, nats per squared unit of the parameters.
-
-    Attributes
-    ----------
-    lowest, highest : ndarrays of shape (m, w)
-        The two eigenvalues of each mode's plane (decoder, encoder), for each distinct width of a latent.
-    widths : ndarray of shape (w,)
-        Variances σ² of the latents, distinct ones; η_enc² alone when learned.
-    latents : ndarray of shape (w,)
-        How many latents have each.
-    """
-
-    lowest: np.ndarray
-    highest: np.ndarray
-    widths: np.ndarray
-    latents: np.ndarray
-
-    @property
-    def index(self) -> int:
-        """Number of negative eigenvalues, all latents together."""
-        return int(((self.lowest < 0) * self.latents).sum())
-
-    @property
-    def positive_semidefinite(self) -> bool:
-        """True iff the origin is the global minimum."""
-        return self.index == 0
-
-
-def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessian:
-    """Eigenvalues of the Hessian at the origin: positive semidefinite iff nothing can live.
-
-    Parameters
-    ----------
-    forecast : Forecast
-        Gaussian; encoder variance learned (then at σ = η_enc, and each log σ adds an eigenvalue 2β) or fixed. A
-        learned decoder variance is taken where everything is dead, T/d2, and adds one positive eigenvalue.
-    whitened : bool
-        Take derivatives in V, for a network that reads whitened inputs. With another target than x this is
-        the only basis in which modes separate; see `theory.landscape.origin_block` for the raw one.
-
-    Returns
-    -------
-    OriginHessian
-
-    Notes
-    -----
-    Wang & Ziyin 2022, Theorem 3 and eq. 118, corrected: positive semidefinite iff ζ_1² ≤ τ ρ² for the narrowest latent,
-    ρ = σ/η_enc. Directions outside the modes have eigenvalues σ²/η², and β/η_enc² or more (0 for constant inputs).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from uncollapse import forecast
-    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    >>> origin_hessian(forecast(x, beta=5.0)).positive_semidefinite, origin_hessian(forecast(x)).index
-    (True, 2)
-    """
-    f = forecast
-    if not f.exact:
-        raise ObjectiveError(f"the origin's Hessian is known for Gaussian decoders only, not {f.spectrum.likelihood}")
-    one_level(f.solution)
-    _check_separable(f, whitened)
-    variance, prior = _restricted(f, ()).decoder_variance, f.objective.prior_variance
-    if variance == 0:
-        raise ObjectiveError(f"the loss has no Hessian: {f.ill_posed}")
-    if f.objective.encoder_variance == "learned":
-        widths, latents = np.array([prior]), np.array([f.n_latents])
-    else:
-        each = np.broadcast_to(f.objective.encoder_variance, f.n_latents).astype(float)
-        widths, latents = np.unique(each, return_counts=True)
-    strengths = f.spectrum.strengths[:, None]
-    gains = np.ones_like(strengths) if whitened else np.sqrt(strengths)
-    plane = theory.planes(strengths, gains, widths, np.full(len(widths), f.objective.beta * variance / prior), variance)
-    return OriginHessian(plane.lowest, plane.highest, widths, latents)
-
-
-def _restricted(f: Forecast, modes: tuple[int, ...]) -> Forecast:
-    """The forecast of the same objective on data that have only these modes, the others being residual energy."""
-    s, kept = f.spectrum, list(modes)
-    visible = replace(
-        s,
-        strengths=s.strengths[kept],
-        strength_errors=s.strength_errors[kept],
-        find_basis=lambda: Basis(s.basis.decoder[:, kept], s.basis.encoder[:, kept]),
-    )
-    return Forecast(visible, f.objective, f.n_latents)
 
 
 def _input_gains(f: Forecast) -> np.ndarray:
@@ -370,14 +244,6 @@ def _check_covered(f: Forecast) -> None:
     if one_level(f.solution).rho is not None:
         raise ObjectiveError(
             'stationary points are covered for encoder_variance="learned" only; at the origin see origin_hessian'
-        )
-
-
-def _check_separable(f: Forecast, whitened: bool) -> None:
-    if not whitened and not f.spectrum.target_is_input:
-        raise ObjectiveError(
-            "with another target than x the modes do not separate in raw inputs; pass whitened=True, or use "
-            "theory.landscape.origin_block on the second moments"
         )
 
 

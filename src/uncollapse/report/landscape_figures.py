@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.landscape.escape import Flow
+from uncollapse.landscape.flow import Flow
 from uncollapse.landscape.slices import Slice
 from uncollapse.report.style import ALIVE, COLLAPSED, WATER, graph_objects, layout
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from uncollapse.forecasting.intervals import Intervals
-from uncollapse.forecasting.result import Forecast, Keep
+from uncollapse.forecasting.keep import Keep
+from uncollapse.forecasting.result import Forecast
 from uncollapse.report.hierarchy import about_condition, about_levels, levels_verdict
 
 __all__ = ["advice", "caveats", "verdict"]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.errors import SourceError, UncollapseWarning
-from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.forecasting.predict import forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.studies.study import MNIST_FILE, Request

@@ -11,7 +11,7 @@ import numpy as np
 
 from uncollapse.data.sources import open_source
 from uncollapse.errors import SourceError, UncollapseWarning
-from uncollapse.forecasting.result import forecast
+from uncollapse.forecasting.predict import forecast
 from uncollapse.objective import Objective
 from uncollapse.studies.dang_common import LOSS_TOLERANCE, Pair, canvas, gap, n_carrying, pairs, theory_count
 from uncollapse.studies.dang_deep import judged

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.forecasting.predict import forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.studies.lucas_data import digits, in_own_axes, logit_digits, modes_of
 from uncollapse.studies.study import Request, Result, Verdict
 from uncollapse.theory import ppca

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.forecasting.result import forecast
+from uncollapse.forecasting.predict import forecast
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Verdict

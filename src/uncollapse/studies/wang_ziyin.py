@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.forecasting.predict import forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.studies.study import Request, Result, Verdict

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.errors import UncollapseWarning
-from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.forecasting.predict import forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.spectra.decompose import spectrum

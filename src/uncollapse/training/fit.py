@@ -12,7 +12,7 @@ import torch
 
 from uncollapse.errors import DataError, ObjectiveError, TrainingError
 from uncollapse.files import check_writable
-from uncollapse.forecasting.result import forecast
+from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.weights import Weights
 from uncollapse.objective import Objective
 from uncollapse.progress import watching_epochs

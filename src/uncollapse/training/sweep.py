@@ -14,7 +14,8 @@ from typing import Any
 
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
 from uncollapse.files import write_bytes, write_text
-from uncollapse.forecasting.result import Forecast, forecast
+from uncollapse.forecasting.predict import forecast
+from uncollapse.forecasting.result import Forecast
 from uncollapse.progress import watching_epochs
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.training.cells import cell_id, record, run_cells

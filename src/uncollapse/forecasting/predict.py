@@ -1,0 +1,126 @@
+"""Spectrum × Objective → Forecast: the verb."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from uncollapse.errors import ObjectiveError, UncollapseWarning
+from uncollapse.forecasting.result import Forecast
+from uncollapse.objective import Objective
+from uncollapse.spectra.decompose import spectrum as spectrum_of
+from uncollapse.spectra.result import Spectrum
+
+__all__ = ["forecast"]
+
+
+def forecast(
+    data: Any,
+    target: Any = None,
+    *,
+    given: Any = None,
+    objective: Objective | None = None,
+    scale: float = 1.0,
+    n_modes: int | None = None,
+    drop_nonfinite: bool = False,
+    dispersion: Any = None,
+    size_factors: Any = None,
+    **settings: Any,
+) -> Forecast:
+    """Which latents of a VAE will live on these data, before any training.
+
+    Parameters
+    ----------
+    data : Spectrum, Moments, array, or anything else that `spectrum` takes
+    target : same kinds, optional
+        What the decoder predicts; the data themselves when left out.
+    given : same kinds, optional
+        The condition of a conditional VAE, seen by encoder and decoder.
+    objective : Objective, optional
+        See `Objective` and `Objective.from_loss`. Or give its fields directly:
+    **settings
+        Fields of `Objective`: ``beta=4.0, decoder_variance="learned", n_latents=16``, ….
+    scale, n_modes, drop_nonfinite, dispersion, size_factors
+        As in `spectrum`.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    DataError, ObjectiveError
+        One line that says what was given and what to do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.random.default_rng(0).standard_normal((500, 3)) * [3.0, 1.0, 0.1]
+    >>> f = forecast(x, beta=0.5, n_latents=3)
+    >>> f.n_alive, f.n_worth_having
+    (2, 2)
+    """
+    objective = _objective(objective, settings)
+    if isinstance(data, Spectrum):
+        late = (target, given, n_modes, dispersion, size_factors)
+        if scale != 1.0 or drop_nonfinite or any(option is not None for option in late):
+            raise ObjectiveError("a spectrum is taken already; give target, given, scale and the like to spectrum()")
+        _check_match(data, objective)
+        spectrum = data
+    else:
+        spectrum = spectrum_of(
+            data,
+            target,
+            given=given,
+            n_modes=n_modes,
+            bias=objective.bias,
+            scale=scale,
+            likelihood=objective.likelihood,
+            drop_nonfinite=drop_nonfinite,
+            dispersion=dispersion,
+            size_factors=size_factors,
+        )
+    n_latents = _resolved_latents(spectrum, objective)
+    return Forecast(spectrum, objective, n_latents)
+
+
+def _objective(objective: Objective | None, settings: dict[str, Any]) -> Objective:
+    if objective is not None and settings:
+        raise ObjectiveError(f"give an objective or its fields, not both (got also {', '.join(settings)})")
+    try:
+        return objective or Objective(**settings)
+    except TypeError as error:
+        raise ObjectiveError(f"not a field of an objective: {str(error).split('argument ')[-1]}") from None
+
+
+def _check_match(spectrum: Spectrum, objective: Objective) -> None:
+    if spectrum.centred != objective.bias:
+        raise ObjectiveError(
+            f"the spectrum was taken with bias={spectrum.centred} and the objective has bias={objective.bias}; "
+            f"take it with spectrum(..., bias={objective.bias})"
+        )
+    if spectrum.likelihood != objective.likelihood:
+        raise ObjectiveError(
+            f"the spectrum is for a {spectrum.likelihood} decoder and the objective for a {objective.likelihood} one; "
+            f'take it with spectrum(..., likelihood="{objective.likelihood}")'
+        )
+
+
+def _resolved_latents(spectrum: Spectrum, objective: Objective) -> int:
+    wanted, rank = objective.n_latents, spectrum.rank
+    if not spectrum.complete and (wanted is None or wanted > rank):
+        warnings.warn(
+            f"only the {rank} strongest modes were found, so {rank} latents are assumed; ask for more with n_modes "
+            f"(--modes) if they all live",
+            UncollapseWarning,
+            stacklevel=3,
+        )
+        return rank
+    if wanted is not None and wanted > rank:
+        warnings.warn(
+            f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss",
+            UncollapseWarning,
+            stacklevel=3,
+        )
+    return wanted or max(rank, 1)

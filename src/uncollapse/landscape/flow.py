@@ -1,0 +1,136 @@
+"""The path of gradient flow: how decoder, encoder and width of each mode move from a random start.
+
+What is covered and what is not: `uncollapse.landscape.descent`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.result import Forecast
+from uncollapse.forecasting.solution import one_level
+from uncollapse.landscape.descent import (
+    Inputs,
+    WidthParameter,
+    beta_in_time,
+    mode_at,
+    random_start,
+    time_per_step,
+    warn_if_unstable,
+)
+from uncollapse.theory import dynamics as theory
+from uncollapse.theory.landscape import loss
+from uncollapse.theory.optimum import fixed_width_kl
+
+__all__ = ["Flow", "gradient_flow"]
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """Gradient flow, each latent carrying one mode; arrays over n times and the p modes that have a latent.
+
+    Attributes
+    ----------
+    steps : ndarray of shape (n,)
+    beta : ndarray of shape (n,)
+    decoder, encoder, encoder_std : ndarrays of shape (n, p)
+        u, v and σ of each mode; U = F u, and v is the posterior mean's gain on the mode's whitened score.
+    loss : ndarray of shape (n,)
+        Nats per sample at the objective's own β, as `Forecast.loss`.
+    escapes : ndarray of shape (p,)
+        Step at which u v reaches half its final value; infinite if it does not within the steps asked for.
+    """
+
+    steps: np.ndarray
+    beta: np.ndarray
+    decoder: np.ndarray
+    encoder: np.ndarray
+    encoder_std: np.ndarray
+    loss: np.ndarray
+    escapes: np.ndarray
+
+    @property
+    def product(self) -> np.ndarray:
+        """u v, shape (n, p): how much of each mode's whitened score reaches the output; ζ would be all of it."""
+        return self.decoder * self.encoder
+
+
+def gradient_flow(
+    forecast: Forecast,
+    n_steps: float,
+    learning_rate: float,
+    *,
+    initial_std: float | tuple[float, float] | None = None,
+    beta: Callable[[float], float] | None = None,
+    inputs: Inputs = "centred",
+    width_parameter: WidthParameter = "log_variance",
+    n_points: int = 401,
+) -> Flow:
+    """The whole path of every mode that has a latent, each latent carrying one mode from the start.
+
+    Parameters
+    ----------
+    forecast, learning_rate, initial_std, beta, width_parameter
+        As in `escape_times`.
+    n_steps : float
+    inputs : {"centred", "whitened"}
+        Modes keep apart only when the encoder reads x less its mean; without biases also "raw".
+    n_points : int
+        Times reported, evenly spaced.
+
+    Returns
+    -------
+    Flow
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import forecast
+    >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> f = forecast(x)
+    >>> flow = gradient_flow(f, 100_000, 1e-3)
+    >>> bool(np.isclose(flow.loss[-1], f.loss))
+    True
+    """
+    f = forecast
+    per_step = time_per_step(f, learning_rate, inputs)
+    if inputs == "raw" and f.objective.bias:
+        raise ObjectiveError('the mean of raw inputs mixes the modes; pass inputs="centred", or see escape_times')
+    if not n_steps > 0 or n_points < 2:
+        raise ObjectiveError(f"n_steps must be positive and n_points 2 or more, got {n_steps} and {n_points}")
+    warn_if_unstable(f, per_step, inputs, width_parameter)
+    steps = np.linspace(0, n_steps, n_points)
+    schedule = beta_in_time(f, beta, 1 / per_step)
+    states, escapes = np.empty((n_points, f.n_usable, 3)), np.full(f.n_usable, np.inf)
+    for k in range(f.n_usable):
+        mode, start = mode_at(f, k, inputs, width_parameter), random_start(f, k, initial_std, inputs, schedule(0.0))
+        rest = mode.product_at_rest(f.objective.beta, math.exp(2 * start[2]))
+        path = theory.integrate(mode, start, n_steps * per_step, schedule, rest / 2 or math.inf, steps * per_step)
+        states[:, k], escapes[k] = path.states, path.escape / per_step
+    u, v, std = states[..., 0], states[..., 1], np.exp(states[..., 2])
+    betas = np.array([schedule(t) for t in steps * per_step])
+    return Flow(steps, betas, u, v, std, _loss(f, u, v, std**2), escapes)
+
+
+def _loss(f: Forecast, u: np.ndarray, v: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    s, o, p = f.spectrum, f.objective, f.n_usable
+    total = np.full(len(u), (s.total_energy - s.strengths[:p].sum()) / (2 * f.decoder_variance))
+    for k in range(p):
+        total += loss(
+            u[:, k, None, None],
+            v[:, k, None, None],
+            widths[:, k, None],
+            s.strengths[k : k + 1],
+            float(s.strengths[k]),
+            beta=o.beta,
+            variance=f.decoder_variance,
+            prior_variance=o.prior_variance,
+        )
+    one = one_level(f.solution)
+    idle = 0.0 if one.rho is None else one.width_kl - float(fixed_width_kl(one.rho[:p]).sum())
+    return total + o.beta * idle
