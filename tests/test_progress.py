@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from uncollapse.training.progress import watching_epochs
 
 from uncollapse import progress
 from uncollapse.data.rows import as_rows
