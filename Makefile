@@ -1,4 +1,4 @@
-# Two commands: `make demo` shows what the project does, `make test` checks everything.
+# `make demo` shows what the project does, `make quick` is for daily work, `make test` checks everything.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,13 +8,22 @@ CONSTRAINED := PIP_CONSTRAINT=$(CURDIR)/constraints.txt
 LIBRARIES := .venv-libraries
 IN_LIBRARIES := PIP_CONSTRAINT=$(CURDIR)/constraints-libraries.txt $(LIBRARIES)/bin/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint types tests libraries docs package browser figures theory-figures bench constraints libraries-constraints clean
+# the tests that train nothing
+QUICK_TESTS := $(addprefix tests/,theory data spectra landscape measure showing test_*.py)
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+MEASURED := COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage.
+COVERED := --cov --cov-report= --cov-fail-under=0
+
+.PHONY: demo quick test lint types tests libraries coverage docs package browser figures theory-figures bench constraints libraries-constraints clean
 
 demo: $(VENV)/.core
 	$(BIN)/uncollapse forecast digits --latents 32 --decoder-variance 10 --html report.html
 	@echo "The report: $(CURDIR)/report.html"
 
-test: lint types tests libraries docs package
+test: lint types tests libraries coverage docs package
+
+quick: lint types
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n auto $(wildcard $(QUICK_TESTS))
 
 $(VENV)/.python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
@@ -41,17 +50,24 @@ types: $(VENV)/.dev
 
 # one thread a process, one process a core: the tests' matrices are small, and threads only wait for each other
 tests: $(VENV)/.dev browser
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(MEASURED)tests $(ONE_THREAD) $(BIN)/python -m pytest -n auto $(COVERED)
 
 # the libraries whose models are probed, in an environment of their own: they hold back versions of much else
 $(LIBRARIES)/.ready: pyproject.toml constraints-libraries.txt
 	$(PYTHON) -m venv $(LIBRARIES)
 	$(IN_LIBRARIES) install torch==2.13.0
-	$(IN_LIBRARIES) install -e ".[torch,libraries]" pytest pytest-timeout
+	$(IN_LIBRARIES) install -e ".[torch,libraries]" pytest pytest-cov pytest-timeout
 	@touch $@
 
 libraries: $(LIBRARIES)/.ready
-	OMP_NUM_THREADS=1 $(LIBRARIES)/bin/python -m pytest -m libraries tests/libraries
+	mkdir -p build/coverage
+	$(MEASURED)libraries OMP_NUM_THREADS=1 $(LIBRARIES)/bin/python -m pytest -m libraries tests/libraries $(COVERED)
+
+# of both environments together: the probes of other libraries run in theirs
+coverage: tests libraries
+	cd build/coverage && ../../$(BIN)/coverage combine -q --keep --rcfile=../../pyproject.toml --data-file=.coverage .coverage.tests* .coverage.libraries*
+	$(BIN)/coverage report --data-file=build/coverage/.coverage
 
 docs: $(VENV)/.dev
 	$(BIN)/typer uncollapse.cli utils docs --name uncollapse --title "The command" --output docs/command.md >/dev/null
@@ -64,7 +80,7 @@ package: $(VENV)/.dev
 	for file in build/dist/*.whl build/dist/*.tar.gz; do \
 		rm -rf build/clean && $(PYTHON) -m venv build/clean && \
 		$(CONSTRAINED) build/clean/bin/python -m pip --disable-pip-version-check -q install "$$file" && \
-		(cd build && clean/bin/python -W error -c "import uncollapse; uncollapse.forecasting.predict" && \
+		(cd build && clean/bin/python -W error -c "import uncollapse; uncollapse.forecast" && \
 		clean/bin/uncollapse forecast iris --html clean/report.html >/dev/null) || exit 1; \
 	done
 	@echo "wheel and sdist install and run in a clean environment"
