@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
+import subprocess
 import warnings
 from datetime import date
 from pathlib import Path
@@ -21,7 +23,9 @@ import bench_memory
 import bench_spectrum
 import bench_training
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+LIBRARIES = ROOT / ".venv-libraries" / "bin" / "python"
 
 HEAD = """# Benchmarks
 
@@ -47,7 +51,7 @@ One goal of diagnosis is missed where there is doubt: a better q and 120 steps o
 takes seconds of a network of a million weights on one core. Without doubt a forecast and a diagnosis take under two.
 
 One goal of training is missed. pythae's trainer is 1.2 to 1.3 times slower, not 1.5: on a CPU both spend their time in
-the same matrix products, and a bare loop is no faster than ours (`benchmarks/bench_pythae.py`, which needs pythae).
+the same matrix products, and a bare loop is no faster than ours.
 """
 
 
@@ -65,6 +69,7 @@ def main() -> None:
         *bench_forecast.run(options.repeats),
         *bench_command.run(options.repeats),
         *bench_training.run(options.repeats),
+        *beside_pythae(),
         *bench_measure.run(options.repeats),
         *bench_memory.run(),
     ]
@@ -78,10 +83,26 @@ def main() -> None:
         sklearn=sklearn.__version__,
         n=options.repeats,
     )
-    text = head + "\n".join(map(str, rows)) + "\n" + FOOT
+    text = head + "\n".join(map(str, rows)) + "\n" + FOOT + kept()
     print(text)
     if not options.print:
         PAGE.write_text(text, encoding="utf-8")
+
+
+def beside_pythae() -> list[str]:
+    """The rows of bench_pythae.py, in the environment that has pythae; a line that says so where there is none."""
+    if not LIBRARIES.exists():
+        print("no pythae here (`make libraries` installs it): its row is left out")
+        return []
+    script = Path(__file__).with_name("bench_pythae.py")
+    done = subprocess.run([LIBRARIES, script], capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if line.startswith("|")]
+
+
+def kept() -> str:
+    """What other scripts have written into the page, between marks of their own."""
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    return "".join(f"\n{part}\n" for part in re.findall(r"(?ms)^## [^\n]*\n(?:(?!^## ).)*?<!-- end -->", old))
 
 
 if __name__ == "__main__":
