@@ -13,9 +13,9 @@ from uncollapse.data.sources import open_source
 from uncollapse.landscape.descent import linear_warmup
 from uncollapse.landscape.escape import escape_times
 from uncollapse.landscape.flow import gradient_flow
+from uncollapse.landscape.pictures import flow_figure, slice_figure
 from uncollapse.landscape.slices import likelihood_slice, loss_slice
 from uncollapse.landscape.stationary import stationary_point
-from uncollapse.report.landscape_figures import flow_figure, slice_figure
 
 RATE = 2e-3
 

@@ -21,8 +21,8 @@ from uncollapse import (
     spectrum,
 )
 from uncollapse.data.sources import open_source
+from uncollapse.forecasting import words
 from uncollapse.forecasting.intervals import bootstrap
-from uncollapse.report import words
 
 quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 CROSS = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])

@@ -14,7 +14,7 @@ from uncollapse import Objective, ObjectiveError, UncollapseWarning, forecast, s
 from uncollapse.landscape.descent import linear_warmup
 from uncollapse.landscape.escape import escape_times
 from uncollapse.landscape.flow import gradient_flow
-from uncollapse.report.landscape_figures import flow_figure
+from uncollapse.landscape.pictures import flow_figure
 from uncollapse.theory import dynamics
 from uncollapse.theory.landscape import origin_block
 

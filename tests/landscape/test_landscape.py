@@ -13,9 +13,9 @@ from scipy.stats import multivariate_normal
 from problems import Problem, full_loss, rows_with_spectrum
 from uncollapse import ObjectiveError, forecast, spectrum
 from uncollapse.landscape.origin import origin_hessian
+from uncollapse.landscape.pictures import slice_figure
 from uncollapse.landscape.slices import likelihood_slice, loss_slice
 from uncollapse.landscape.stationary import stationary_point, stationary_points
-from uncollapse.report.landscape_figures import slice_figure
 from uncollapse.theory import landscape, ppca
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")

@@ -16,10 +16,10 @@ from diagnosed import NASTY, diagnosed, linear_model, of_every_cause, two_modes
 from uncollapse import Level, Objective, forecast
 from uncollapse.diagnosis.examine import diagnose
 from uncollapse.diagnosis.result import CAUSES, Diagnosis
+from uncollapse.diagnosis.tables import latents, number
+from uncollapse.diagnosis.terminal import render_diagnosis
 from uncollapse.measure.posterior import posterior
 from uncollapse.report.diagnosis_page import diagnosis_page
-from uncollapse.report.diagnosis_tables import latents, number
-from uncollapse.report.diagnosis_terminal import render_diagnosis
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 

@@ -9,7 +9,7 @@ import pytest
 
 from uncollapse import forecast
 from uncollapse.forecasting.intervals import bootstrap
-from uncollapse.report.figures import beta_grid
+from uncollapse.forecasting.pictures import beta_grid
 from uncollapse.report.page import page
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")

@@ -166,7 +166,7 @@ def _answer(found: Diagnosis, source: str, json_to: str | None, json_file: Path 
     if json_to != "-":
         from rich.console import Console
 
-        from uncollapse.report.diagnosis_terminal import render_diagnosis
+        from uncollapse.diagnosis.terminal import render_diagnosis
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
         render_diagnosis(found, source, console)

@@ -145,7 +145,7 @@ def forecast(
                 intervals = bootstrap_(
                     watched, result, goal, given=condition, n_samples=bootstrap, drop_nonfinite=drop_nonfinite
                 )
-        beyond = _beyond(
+        extras = _extras(
             result,
             (rows, goal, condition),
             nonlinear=nonlinear,
@@ -159,7 +159,7 @@ def forecast(
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
     source = source.encode("utf-8", "replace").decode()  # a file name need not be text
     facts = {"source": source, **result.to_dict(), "intervals": intervals and intervals.to_dict(), "warnings": notes}
-    facts |= beyond.to_dict()
+    facts |= extras.to_dict()
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
     elif json_file:
@@ -167,12 +167,12 @@ def forecast(
     if html_to:
         from uncollapse.report.page import page
 
-        write_text(html_to, page(result, intervals, source, notes, beyond))
+        write_text(html_to, page(result, intervals, source, notes, extras))
     if json_to != "-":
-        _print(result, intervals, source, notes, beyond)
+        _print(result, intervals, source, notes, extras)
 
 
-def _beyond(
+def _extras(
     result: Any,
     tables: tuple[Any, Any, Any],
     *,
@@ -185,7 +185,7 @@ def _beyond(
     drop_nonfinite: bool,
 ) -> Any:
     """What was asked for beside the forecast; `tables` are data, target and condition."""
-    from uncollapse.report.extras import Beyond
+    from uncollapse.report.extras import Extras
 
     other = times = small = None
     if nonlinear:
@@ -206,7 +206,7 @@ def _beyond(
         rows, goal, condition = tables
         shape = None if network is None else side.Network(hidden=whole_numbers(network, "--network"))
         small = pilot_(rows, result, goal, condition, network=shape, drop_nonfinite=drop_nonfinite, progress=True)
-    return Beyond(other, times, small)
+    return Extras(other, times, small)
 
 
 def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:
@@ -224,14 +224,20 @@ def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[s
     return forecast_(found, objective=result.objective)
 
 
-def _print(result: Any, intervals: Any, source: str, notes: list[str], beyond: Any) -> None:
+def _print(result: Any, intervals: Any, source: str, notes: list[str], extras: Any) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from uncollapse.report.terminal import render
+    from uncollapse.forecasting.terminal import render
+    from uncollapse.showing.terminal import plain_table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
-    render(result, intervals, source, console, beyond)
+    tables = []
+    if extras.pilot is not None:
+        from uncollapse.training.words import HEADINGS, pilot_rows
+
+        tables.append(plain_table(HEADINGS, pilot_rows(extras.pilot)))
+    render(result, intervals, source, console, sentences=extras.sentences(result), tables=tables)
     for note in notes:
         console.print(Text(f"Note: {note}.", style="dim"))
 

@@ -60,7 +60,7 @@ def sweep(
     side = options.training_side()
     from uncollapse.files import write_text
     from uncollapse.objective import Objective
-    from uncollapse.report.sweep_figures import page
+    from uncollapse.report.sweep_page import sweep_page
     from uncollapse.training.sweep import forecasts
 
     base = options.base_setup(
@@ -89,7 +89,7 @@ def sweep(
         if client is not None:
             client.close()
     lines = forecasts({str(i): setup for i, setup in enumerate(setups)}, rows)
-    write_text(out / "figures.html", page(columns, setups, list(lines.values())))
+    write_text(out / "figures.html", sweep_page(columns, setups, list(lines.values())))
     lost = sum(status in ("failed", "refused") for status in columns["status"])
     print(f"{len(setups)} trainings{f', {lost} of them failed (see the table)' if lost else ''}.")
     print(f"Table: {out / 'results.parquet'}   Figures: {out / 'figures.html'}")

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from uncollapse.diagnosis.facts import living
-from uncollapse.forecasting.dictionary import finite
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.decoder import DecoderMeasurement, residual_water_level
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import EPSILONS
 from uncollapse.objective import Objective
+from uncollapse.showing.plain import finite
 
 __all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
 

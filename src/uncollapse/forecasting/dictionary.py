@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
+
+from uncollapse.showing.plain import finite
 
 if TYPE_CHECKING:
     from uncollapse.forecasting.levels import LevelForecast
     from uncollapse.forecasting.result import Forecast
 
-__all__ = ["facts", "finite"]
+__all__ = ["facts"]
 
 
 def facts(f: Forecast) -> dict[str, Any]:
@@ -104,12 +105,3 @@ def _level(level: LevelForecast) -> dict[str, Any]:
         "n_alive": level.n_alive,
         "modes": [dict(zip(names, (value.item() for value in row), strict=True)) for row in rows],
     }
-
-
-def finite(value: Any) -> Any:
-    """The same values, those that are not finite as None: JSON knows none of them."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

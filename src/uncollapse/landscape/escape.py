@@ -56,6 +56,15 @@ class EscapeTimes:
         """One sentence for each mode, numbered from 1."""
         return tuple(self._sentence(k) for k in range(len(self.steps)))
 
+    @property
+    def headline(self) -> str:
+        """When the last mode comes alive, in one sentence."""
+        alive = np.flatnonzero(np.isfinite(self.steps))
+        if not len(alive):
+            return "No number of steps brings a latent to life: every mode lies under water."
+        slowest = int(alive[np.argmax(self.steps[alive])])
+        return f"Under plain gradient descent {self.sentences[slowest]} (Adam is not covered)."
+
     def _sentence(self, k: int) -> str:
         f = self.forecast
         if math.isfinite(self.steps[k]):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from uncollapse.diagnosis import words
+from uncollapse.diagnosis.pictures import collapse_figure, latents_figure, residual_figure
 from uncollapse.diagnosis.result import Diagnosis
-from uncollapse.report import diagnosis_words as words
-from uncollapse.report.diagnosis_figures import collapse_figure, latents_figure, residual_figure
-from uncollapse.report.diagnosis_tables import (
+from uncollapse.diagnosis.tables import (
     EVIDENCE_HEADINGS,
     TRIAL_HEADINGS,
     evidence_rows,

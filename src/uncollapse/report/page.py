@@ -8,12 +8,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from uncollapse import __version__
+from uncollapse.forecasting import pictures as figures
+from uncollapse.forecasting import words
 from uncollapse.forecasting.intervals import Intervals
+from uncollapse.forecasting.level_words import LEVEL_HEADINGS, level_rows
 from uncollapse.forecasting.result import Forecast
-from uncollapse.report import figures, style, words
-from uncollapse.report.extras import Beyond
-from uncollapse.report.hierarchy import LEVEL_HEADINGS, level_rows
-from uncollapse.report.pilot import HEADINGS, pilot_figure, pilot_rows
+from uncollapse.report.extras import Extras
+from uncollapse.showing import style
+from uncollapse.training.words import HEADINGS, pilot_rows
 
 if TYPE_CHECKING:
     from uncollapse.training.pilot import Pilot
@@ -24,7 +26,7 @@ TABLE_ROWS = 60
 
 
 def page(
-    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], beyond: Beyond | None = None
+    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], extras: Extras | None = None
 ) -> str:
     """The whole report as HTML text; every text from outside is escaped.
 
@@ -36,10 +38,10 @@ def page(
         What the data were called.
     notes : list of str
         Warnings that came up on the way.
-    beyond : Beyond, optional
-        Further findings.
+    extras : Extras, optional
+        Further results.
     """
-    return rendered("page.html.j2", **forecast_context(forecast, intervals, source, notes, beyond))
+    return rendered("page.html.j2", **forecast_context(forecast, intervals, source, notes, extras))
 
 
 def rendered(template: str, **context: Any) -> str:
@@ -55,15 +57,15 @@ def rendered(template: str, **context: Any) -> str:
 
 
 def forecast_context(
-    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], beyond: Beyond | None = None
+    forecast: Forecast, intervals: Intervals | None, source: str, notes: list[str], extras: Extras | None = None
 ) -> dict[str, Any]:
     """What `forecast.html.j2` shows."""
-    beyond = beyond or Beyond()
+    extras = extras or Extras()
     facts = {"condition": None, **forecast.to_dict()}
     return {
         "source": source,
         "verdict": words.verdict(forecast, intervals),
-        "advice": [*words.advice(forecast), *beyond.sentences(forecast)],
+        "advice": [*words.advice(forecast), *extras.sentences(forecast)],
         "caveats": words.caveats(forecast),
         "notes": notes,
         "facts": facts,
@@ -72,10 +74,10 @@ def forecast_context(
         "intervals": [] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
         "level": None if intervals is None else f"{intervals.level:.0%}",
         "settings": _settings(forecast, source),
-        "pilot": None if beyond.pilot is None else pilot_rows(beyond.pilot),
+        "pilot": None if extras.pilot is None else pilot_rows(extras.pilot),
         "pilot_headings": HEADINGS,
         "level_headings": LEVEL_HEADINGS,
-        "data": _data(forecast, beyond.pilot),
+        "data": _data(forecast, extras.pilot),
     }
 
 
@@ -126,6 +128,8 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "tradeoff": figures.rate_distortion_figure(f),
     }
     if pilot is not None:
+        from uncollapse.training.pictures import pilot_figure
+
         drawn["pilot"] = pilot_figure(pilot)
     return {
         "grid": grid,

@@ -22,6 +22,7 @@ from uncollapse.theory.optimum import Totals
 from uncollapse.training.config import Network, Setup, Training
 from uncollapse.training.ensemble import train_all
 from uncollapse.training.schedules import Schedule
+from uncollapse.training.words import about_pilot
 
 __all__ = ["Pilot", "pilot", "sample_rows"]
 
@@ -79,6 +80,11 @@ class Pilot:
         """Totals of the linear forecast at the same water levels, with as many latents."""
         same = replace(self.forecast, n_latents=self.n_latents)
         return same.curves(self.water_levels / self.forecast.decoder_variance)
+
+    @property
+    def headline(self) -> str:
+        """The answer at the objective's own water level, with its spread over seeds."""
+        return about_pilot(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.diagnosis.result import Diagnosis
+from uncollapse.diagnosis.tables import latents
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.measure.sums import EPSILONS
-from uncollapse.report.diagnosis_tables import latents
-from uncollapse.report.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout
+from uncollapse.showing.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uncollapse.diagnosis.result import Diagnosis, Remedy, Trial
-from uncollapse.report.diagnosis_tables import baseline_name, number
+from uncollapse.diagnosis.tables import baseline_name, number
 
 __all__ = ["about_trial", "facts", "finding", "promise", "readable", "reading"]
 

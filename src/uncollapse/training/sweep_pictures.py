@@ -1,4 +1,4 @@
-"""Figures of a sweep as one page: what training found as points, the forecast as lines."""
+"""The figure of a sweep: what training found as points, the forecast as lines."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from uncollapse.forecasting.result import Forecast
 from uncollapse.training.config import Setup
 from uncollapse.training.losses import LOG_2PI
 
-__all__ = ["page", "sweep_figure"]
+__all__ = ["sweep_figure"]
 
 PALETTE = ("#1b7f5c", "#2a6fdb", "#c2571a", "#7b4ab5", "#b3384a", "#5b6b73")
 SHOWN = {"n_alive": "latents alive", "rate": "KL, nats per sample", "loss": "loss, nats per sample"}
 FAMILY = ("decoder_variance_setting", "encoder_variance", "n_latents", "hidden", "learning_rate", "likelihood")
-
-
-def page(columns: dict[str, list[Any]], setups: list[Setup], forecasts: list[Forecast | None]) -> str:
-    """The figure with its script inside, so that it opens anywhere."""
-    html: str = sweep_figure(columns, setups, forecasts).to_html(include_plotlyjs=True, full_html=True)
-    return html
 
 
 def sweep_figure(columns: dict[str, list[Any]], setups: list[Setup], forecasts: list[Forecast | None]) -> Any:

@@ -7,10 +7,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from uncollapse.diagnosis import words
 from uncollapse.diagnosis.result import Cause, Diagnosis
-from uncollapse.report import diagnosis_words as words
-from uncollapse.report.console import WIDTH, bars, plain_table, shown
-from uncollapse.report.diagnosis_tables import latent_headings, latents
+from uncollapse.diagnosis.tables import latent_headings, latents
+from uncollapse.showing.terminal import WIDTH, bars, plain_table, shown
 
 __all__ = ["render_diagnosis"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.forecasting.result import Forecast
-from uncollapse.report.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout, own_point
+from uncollapse.showing.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout, own_point
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -9,7 +9,7 @@ import numpy as np
 
 from uncollapse.landscape.flow import Flow
 from uncollapse.landscape.slices import Slice
-from uncollapse.report.style import ALIVE, COLLAPSED, WATER, graph_objects, layout
+from uncollapse.showing.style import ALIVE, COLLAPSED, WATER, graph_objects, layout
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -11,29 +12,43 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from uncollapse.forecasting import words
 from uncollapse.forecasting.intervals import Intervals
+from uncollapse.forecasting.level_words import LEVEL_HEADINGS, level_rows
 from uncollapse.forecasting.result import Forecast
-from uncollapse.report import words
-from uncollapse.report.console import WIDTH, bars, plain_table, shown
-from uncollapse.report.extras import Beyond
-from uncollapse.report.hierarchy import LEVEL_HEADINGS, level_rows
-from uncollapse.report.pilot import HEADINGS, pilot_rows
+from uncollapse.showing.terminal import WIDTH, bars, plain_table, shown
 
 __all__ = ["render"]
 
 
 def render(
-    forecast: Forecast, intervals: Intervals | None, name: str, console: Console, beyond: Beyond | None = None
+    forecast: Forecast,
+    intervals: Intervals | None,
+    name: str,
+    console: Console,
+    *,
+    sentences: Sequence[str] = (),
+    tables: Sequence[Table] = (),
 ) -> None:
-    """Print everything, widest line 80 columns."""
-    beyond = beyond or Beyond()
+    """Print everything, no line wider than the console.
+
+    Parameters
+    ----------
+    forecast : Forecast
+    intervals : Intervals or None
+    name : str
+        What the data are called.
+    console : Console
+    sentences, tables : sequences
+        Further results, to stand after the advice.
+    """
     s = forecast.spectrum
     color = {"alive": "green", "partial": "yellow"}.get(forecast.status, "red")
     console.print(Text(words.verdict(forecast, intervals), style=f"bold {color}"))
-    for line in [*words.advice(forecast), *beyond.sentences(forecast)]:
+    for line in [*words.advice(forecast), *sentences]:
         console.print(Text("→ " + line))
-    if beyond.pilot is not None:
-        console.print(plain_table(HEADINGS, pilot_rows(beyond.pilot)))
+    for table in tables:
+        console.print(table)
     if forecast.levels:
         console.print(plain_table(LEVEL_HEADINGS, level_rows(forecast)))
     if s.rank:

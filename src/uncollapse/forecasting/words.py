@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from uncollapse.forecasting.intervals import Intervals
 from uncollapse.forecasting.keep import Keep
+from uncollapse.forecasting.level_words import about_condition, about_levels, levels_verdict
 from uncollapse.forecasting.result import Forecast
-from uncollapse.report.hierarchy import about_condition, about_levels, levels_verdict
 
-__all__ = ["advice", "caveats", "verdict"]
+__all__ = ["about_nonlinear", "advice", "caveats", "verdict", "water"]
 
 
 def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
@@ -174,3 +174,27 @@ def _floor(value: float) -> str:
 
 def _exponent(value: float) -> int:
     return int(f"{value:e}".split("e")[1])
+
+
+def about_nonlinear(linear: Forecast, nonlinear: Forecast) -> str:
+    """How many latents a network nonlinear in its input could keep alive, beside the linear count."""
+    there, here = nonlinear.critical_beta, linear.critical_beta
+    if linear.spectrum.condition:
+        return (
+            f"With a decoder that is nonlinear in the condition {nonlinear.n_alive} would live where the linear one "
+            f"has {linear.n_alive}: cross-validated regression leaves a strongest mode of {_top(nonlinear)}, least "
+            f"squares {_top(linear)}."
+        )
+    if nonlinear.n_alive < linear.n_alive:
+        return (
+            f"Cross-validated regression, linear and nonlinear, keeps {nonlinear.n_alive} alive where least squares "
+            f"says {linear.n_alive}: the linear strengths are partly overfit."
+        )
+    return (
+        f"A nonlinear encoder could keep {nonlinear.n_alive} alive (the linear one {linear.n_alive}): complete "
+        f"collapse starts at β = {there:.4g} or above, where the linear strengths say {here:.4g}."
+    )
+
+
+def _top(f: Forecast) -> str:
+    return f"{f.spectrum.strengths[0]:.4g}" if f.spectrum.rank else "0"
