@@ -60,6 +60,21 @@ def test_counts_are_whole_and_in_their_range():
         checks.counts([4, 0], "hidden", least=1)
 
 
+def test_a_size_is_what_numpy_can_count():
+    assert checks.size(2**63 - 1, "n_latents") == 2**63 - 1
+    assert checks.size(0, "n_levels", least=0) == 0
+    for wrong in (2**63, 10**400, 1e30):
+        with pytest.raises(ObjectiveError, match=r"n_latents must be a whole number below 2\^63, got"):
+            checks.size(wrong, "n_latents")
+    with pytest.raises(ObjectiveError, match="n_latents must be a whole number from 1 on, got 0"):
+        checks.size(0, "n_latents")
+
+
+def test_sizes_that_lie_where_nothing_can_read_them_are_refused():
+    with pytest.raises(ObjectiveError, match="hidden must be whole numbers, got Tensor of shape 3"):
+        checks.counts(torch.ones(3, dtype=torch.int64, device="meta"), "hidden")
+
+
 def test_a_flag_is_true_or_false_and_nothing_like_it():
     assert checks.flag(np.bool_(False), "half") is False
     for wrong in ("False", 1, 0.0, None, [True, False]):

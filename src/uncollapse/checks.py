@@ -29,10 +29,14 @@ __all__ = [
     "one_of",
     "positive",
     "shown",
+    "size",
 ]
 
 Error = type[UncollapseError]
 T = TypeVar("T")
+
+MOST_COUNTED = 2**63 - 1
+"""The largest number of things that NumPy can count."""
 
 MOST_SHOWN = 60
 """Characters of a value in a message: enough to recognise it on one line."""
@@ -142,6 +146,21 @@ def count(
     return result
 
 
+def size(value: Any, name: str, *, least: int = 1, error: Error = ObjectiveError) -> int:
+    """How many of something there are: a whole number from `least` on that NumPy can still count.
+
+    Examples
+    --------
+    >>> size(2**63, "n_latents")
+    Traceback (most recent call last):
+    uncollapse.errors.ObjectiveError: n_latents must be a whole number below 2^63, got 9223372036854775808
+    """
+    result = count(value, name, least=least, error=error)
+    if result > MOST_COUNTED:
+        raise error(f"{name} must be a whole number below 2^63, got {shown(value)}")
+    return result
+
+
 def counts(values: Any, name: str, *, least: int = 0, error: Error = ObjectiveError) -> tuple[int, ...]:
     """Whole numbers from `least` on, as a tuple; one alone is taken as a tuple of one."""
     return tuple(count(value, f"each of {name}", least=least, error=error) for value in _several(values, name, error))
@@ -236,7 +255,10 @@ def _several(values: Any, name: str, error: Error) -> list[Any]:
     if isinstance(values, list | tuple | range):
         return list(values)
     if isinstance(getattr(values, "shape", None), tuple):
-        return list(np.asarray(values).ravel())
+        try:
+            return list(np.asarray(_on_cpu(values)).ravel())
+        except Exception:  # theirs: a sparse or a meta tensor lists no numbers
+            raise error(f"{name} must be whole numbers, got {shown(values)}") from None
     return [values]
 
 

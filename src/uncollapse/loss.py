@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 
 __all__ = ["LossConvention", "Reconstruction", "Reduction"]
@@ -41,6 +42,11 @@ class LossConvention:
     n_latents : int, optional
         Needed with ``kl_reduction="mean"``.
 
+    Raises
+    ------
+    ObjectiveError
+        A setting is of the wrong kind or out of range, or one that is needed is missing.
+
     Examples
     --------
     >>> mean_loss = LossConvention(reduction="mean", n_features=784)
@@ -63,11 +69,11 @@ class LossConvention:
     n_latents: int | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ObjectiveError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
-        if not (math.isfinite(self.kl_weight) and self.kl_weight > 0):
-            raise ObjectiveError(f"kl_weight must be a positive number, got {self.kl_weight}")
+        for name, words in _CHOICES.items():
+            self._store(name, checks.one_of(getattr(self, name), name, words))
+        for name in ("half", "kl_half"):
+            self._store(name, checks.flag(getattr(self, name), name))
+        self._store("kl_weight", checks.positive(self.kl_weight, "kl_weight"))
         for name, needed, why in (
             ("n_features", self.reduction == "mean", 'reduction="mean"'),
             ("n_latents", self.kl_reduction == "mean", 'kl_reduction="mean"'),
@@ -76,10 +82,18 @@ class LossConvention:
             value = getattr(self, name)
             if needed and value is None:
                 raise ObjectiveError(f"{why} needs {name} to find the water level")
-            if value is not None and value < 1:
-                raise ObjectiveError(f"{name} must be 1 or more, got {value}")
+            if value is not None:
+                self._store(name, checks.size(value, name))
         if self.recon == "bce" and self.half:
             raise ObjectiveError("half belongs to the squared error; cross-entropy has no such factor")
+        if not 0 < self.water_level < math.inf:
+            raise ObjectiveError(
+                f"kl_weight {self.kl_weight:g} puts the water level of this loss at {self.water_level:g}, which no "
+                f"computer number can hold; give a weight nearer to 1"
+            )
+
+    def _store(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # as a plain Python value, so that `to_dict` is JSON
 
     @property
     def water_level(self) -> float:
@@ -87,11 +101,11 @@ class LossConvention:
 
         Source: docs/theory.md section 8.
         """
-        return self._level_per_weight() * self.kl_weight
+        return self._water_level_per_weight() * self.kl_weight
 
     def kl_weight_for(self, water_level: float) -> float:
         """The weight that puts the water at `water_level`, all else as written."""
-        return water_level / self._level_per_weight()
+        return checks.non_negative(water_level, "water_level") / self._water_level_per_weight()
 
     def advice(self, water_level: float) -> str:
         """What to change, in the words of this loss."""
@@ -105,7 +119,7 @@ class LossConvention:
         """Plain values, for JSON."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
-    def _level_per_weight(self) -> float:
+    def _water_level_per_weight(self) -> float:
         # 1/a and b are products of whole numbers and halves, so common losses come out exact
         batch = float(self.batch_size or 1)
         over_a = (2.0 if self.half else 1.0) * (self.n_features or 1 if self.reduction == "mean" else 1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from numbers import Integral, Real
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-import numpy as np
-
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.loss import LossConvention
 from uncollapse.theory.likelihoods import Likelihood
@@ -37,12 +36,9 @@ class Level:
     n_latents: int | None = None
 
     def __post_init__(self) -> None:
-        _check_positive("a level's beta", self.beta)
-        if self.variance != "learned":
-            _check_positive("a level's variance", self.variance, 'or "learned"')
-            object.__setattr__(self, "variance", float(self.variance))
-        object.__setattr__(self, "beta", float(self.beta))
-        _check_count("a level's n_latents", self.n_latents)
+        _store(self, "beta", checks.positive(self.beta, "beta of a level"))
+        _store(self, "variance", _positive_or_learned(self.variance, "variance of a level"))
+        _store(self, "n_latents", _n_latents(self.n_latents, "n_latents of a level"))
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,11 @@ class Objective:
     loss : LossConvention, optional
         How the user writes it, so that advice comes in the same words; see `from_loss`.
 
+    Raises
+    ------
+    ObjectiveError
+        A setting is of the wrong kind or out of range, or two of them contradict.
+
     Examples
     --------
     >>> Objective(beta=4.0, decoder_variance=0.5).water_level
@@ -88,45 +89,33 @@ class Objective:
     loss: LossConvention | None = None
 
     def __post_init__(self) -> None:
-        _check_positive("beta", self.beta)
-        _check_positive("prior_variance", self.prior_variance)
-        if self.decoder_variance != "learned":
-            _check_positive("decoder_variance", self.decoder_variance, 'or "learned"')
-        if isinstance(self.encoder_variance, np.ndarray):
-            object.__setattr__(self, "encoder_variance", self.encoder_variance.tolist())
-        if isinstance(self.encoder_variance, list | tuple):
-            self._check_widths(tuple(self.encoder_variance))
-        elif self.encoder_variance != "learned":
-            _check_positive("encoder_variance", self.encoder_variance, 'or "learned"')
-        _check_count("n_latents", self.n_latents)
-        if self.levels:
-            self._check_levels()
-        if self.likelihood not in get_args(Likelihood):
+        _store(self, "beta", checks.positive(self.beta, "beta"))
+        _store(self, "prior_variance", checks.positive(self.prior_variance, "prior_variance"))
+        _store(self, "decoder_variance", _positive_or_learned(self.decoder_variance, "decoder_variance"))
+        _store(self, "n_latents", _n_latents(self.n_latents, "n_latents"))
+        _store(self, "bias", checks.flag(self.bias, "bias"))
+        _store(self, "likelihood", checks.one_of(self.likelihood, "likelihood", get_args(Likelihood)))
+        if self.loss is not None:
+            checks.instance(self.loss, "loss", LossConvention)
+        widths = _one_a_latent(self.encoder_variance)
+        if widths is None:
+            _store(self, "encoder_variance", _positive_or_learned(self.encoder_variance, "encoder_variance"))
+        else:
+            self._check_widths(widths)
+        self._check_levels()
+        self._check_likelihood()
+        if self.decoder_variance != "learned" and not 0 < self.water_level < math.inf:
             raise ObjectiveError(
-                f"likelihood must be one of {', '.join(get_args(Likelihood))}, got {self.likelihood!r}"
-            )
-        if self.likelihood != "gaussian" and not self.bias:
-            raise ObjectiveError(
-                f"a {self.likelihood} decoder without biases does not collapse to the mean; keep the biases"
-            )
-        if self.likelihood != "gaussian" and (self.decoder_variance, self.encoder_variance) != (1.0, "learned"):
-            raise ObjectiveError(
-                f"a {self.likelihood} decoder has no variance of its own; leave decoder and encoder variance alone"
+                f"beta {self.beta:g} and decoder_variance {self.decoder_variance:g} put the water level at "
+                f"{self.water_level:g}, which no computer number can hold; give values nearer to 1"
             )
 
-        for name in ("beta", "decoder_variance", "prior_variance", "encoder_variance"):
-            if isinstance(getattr(self, name), Real):  # NumPy's numbers are not JSON's
-                object.__setattr__(self, name, float(getattr(self, name)))
-        if self.n_latents is not None:
-            object.__setattr__(self, "n_latents", int(self.n_latents))
-
-    def _check_widths(self, variances: tuple[float | Learned, ...]) -> None:
-        for variance in variances:
-            if variance != "learned":
-                _check_positive("encoder_variance", variance, 'or "learned"')
-        widths: Any = tuple(v if v == "learned" else float(v) for v in variances)
+    def _check_widths(self, variances: Sequence[Any]) -> None:
+        widths: Any = tuple(_positive_or_learned(v, "each encoder_variance") for v in variances)
+        if not widths:
+            raise ObjectiveError('encoder_variance holds no value; give one a latent, one for all, or "learned"')
         if self.n_latents is None:
-            object.__setattr__(self, "n_latents", len(widths))
+            _store(self, "n_latents", len(widths))
         elif self.n_latents != len(widths):
             raise ObjectiveError(f"encoder_variance has {len(widths)} values for {self.n_latents} latents")
         if set(widths) == {"learned"}:
@@ -136,13 +125,26 @@ class Objective:
                 "no closed form is known for a learned decoder variance beside encoder variances partly fixed and "
                 "partly learned; fix the decoder variance"
             )
-        object.__setattr__(self, "encoder_variance", widths)
+        _store(self, "encoder_variance", widths)
+
+    def _check_likelihood(self) -> None:
+        if self.likelihood == "gaussian":
+            return
+        if not self.bias:
+            raise ObjectiveError(
+                f"a {self.likelihood} decoder without biases does not collapse to the mean; keep the biases"
+            )
+        if (self.decoder_variance, self.encoder_variance) != (1.0, "learned"):
+            raise ObjectiveError(
+                f"a {self.likelihood} decoder has no variance of its own; leave decoder and encoder variance alone"
+            )
 
     def _check_levels(self) -> None:
-        if isinstance(self.levels, list | tuple):
-            object.__setattr__(self, "levels", tuple(self.levels))
-        if not isinstance(self.levels, tuple) or not all(isinstance(level, Level) for level in self.levels):
-            raise ObjectiveError(f"levels must be a list of Level objects, got {self.levels!r}")
+        if not isinstance(self.levels, list | tuple) or not all(isinstance(level, Level) for level in self.levels):
+            raise ObjectiveError(f"levels must be a list of Level objects, got {checks.shown(self.levels)}")
+        _store(self, "levels", tuple(self.levels))
+        if not self.levels:
+            return
         if self.encoder_variance != "learned":
             raise ObjectiveError("with levels, give each level's encoder variance there, not as encoder_variance")
         if self.decoder_variance == "learned":
@@ -151,7 +153,7 @@ class Objective:
             raise ObjectiveError(f"levels need a Gaussian decoder, got {self.likelihood}")
         first = self.levels[0].n_latents
         if self.n_latents is None and first is not None:
-            object.__setattr__(self, "n_latents", first)
+            _store(self, "n_latents", first)
         if first is not None and self.n_latents != first:
             raise ObjectiveError(f"level 1 has {first} latents and the objective {self.n_latents}; give one of the two")
 
@@ -190,20 +192,43 @@ class Objective:
         >>> Objective.from_loss("mse", reduction="mean", kl_weight=0.00025, n_features=3 * 64 * 64).water_level
         1.536
         """
-        try:
-            loss = LossConvention(recon, kl_weight=kl_weight, n_latents=n_latents, **written)
-        except TypeError as error:
-            raise ObjectiveError(f"not a setting of a loss: {str(error).split('argument ')[-1]}") from None
+        unknown = set(written) - {item.name for item in fields(LossConvention)}
+        if unknown:
+            raise ObjectiveError(f"not a setting of a loss: {', '.join(map(repr, sorted(unknown)))}")
+        loss = LossConvention(recon, kl_weight=kl_weight, n_latents=n_latents, **written)
         return cls(
             beta=loss.water_level,
             prior_variance=prior_variance,
             encoder_variance=encoder_variance,
             n_latents=n_latents,
             bias=bias,
-            likelihood="bernoulli" if recon == "bce" else "gaussian",
+            likelihood="bernoulli" if loss.recon == "bce" else "gaussian",
             levels=levels,
             loss=loss,
         )
+
+    def cut_to(self, latents: Sequence[int]) -> Objective:
+        """The same objective for a model that has only these latents of level 1, counted from 0.
+
+        With encoder variances given per latent, those of the latents left out go too. No level keeps more latents
+        than are named.
+
+        Examples
+        --------
+        >>> Objective(encoder_variance=(0.1, 0.5, "learned")).cut_to([0, 2]).encoder_variance
+        (0.1, 'learned')
+        """
+        kept = [checks.count(latent, "each of latents") for latent in latents]
+        widths = self.encoder_variance
+        if isinstance(widths, tuple):
+            if kept and max(kept) >= len(widths):
+                raise ObjectiveError(f"latents run from 0 to {len(widths) - 1}, got {max(kept)}")
+            widths = tuple(widths[latent] for latent in kept)
+        levels = tuple(
+            level if level.n_latents is None else replace(level, n_latents=min(level.n_latents, len(kept)))
+            for level in self.levels
+        )
+        return replace(self, encoder_variance=widths, n_latents=len(kept), levels=levels)
 
     @property
     def water_level(self) -> float:
@@ -213,12 +238,33 @@ class Objective:
         return self.beta * self.decoder_variance
 
 
-def _check_count(name: str, value: Any) -> None:
-    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < 1):
-        raise ObjectiveError(f"{name} must be a whole number from 1 on, got {value}")
+def _store(frozen: object, name: str, value: object) -> None:
+    object.__setattr__(frozen, name, value)  # as a plain Python value, so that it can become JSON
 
 
-def _check_positive(name: str, value: Any, alternative: str = "") -> None:
-    fits = isinstance(value, Real) and not isinstance(value, bool)
-    if not fits or not 0 < float(value) < math.inf:
-        raise ObjectiveError(f"{name} must be a positive number {alternative}".rstrip() + f", got {value!r}")
+def _n_latents(value: Any, name: str) -> int | None:
+    return None if value is None else checks.size(value, name)
+
+
+def _positive_or_learned(value: Any, name: str) -> float | Learned:
+    if isinstance(value, str) and value == "learned":
+        return "learned"
+    return checks.positive(value, name, wanted='a positive number or "learned"')
+
+
+def _one_a_latent(value: Any) -> Sequence[Any] | None:
+    """The values of something that lists one for each latent; None for a single value."""
+    if isinstance(value, list | tuple):
+        return value
+    shape = getattr(value, "shape", ())
+    if not isinstance(shape, tuple) or not shape:
+        return None
+    try:
+        values = value.tolist()
+        flat = isinstance(values, list) and not any(isinstance(v, list) for v in values)
+    except Exception as error:  # theirs: a sparse or a meta tensor lists no values
+        raise ObjectiveError(f"encoder_variance must list one value a latent, got {checks.shown(value)}") from error
+    if not flat:
+        raise ObjectiveError(f"encoder_variance must list one value a latent, got {checks.shown(value)}")
+    result: list[Any] = values
+    return result

@@ -121,14 +121,14 @@ def test_unfit_objectives_are_refused_in_one_line(fields, message):
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ({"recon": "mae"}, "recon must be mse or bce"),
-        ({"reduction": "none"}, "reduction must be sum or mean"),
+        ({"recon": "mae"}, "recon must be one of mse, bce, got 'mae'"),
+        ({"reduction": "none"}, "reduction must be one of sum, mean"),
         ({"reduction": "mean"}, "needs n_features"),
         ({"kl_reduction": "mean"}, "needs n_latents"),
         ({"kl_batch": "sum"}, "needs batch_size"),
         ({"kl_weight": 0.0}, "kl_weight must be"),
         ({"recon": "bce", "half": True}, "half belongs to"),
-        ({"kl_batch": "sum", "batch_size": 0}, "batch_size must be 1"),
+        ({"kl_batch": "sum", "batch_size": 0}, "batch_size must be a whole number from 1 on, got 0"),
         ({"weight": 1.0}, "not a setting of a loss"),
     ],
 )
