@@ -83,7 +83,7 @@ def test_a_message_numbers_rows_as_the_whole_data_do(drop, bad):
         ({"prior_variance": np.array([1.0, -1.0])}, "positive, got -1"),
         ({"prior_variance": np.nan}, "not finite"),
         ({"prior_mean": np.zeros(7)}, "shape"),
-        ({"prior_mean": "x"}, "shape"),
+        ({"prior_mean": "x"}, "not one or more real numbers"),
         ({"kl": np.zeros((5, 3))}, "a KL of shape"),
         ({"kl": np.zeros((4, 2))}, "a KL of shape"),
     ],

@@ -181,7 +181,7 @@ def test_a_spread_that_cannot_be_known_is_asked_for(rng):
 
     with pytest.raises(ObjectiveError, match="log-variance, a variance or a standard deviation; say spread=.*--spread"):
         open_probe(Bare()).encode(rng.standard_normal((2, 4)))
-    with pytest.raises(ObjectiveError, match="cannot be seen: say spread="):
+    with pytest.raises(ObjectiveError, match="cannot be known: say spread="):
         open_probe((lambda x: (x, x), lambda z: z))
     with pytest.raises(ObjectiveError, match="one of log_variance, variance, std; got 'sigma'"):
         open_probe(Bare(), spread="sigma")
@@ -277,7 +277,7 @@ def test_negative_spreads_are_refused_and_the_log_variance_suggested(rng):
 @pytest.mark.parametrize(
     ("encode", "told"),
     [
-        (lambda x: x, "encoder gave ndarray of shape .3, 2.; a pair"),
+        (lambda x: x, "encoder gave ndarray of shape 3×2; a pair"),
         (lambda x: (x,), "gave tuple of 1"),
         (lambda x: (x[:2], x[:2]), "2 means for 3 rows"),
         (lambda x: (x, np.full_like(x, np.inf)), "log-variance is not finite for 3 of 3"),
@@ -373,5 +373,5 @@ def test_functions_need_no_torch():
 
 def test_an_object_that_cannot_be_seen_into_is_refused():
     for model in (nn.Linear(2, 2), object(), 3, (1, 2)):
-        with pytest.raises(ObjectiveError, match="cannot be seen into: it needs encode"):
+        with pytest.raises(ObjectiveError, match="cannot be read: it needs encode"):
             open_probe(model)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.causes import Finding, find_cause
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.gather import gather
+from uncollapse.diagnosis.opening import probe_of
 from uncollapse.diagnosis.remedies import remedies_for
 from uncollapse.diagnosis.result import CAUSES, Diagnosis
+from uncollapse.measure.protocol import Spread
 from uncollapse.objective import Objective
-
-if TYPE_CHECKING:
-    from uncollapse.probes.probe import Probe
 
 __all__ = ["diagnose"]
 
 
 def diagnose(
-    probe: Probe,
+    model: Any,
     data: Any,
     target: Any = None,
     given: Any = None,
     *,
     objective: Objective | None = None,
+    spread: Spread | None = None,
+    input_shape: tuple[int, ...] | None = None,
     scale: float = 1.0,
     drop_nonfinite: bool = False,
     n_rows: int | None = None,
@@ -34,12 +36,16 @@ def diagnose(
 
     Parameters
     ----------
-    probe : Probe
-        The model; see `uncollapse.probes.open_probe`.
+    model : object
+        A model, or its probe: anything that `open_probe` takes, such as a PyTorch module with `encode` and `decode`.
     data, target, given : array, Rows, file name or anything else that `forecast` takes, walked more than once
         What the model was trained on.
     objective : Objective, optional
-        As the model was trained; the probe's own when left out.
+        As the model was trained; the model's own when left out, if it says it.
+    spread : {"log_variance", "variance", "std"}, optional
+        What the encoder gives beside the mean, if the model does not say it.
+    input_shape : tuple of int, optional
+        Of one sample, such as (1, 28, 28); that of the data when left out.
     scale : float
         Multiplies data and target, as the loader of the training did.
     drop_nonfinite : bool
@@ -57,10 +63,24 @@ def diagnose(
     Raises
     ------
     DataError, ObjectiveError
-        The data do not fit the model, its posteriors are not finite, or its objective is not known.
+        The data do not fit the model, or its posteriors are not finite; or the model does not say its loss or what its
+        encoder gives: one line then asks for all that is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uncollapse import Objective
+    >>> x = np.random.default_rng(0).standard_normal((200, 3)) * [3.0, 2.0, 1.0]
+    >>> still = (lambda x: (0 * x, np.ones_like(x)), lambda z: 0 * z)  # an encoder that says nothing
+    >>> diagnose(still, x, spread="std", objective=Objective(beta=20.0)).cause
+    'objective'
     """
+    rows = as_rows(data)
+    has_condition = given is not None
+    probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
+                     has_condition=has_condition)  # fmt: skip
     facts = gather(
-        probe, data, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
+        probe, rows, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
         seed=seed, learning_rate=learning_rate,
     )  # fmt: skip
     finding = find_cause(facts)

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.facts import Continued, Facts, living
+from uncollapse.diagnosis.opening import loss_of
 from uncollapse.diagnosis.thresholds import N_ERRORS
-from uncollapse.errors import DataError, ObjectiveError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.baseline import baseline_losses, collapsed_losses
 from uncollapse.measure.decoder import dispersion_of, measure_decoder, row_losses
 from uncollapse.measure.observe import Observation, observe
-from uncollapse.measure.protocol import first_line
+from uncollapse.measure.protocol import RAISED, first_line
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import posterior_sums
 from uncollapse.objective import Objective
@@ -32,12 +34,10 @@ HELD_OUT = 512
 FEWEST_ROWS = 8
 
 
-def check_settings(seed: int, learning_rate: float | None) -> None:
-    """Refuse a seed or a learning rate that nothing can be trained with."""
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise DataError(f"seed must be a whole number, 0 or more, got {seed!r}")
-    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
-        raise DataError(f"learning_rate must be a positive number, got {learning_rate}")
+def check_settings(seed: Any, learning_rate: Any) -> tuple[int, float | None]:
+    """Seed and learning rate as plain numbers; refused where nothing can be trained with them."""
+    rate = None if learning_rate is None else checks.positive(learning_rate, "learning_rate", error=DataError)
+    return checks.count(seed, "seed", most=2**63 - 1, error=DataError), rate
 
 
 def gather(
@@ -54,16 +54,11 @@ def gather(
     learning_rate: float | None = None,
 ) -> Facts:
     """The numbers that `diagnose` judges; arguments and errors as there."""
-    check_settings(seed, learning_rate)
+    seed, learning_rate = check_settings(seed, learning_rate)
     rows = as_rows(data)
     if not rows.repeatable:
         raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
-    objective = objective or probe.objective
-    if objective is None:
-        raise ObjectiveError(
-            f"{probe.name} does not say what it was trained on; give its loss (objective=Objective.from_loss(...), or "
-            f"--recon, --reduction, --kl-weight, ...)"
-        )
+    objective = loss_of(probe, objective)
     probe = with_prior_of(probe, objective)
     seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)
     if len(seen.x) < FEWEST_ROWS:
@@ -71,13 +66,19 @@ def gather(
     objective = replace(objective, n_latents=seen.measurement.sums.level_sizes[0])
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
     expected = forecast(rows, target, given=given, objective=objective, **options)
-    facts = _facts(probe, seen, expected, seed)
+    facts = replace(_facts(probe, seen, expected, seed), notes=seen.notes)
     if facts.in_doubt and _differentiable(probe, expected):
         try:
             return _tried(facts, probe, seen, objective, learning_rate, seed)  # type: ignore[arg-type]
-        except Exception as error:  # a user's model raises anything, and what was measured stands without
+        except RAISED as error:  # a user's model raises anything, and what was measured stands without
             reason = str(error) if isinstance(error, UncollapseError) else first_line(error)
-            return replace(facts, notes=(f"not tried: what a better q and further training gain ({reason})",))
+            return replace(
+                facts,
+                notes=(
+                    *facts.notes,
+                    f"not tried: what a better q and further training gain ({reason})",
+                ),
+            )
     return facts
 
 

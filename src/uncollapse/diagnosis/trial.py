@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.gather import check_settings
+from uncollapse.diagnosis.opening import probe_of
 from uncollapse.diagnosis.result import Diagnosis, Plan, Remedy, Trial
 from uncollapse.errors import UncollapseError
 from uncollapse.measure.decoder import row_losses
 from uncollapse.measure.observe import SAMPLE_ROWS, Observation, observe
-from uncollapse.measure.protocol import first_line
+from uncollapse.measure.protocol import RAISED, Spread, first_line, is_probe
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import posterior_sums
 from uncollapse.probes.restated import with_prior_of
@@ -36,13 +38,15 @@ TRIAL_ROWS = SAMPLE_ROWS
 
 def verify(
     diagnosis: Diagnosis,
-    probe: Probe,
+    model: Any,
     data: Any,
     target: Any = None,
     given: Any = None,
     *,
     scale: float = 1.0,
     drop_nonfinite: bool = False,
+    spread: Spread | None = None,
+    input_shape: tuple[int, ...] | None = None,
     n_remedies: int = 1,
     n_steps: int = STEPS,
     learning_rate: float | None = None,
@@ -55,7 +59,7 @@ def verify(
     Parameters
     ----------
     diagnosis : Diagnosis
-    probe, data, target, given, scale, drop_nonfinite
+    model, data, target, given, scale, drop_nonfinite, spread, input_shape
         As it was made from.
     n_remedies : int
         How many of the remedies that a training can apply.
@@ -80,15 +84,24 @@ def verify(
     UncollapseError
         The model cannot be trained here, and no retrainer is given.
     """
-    check_settings(seed, learning_rate)
+    seed, learning_rate = check_settings(seed, learning_rate)
+    checks.instance(diagnosis, "diagnosis", Diagnosis)
+    n_remedies = checks.count(n_remedies, "n_remedies")
+    n_steps = checks.count(n_steps, "n_steps", least=1)
+    for function, called in ((retrainer, "retrainer"), (on_step, "on_step")):
+        if function is not None:
+            checks.function(function, called)
     planned = [remedy for remedy in diagnosis.remedies if remedy.plan is not None][:n_remedies]
     if not planned:
         return diagnosis
+    rows, objective = as_rows(data), diagnosis.forecast.objective
+    probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
+                     has_condition=given is not None)  # fmt: skip
     if retrainer is None and not hasattr(probe, "module"):
         raise UncollapseError(f"{probe.name}: cannot be trained from here; give verify() a retrainer of your own")
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
-    probe = with_prior_of(probe, diagnosis.forecast.objective)
-    seen = observe(probe, as_rows(data), target, given, n_rows=TRAINING_ROWS, **options)
+    probe = with_prior_of(probe, objective)
+    seen = observe(probe, rows, target, given, n_rows=TRAINING_ROWS, **options)
     own = retrainer or _own_training(seen, n_steps, learning_rate, seed, on_step)
     trials = tuple(_trial(remedy, remedy.plan, probe, seen, own, seed) for remedy in planned if remedy.plan is not None)
     return replace(diagnosis, trials=trials)
@@ -108,15 +121,29 @@ def _own_training(
             )  # fmt: skip
         except UncollapseError:
             raise
-        except Exception as error:  # a user's model raises anything
+        except RAISED as error:  # a user's model raises anything
             raise UncollapseError(f"{probe.name}: cannot be trained here: {first_line(error)}") from error
 
     return train
 
 
+def _trained(train: Retrainer, probe: Probe, plan: Plan) -> Probe:
+    try:
+        after: Any = train(probe, plan)
+    except UncollapseError:
+        raise
+    except RAISED as error:  # a user's own training raises anything
+        raise UncollapseError(f"{probe.name}: the retrainer fails: {first_line(error)}") from error
+    if not is_probe(after):
+        raise UncollapseError(f"{probe.name}: the retrainer must return a probe, got {checks.shown(after)}; "
+                              f"open_probe(model) makes one")  # fmt: skip
+    known: Probe = after
+    return known
+
+
 def _trial(remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: Retrainer, seed: int) -> Trial:
     started = time.monotonic()
-    after = train(probe, plan)
+    after = _trained(train, probe, plan)
     seconds = time.monotonic() - started
     losses, alive = [], []
     rows = np.sort(np.random.default_rng(seed).permutation(len(seen.x))[:TRIAL_ROWS])

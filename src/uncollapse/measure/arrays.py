@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from uncollapse.errors import DataError
-from uncollapse.measure.posterior import posterior
+from uncollapse import checks
+from uncollapse.errors import DataError, UncollapseError
+from uncollapse.measure.posterior import Posterior, posterior
+from uncollapse.measure.protocol import first_line
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import PosteriorSums, posterior_sums
 
@@ -14,14 +16,24 @@ __all__ = ["measure_posterior"]
 
 
 def measure_posterior(
-    mean: Any, *, log_variance: Any = None, variance: Any = None, std: Any = None, **prior: Any
+    mean: Any,
+    *,
+    log_variance: Any = None,
+    variance: Any = None,
+    std: Any = None,
+    prior_mean: Any = 0.0,
+    prior_variance: Any = 1.0,
+    kl: Any = None,
+    level_sizes: tuple[int, ...] = (),
+    where: str = "the posterior",
 ) -> Measurement:
     """Measure posteriors that come as arrays, from any framework; nothing but NumPy is needed.
 
     Parameters
     ----------
-    mean, log_variance, variance, std, **prior
-        As in `posterior`; or `mean` is an iterable of `Posterior`, one per batch.
+    mean : array_like of shape (n, l), or iterable of `Posterior`, one a batch
+    log_variance, variance, std, prior_mean, prior_variance, kl, level_sizes, where
+        As in `posterior`, beside an array; none of them beside an iterable.
 
     Returns
     -------
@@ -39,12 +51,44 @@ def measure_posterior(
     >>> dead.n_alive, dead.rate
     (0, 0.0)
     """
-    if isinstance(mean, Iterable) and not hasattr(mean, "__array__") and not isinstance(mean, list | tuple):
-        total: PosteriorSums | None = None
-        for part in mean:
-            total = posterior_sums(part) if total is None else total + posterior_sums(part)
-        if total is None:
-            raise DataError("nothing to measure: no batches came")
-        return Measurement(total)
-    checked = posterior(mean, log_variance=log_variance, variance=variance, std=std, **prior)
-    return Measurement(posterior_sums(checked))
+    spreads = {"log_variance": log_variance, "variance": variance, "std": std}
+    if not _is_of_batches(mean):
+        q = posterior(
+            mean, **spreads, prior_mean=prior_mean, prior_variance=prior_variance, kl=kl, level_sizes=level_sizes,
+            where=where,
+        )  # fmt: skip
+        return Measurement(posterior_sums(q))
+    beside = [name for name, value in {**spreads, "kl": kl}.items() if value is not None]
+    if beside:
+        raise DataError(f"a {type(mean).__name__} of batches brings its own {beside[0]}; give the batches alone")
+    total: PosteriorSums | None = None
+    for number, part in enumerate(_batches(mean), start=1):
+        if not isinstance(part, Posterior):
+            raise DataError(
+                f"batch {number} is {checks.shown(part)}, not a posterior; make one with "
+                f"measure.posterior.posterior(mean, log_variance=...)"
+            )
+        total = posterior_sums(part) if total is None else total + posterior_sums(part)
+    if total is None:
+        raise DataError("nothing to measure: no batches came")
+    return Measurement(total)
+
+
+def _is_of_batches(mean: Any) -> bool:
+    if isinstance(mean, list | tuple):
+        return bool(mean) and isinstance(mean[0], Posterior)
+    if isinstance(mean, str | bytes | dict | memoryview | bytearray) or hasattr(mean, "__array__"):
+        return False
+    return isinstance(mean, Iterable) and not hasattr(mean, "shape")
+
+
+def _batches(parts: Any) -> Iterator[Any]:
+    """The batches; what a user's own iterator raises is kept as the cause."""
+    number = 0
+    try:
+        for number, part in enumerate(parts, start=1):  # noqa: B007  # the last that came, for the message
+            yield part
+    except UncollapseError:
+        raise
+    except Exception as error:
+        raise DataError(f"reading batch {number + 1} fails: {first_line(error)}") from error

@@ -11,6 +11,7 @@ from uncollapse.theory.posterior import gaussian_kl
 __all__ = ["baseline_losses", "collapsed_losses"]
 
 
+@np.errstate(under="ignore")
 def baseline_losses(
     forecast: Forecast,
     x: np.ndarray,
@@ -63,6 +64,7 @@ def baseline_losses(
     return missed / (2 * f.decoder_variance) + constant + o.beta * kl
 
 
+@np.errstate(under="ignore")
 def collapsed_losses(
     f: Forecast, y: np.ndarray, given: np.ndarray | None = None, dispersion: np.ndarray | float = np.inf
 ) -> np.ndarray:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uncollapse.errors import DataError
+from uncollapse import checks
+from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import Posterior
+from uncollapse.measure.protocol import RAISED, Probe, check_probe, first_line
 from uncollapse.objective import Objective
 from uncollapse.theory.likelihoods import inverse_dispersion
 from uncollapse.theory.loglikelihood import information, misfit, negative_log_likelihood, score
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information, tuned_elbo
 from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, residual_spectrum
-
-if TYPE_CHECKING:
-    from uncollapse.measure.protocol import Probe
 
 __all__ = ["DecoderMeasurement", "dispersion_of", "measure_decoder", "residual_water_level"]
 
@@ -100,15 +98,27 @@ def measure_decoder(
     DataError
         The decoder's output does not fit the target.
     """
+    check_probe(probe)
+    checks.instance(observation, "observation", Observation, error=DataError)
+    checks.instance(objective, "objective", Objective)
+    n_draws = checks.count(n_draws, "n_draws", least=2, error=DataError)
+    seed = checks.count(seed, "seed", error=DataError)
     y, q = np.asarray(observation.y, dtype=np.float64), observation.posterior
     drawn = _draw(probe, observation, objective, n_draws, seed)
+    with np.errstate(under="ignore"):
+        return _measured(y, q, drawn, observation, objective)
+
+
+def _measured(
+    y: np.ndarray, q: Posterior, drawn: _Drawn, observation: Observation, objective: Objective
+) -> DecoderMeasurement:
     seen_by_encoder = None if observation.y is observation.x else observation.x
     kl = q.kl.sum(axis=1)
     bounds = -drawn.costs.mean(axis=0) - kl
     tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" else None
     return DecoderMeasurement(
         n_rows=len(y),
-        n_draws=n_draws,
+        n_draws=len(drawn.z),
         misfit=drawn.misfit,
         rate=float(kl.mean()),
         losses=_losses(drawn, q, objective),
@@ -149,14 +159,23 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
     rng = np.random.default_rng([seed, n_draws])
     draws = [q.draw(rng) for _ in range(n_draws)]
     means = [_decode(probe, z[:, q.lowest], o, likelihood) for z in draws]
-    missed = float(np.mean([misfit(y, mean) for mean in means]))
-    variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y)
-    costs = [negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means]
+    with np.errstate(all="ignore"):  # what is too large is refused
+        missed = float(np.mean([misfit(y, mean) for mean in means]))
+        variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y)
+        costs = [
+            negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means
+        ]
+    if not np.isfinite(costs).all() or not np.isfinite(missed):
+        raise DataError(
+            f"{probe.name}: the decoder's output is up to {max(float(np.abs(mean).max()) for mean in means):.4g}, too "
+            f"far from the data for a finite loss"
+        )
     return _Drawn(draws, means, np.array(costs), missed, variance, r)
 
 
 def _losses(drawn: _Drawn, q: Posterior, objective: Objective) -> np.ndarray:
-    return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
+    with np.errstate(under="ignore"):
+        return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
 
 
 def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarray | float:
@@ -193,12 +212,21 @@ def kl_weights(objective: Objective, level_sizes: tuple[int, ...]) -> np.ndarray
 
 def _decode(probe: Probe, z: np.ndarray, o: Observation, likelihood: str) -> np.ndarray:
     try:
-        mean = np.asarray(probe.decode(z, o.given), dtype=np.float64)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{probe.name}: latents of shape {z.shape} do not go through its decoder: {error}") from error
-    mean = mean.reshape(len(mean), -1)
+        out = probe.decode(z.copy(), None if o.given is None else o.given.copy())
+        given = np.asarray(out)
+    except UncollapseError:
+        raise
+    except RAISED as error:  # a user's model raises anything
+        raise DataError(
+            f"{probe.name}: latents of shape {z.shape} do not go through its decoder: {first_line(error)}"
+        ) from error
+    if given.dtype.kind not in "fiu" or given.ndim < 1 or len(given) != len(z):
+        got = f"{type(out).__name__} of {given.dtype} and shape {given.shape}"
+        raise DataError(
+            f"{probe.name}: the decoder gives {got} for {len(z)} rows of latents; real numbers are due, the mean of "
+            f"each row's target"
+        )
+    mean = given.astype(np.float64).reshape(len(given), -1)
     if mean.shape != o.y.shape:
         raise DataError(
             f"{probe.name}: the decoder gives {mean.shape[1]} numbers a row and the data have {o.y.shape[1]}; "

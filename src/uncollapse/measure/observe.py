@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure.posterior import Posterior, RowError, posterior
-from uncollapse.measure.protocol import first_line
-from uncollapse.measure.result import Measurement
+from uncollapse.measure.protocol import RAISED, check_probe, first_line
+from uncollapse.measure.result import ACTIVE_VARIANCE, Measurement
 from uncollapse.measure.sums import PosteriorSums, posterior_sums
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ SAMPLE_ENTRIES = 2**23
 """Numbers in the sample: with several draws of the decoder's output beside it, about half a gigabyte."""
 
 
+STEADY_ROWS = 256
+"""Rows that are encoded twice, to see whether the encoder gives the same answer."""
+
+STEADY = 1e-8
+"""Noise of an encoder, as a share of the means' variance, up to which it is rounding: a float32 sum in another order
+differs by some 1e-7 of itself, 1e-14 in variance."""
+
+
 @dataclass(frozen=True, eq=False)
 class Observation:
     """What one pass over the data keeps.
@@ -45,6 +54,8 @@ class Observation:
     given : ndarray of shape (n, c) or None
     posterior : Posterior
         Of the sample.
+    notes : tuple of str
+        What is odd about the encoder.
     """
 
     measurement: Measurement
@@ -52,6 +63,7 @@ class Observation:
     y: np.ndarray
     given: np.ndarray | None
     posterior: Posterior
+    notes: tuple[str, ...] = ()
 
 
 def observe(
@@ -87,7 +99,13 @@ def observe(
     DataError
         No rows, rows that do not fit the model, or posteriors that are not finite.
     """
+    check_probe(probe)
+    scale = _scale(scale)
+    drop_nonfinite = checks.flag(drop_nonfinite, "drop_nonfinite", error=DataError)
+    n_rows = None if n_rows is None else checks.count(n_rows, "n_rows", least=2, error=DataError)
+    seed = checks.count(seed, "seed", error=DataError)
     rows = as_rows(data)
+    notes: tuple[str, ...] = ()
     total: PosteriorSums | None = None
     kept: RowSample | None = None
     for x, y, c, numbers in _blocks(rows, target, given, scale, drop_nonfinite):
@@ -96,6 +114,8 @@ def observe(
         if kept is None:
             kept = RowSample(n_rows or min(SAMPLE_ROWS, max(SAMPLE_ENTRIES // x.shape[1], 2)), seed)
         q = _encoded(probe, x, c, numbers, rows.name)
+        if total is None:
+            notes = _steadiness(probe, x, c, numbers, rows.name)
         part = posterior_sums(q)
         total = part if total is None else total + part
         parts = [x, *([] if y is None else [y]), *([] if c is None else [c])]
@@ -108,22 +128,63 @@ def observe(
     m0, v0 = (float(p) if np.ndim(p) == 0 else np.nan for p in (q.prior_mean, q.prior_variance))
     of_sample = posterior(mean, variance=variance, kl=kl, level_sizes=total.level_sizes, where=probe.name)
     of_sample = replace(of_sample, prior_mean=m0, prior_variance=v0, latent_shape=total.latent_shape)
-    return Observation(Measurement(total), x, others[0] if others else x, condition, of_sample)
+    return Observation(Measurement(total), x, others[0] if others else x, condition, of_sample, notes)
+
+
+def _scale(scale: Any) -> float:
+    result = checks.number(scale, "scale", error=DataError, wanted="a finite number other than 0")
+    if result == 0:
+        raise DataError("scale must be a finite number other than 0, got 0")
+    return result
+
+
+def _steadiness(
+    probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.ndarray, name: str
+) -> tuple[str, ...]:
+    """What to say of an encoder that gives another posterior for the same rows each time; refused if it is all noise.
+
+    Half of the mean squared difference of two encodings is the variance that is noise in either.
+    """
+    some = slice(0, STEADY_ROWS)
+    c = None if given is None else given[some]
+    one, other = (_encoded(probe, x[some], c, numbers[some], name) for _ in range(2))
+    noise = ((one.mean - other.mean) ** 2).mean(axis=0) / 2
+    if not (noise > STEADY * (1 + one.mean.var(axis=0))).any():
+        return ()
+    total = float(np.maximum(one.mean.var(axis=0), 0).sum())
+    share = min(float(noise.sum()) / total, 1.0) if total > 0 else 1.0
+    if share > 0.5 and float(noise.max()) > ACTIVE_VARIANCE:
+        raise DataError(
+            f"{name}: the encoder of {probe.name} gives other means each time that it is called: {share:.0%} of what "
+            f"they vary by is noise, so nothing can be measured; let it return the mean, not a draw of z, and turn "
+            f"dropout off"
+        )
+    return (
+        f"the encoder gives other means for the same rows each time (dropout, or a draw): {share:.1%} of what they "
+        f"vary by is noise, which is measured as if it were information; turn it off to trust these numbers",
+    )
 
 
 def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.ndarray, name: str) -> Posterior:
     try:
-        return probe.encode(x, given)
+        # a copy: some models normalise their input in place, and the data are the user's
+        q = probe.encode(x.copy(), None if given is None else given.copy())
     except RowError as error:
         raise error.at(int(numbers[error.row])) from None
     except UncollapseError:
         raise
-    except Exception as error:  # a user's model raises anything
+    except RAISED as error:  # a user's model raises anything
         wanted = "" if given is None else f" and conditions of {given.shape[1]}"
         raise DataError(
             f"{name}: rows of {x.shape[1]} numbers{wanted} do not go through the encoder of {probe.name} "
             f"(rows {numbers[0] + 1} on): {first_line(error)}"
         ) from error
+    if not isinstance(q, Posterior):
+        raise DataError(f"{probe.name}: encode must return a Posterior, got {checks.shown(q)}; "
+                        f"measure.posterior.posterior(mean, log_variance=...) makes one")  # fmt: skip
+    if len(q.mean) != len(x):
+        raise DataError(f"{probe.name}: encode gave posteriors of {len(q.mean)} rows for {len(x)} rows")
+    return q
 
 
 def _blocks(

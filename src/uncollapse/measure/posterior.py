@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import DataError
 from uncollapse.theory.posterior import gaussian_kl
 
 __all__ = ["Posterior", "RowError", "posterior"]
+
+
+MOST = 1e140
+"""Means, variances and KL up to which the sums of their squares over any number of rows are finite."""
 
 
 class RowError(DataError):
@@ -121,6 +126,8 @@ def posterior(
     >>> posterior(np.zeros((2, 3)), log_variance=np.zeros((2, 3))).kl.sum()
     np.float64(0.0)
     """
+    if not isinstance(where, str):
+        raise DataError(f"where must be text for messages, got {checks.shown(where)}")
     means, shape = _flat(mean, where, "mean")
     given = {"log_variance": log_variance, "variance": variance, "std": std}
     named = [(name, value) for name, value in given.items() if value is not None]
@@ -144,43 +151,65 @@ def posterior(
     if (v0 <= 0).any():
         raise DataError(f"{where}: the prior's variance must be positive, got {v0.min():.4g}")
     if kl is None:
-        kls = gaussian_kl(means, variances, v0, m0)
+        with np.errstate(all="ignore"):  # what is too large is refused below, and what is too small is 0
+            kls = gaussian_kl(means, variances, v0, m0)
+        _moderate(means, where, "mean")
+        _moderate(variances, where, "variance")
     else:
         kls, _ = _flat(kl, where, "KL")
         if kls.shape != means.shape:
             raise DataError(f"{where}: a KL of shape {kls.shape} beside means of shape {means.shape}; one each is due")
         _finite(kls, where, "KL")
-    sizes = tuple(level_sizes) or (means.shape[1],)
+    _moderate(kls, where, "KL")
+    sizes = checks.counts(level_sizes, "level_sizes", least=1, error=DataError) or (means.shape[1],)
     if sum(sizes) != means.shape[1]:
         raise DataError(f"{where}: levels of {' + '.join(map(str, sizes))} latents, and {means.shape[1]} means a row")
     return Posterior(means, variances, m0, v0, kls, sizes, shape)
 
 
 def _flat(values: Any, where: str, what: str) -> tuple[np.ndarray, tuple[int, ...]]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().float() if str(values.dtype) == "torch.bfloat16" else values.detach().cpu()
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError):
-        array = np.empty(0, dtype=object)
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{where}: the {what} is {type(values).__name__}, not an array of numbers")
+    array = _numbers(values)
+    if array is None:
+        raise DataError(f"{where}: the {what} is {checks.shown(values)}, not an array of real numbers")
     if array.ndim < 2 or 0 in array.shape[1:]:
         raise DataError(f"{where}: the {what} has shape {array.shape}; one row a sample and one column a latent is due")
-    return array.astype(np.float64).reshape(len(array), math.prod(array.shape[1:])), array.shape[1:]
+    return array.reshape(len(array), math.prod(array.shape[1:])), array.shape[1:]
+
+
+def _numbers(values: Any) -> np.ndarray | None:
+    """Real numbers in float64, those that are not finite among them; None of anything else."""
+    try:
+        if hasattr(values, "detach"):
+            values = values.detach().cpu()
+            values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+            return None  # a masked posterior is none
+        array = np.asarray(values)
+        if array.dtype.kind == "O":  # decimals and fractions are numbers
+            flat = [checks.number(value, "an entry", error=DataError) for value in array.ravel()]
+            array = np.array(flat, dtype=np.float64).reshape(array.shape)
+    except Exception:  # a sparse, nested or meta tensor has no array, in as many ways
+        return None
+    if array.dtype.kind not in "fiu":
+        return None
+    with np.errstate(all="ignore"):
+        return array.astype(np.float64)
 
 
 def _prior(values: Any, means: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
     """Of one number, one per latent or one per row and latent; spatial latents flattened."""
+    numbers = _numbers(values)
+    if numbers is None:
+        raise DataError(f"{what} is {checks.shown(values)}, not one or more real numbers")
+    prior = numbers
     try:
-        prior = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64)
         if prior.shape == shape:
             prior = prior.reshape(-1)
         elif prior.shape[1:] == shape:
             prior = prior.reshape(len(prior), -1)
         np.broadcast_to(prior, means.shape)
-    except (ValueError, TypeError):
-        raise DataError(f"{what} has shape {np.shape(values)}, which does not fit means of shape {means.shape}; give "
+    except ValueError:
+        raise DataError(f"{what} has shape {numbers.shape}, which does not fit means of shape {means.shape}; give "
                         f"one number, one per latent, or one per row and latent") from None  # fmt: skip
     if not np.isfinite(prior).all():
         raise DataError(f"{what} is not finite")
@@ -189,7 +218,7 @@ def _prior(values: Any, means: np.ndarray, shape: tuple[int, ...], what: str) ->
 
 def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:
     if name == "log_variance":
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             values = np.exp(spread)
         if not np.isfinite(values).all():
             raise DataError(f"{where}: log-variances up to {spread.max():.4g} overflow; are these variances already?")
@@ -201,7 +230,22 @@ def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:
             int(row),
             "); is this the log-variance? Then say so (log_variance=...)",
         )
-    return np.maximum(spread**2 if name == "std" else spread, np.finfo(float).tiny)
+    with np.errstate(all="ignore"):
+        return np.maximum(spread**2 if name == "std" else spread, np.finfo(float).tiny)
+
+
+def _moderate(values: np.ndarray, where: str, what: str) -> None:
+    """Refuse what is so large that its square, summed over rows, is not finite."""
+    bad = ~(np.abs(values) <= MOST)
+    if not bad.any():
+        return
+    row = int(np.argmax(bad.any(axis=1)))
+    raise RowError(
+        f"{where}: the {what} is too large to be measured in {int(bad.any(axis=1).sum())} of {len(values)} samples "
+        f"(above {MOST:.0e} in latent {int(np.argmax(bad[row])) + 1}; first in ",
+        row,
+        "); the encoder overflows there",
+    )
 
 
 def _finite(values: np.ndarray, where: str, what: str) -> None:

@@ -7,11 +7,26 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from uncollapse.checks import shown
 from uncollapse.errors import ObjectiveError
 from uncollapse.measure.posterior import Posterior
 from uncollapse.objective import Objective
 
-__all__ = ["Probe", "Spread", "TrainedFor", "check_spread", "first_line", "prior_variance_of"]
+__all__ = [
+    "RAISED",
+    "Probe",
+    "Spread",
+    "SpreadUnknown",
+    "TrainedFor",
+    "check_probe",
+    "check_spread",
+    "first_line",
+    "is_probe",
+    "prior_variance_of",
+]
+
+RAISED = (Exception, SystemExit)
+"""What a user's own code raises; `sys.exit` in an encoder must not end the program without a word."""
 
 Spread = Literal["log_variance", "variance", "std"]
 """What an encoder gives beside the mean."""
@@ -60,6 +75,32 @@ class Probe(Protocol):
         """E[y|z] (n, d) in the data's own units, of latents of the lowest level (n, l)."""
 
 
+class SpreadUnknown(ObjectiveError):
+    """Whether the encoder gives a log-variance, a variance or a standard deviation cannot be known; it must be said."""
+
+
+def is_probe(model: Any) -> bool:
+    """Whether an object has all that measuring and diagnosing ask of a probe."""
+    try:
+        both = callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
+        return both and all(hasattr(model, name) for name in ("name", "objective", "decoder_variance", "notes"))
+    except RAISED:  # an object's own __getattr__ raises anything
+        return False
+
+
+def check_probe(model: Any) -> Any:
+    """The probe itself.
+
+    Raises
+    ------
+    ObjectiveError
+        Anything else, a model that was not opened among them.
+    """
+    if isinstance(model, type) or not is_probe(model):
+        raise ObjectiveError(f"probe must be a probe, got {shown(model)}; open_probe(model) makes one of a model")
+    return model
+
+
 def first_line(error: BaseException) -> str:
     """Type and first line of an error of a user's code, fit for a message of one line."""
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}".rstrip(": ")
@@ -72,7 +113,7 @@ def prior_variance_of(probe: Probe) -> float:
 
 def check_spread(spread: Any) -> Spread:
     """The spread's name, or an error that lists the names."""
-    if spread not in get_args(Spread):
+    if not isinstance(spread, str) or spread not in get_args(Spread):
         known = ", ".join(get_args(Spread))
-        raise ObjectiveError(f"spread says what the encoder gives beside the mean, one of {known}; got {spread!r}")
-    return spread
+        raise ObjectiveError(f"spread says what the encoder gives beside the mean, one of {known}; got {shown(spread)}")
+    return spread  # type: ignore[return-value]

@@ -14,7 +14,7 @@ from uncollapse.errors import DataError
 from uncollapse.measure.sums import EPSILONS, PosteriorSums
 from uncollapse.theory.posterior import aggregate_kl, share_collapsed
 
-__all__ = ["ALIVE_NATS", "Measurement"]
+__all__ = ["ACTIVE_VARIANCE", "ALIVE_NATS", "Measurement"]
 
 ALIVE_NATS = 0.01
 """A latent of at least so much mean KL is counted as alive (docs/theory.md section 7)."""
@@ -62,6 +62,7 @@ class Measurement:
         return self.sums.kl / self.n_samples
 
     @cached_property
+    @np.errstate(under="ignore")
     def kl_std(self) -> np.ndarray:
         """Standard deviation of each latent's KL over the rows, shape (l,)."""
         return np.sqrt(np.maximum(self.sums.kl_square / self.n_samples - self.kl**2, 0.0))
@@ -101,6 +102,7 @@ class Measurement:
         return self.sums.mean / self.n_samples
 
     @cached_property
+    @np.errstate(under="ignore")
     def mean_variance(self) -> np.ndarray:
         """Var_x of the posterior mean, shape (l,)."""
         square = self.sums.mean_square
@@ -123,11 +125,13 @@ class Measurement:
         return self.sums.variance / self.n_samples
 
     @cached_property
+    @np.errstate(under="ignore")
     def variance_std(self) -> np.ndarray:
         """Standard deviation over rows of the posterior variance, shape (l,)."""
         return np.sqrt(np.maximum(self.sums.variance_square / self.n_samples - self.variance**2, 0.0))
 
     @cached_property
+    @np.errstate(under="ignore")
     def aggregate_covariance(self) -> np.ndarray | None:
         """Covariance of q(z): that of the means plus the mean variances, (l, l); None beyond `MOST_COVARIANCE`."""
         if self.sums.mean_square.ndim == 1:
@@ -136,6 +140,7 @@ class Measurement:
         return centred + np.diag(self.variance)
 
     @cached_property
+    @np.errstate(under="ignore")
     def mean_rank(self) -> float | None:
         """Effective dimension of the posterior means, (Σλ)²/Σλ² of their covariance's eigenvalues; None beyond
         `MOST_COVARIANCE` latents, 0 when no mean moves."""
@@ -146,6 +151,7 @@ class Measurement:
         return total**2 / float(eigenvalues @ eigenvalues) if total > 1e-12 else 0.0
 
     @cached_property
+    @np.errstate(under="ignore")
     def mutual_information_at_most(self) -> float | None:
         """Upper bound of the mutual information I(x; z): E KL less that of a Gaussian with q(z)'s moments.
 

@@ -71,6 +71,7 @@ class PosteriorSums:
         return replace(self, **sums)
 
 
+@np.errstate(under="ignore")  # the square of a mean of 1e-200 is 0
 def posterior_sums(q: Posterior) -> PosteriorSums:
     """Sums over the rows of one block.
 

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import ObjectiveError
-from uncollapse.measure.protocol import Spread, check_spread
+from uncollapse.errors import DataError
+from uncollapse.measure.protocol import Spread, SpreadUnknown, check_spread
+from uncollapse.probes.inputs import check_condition
+from uncollapse.probes.outputs import check_outputs, mean_and_spread
 from uncollapse.probes.probe import TorchProbe, log_variance_of, mode_notes
 
 __all__ = ["Pair", "module_probe", "spread_of"]
@@ -44,7 +46,11 @@ class Pair(nn.Module):
 
 
 def module_probe(
-    module: nn.Module, *, spread: Spread | None = None, input_shape: tuple[int, ...] | None = None
+    module: nn.Module,
+    *,
+    spread: Spread | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    outputs: tuple[int, int] | None = None,
 ) -> TorchProbe:
     """See a module with `encode(x) → (mean, spread)` and `decode(z) → E[y|z]`.
 
@@ -57,6 +63,8 @@ def module_probe(
         Read from the module's `reparameterize` when left out.
     input_shape : tuple of int, optional
         Of one sample, if the module does not take rows.
+    outputs : tuple of two int, optional
+        Positions of mean and spread in what `encode` gives, from 0, if it gives more than the two.
 
     Raises
     ------
@@ -76,24 +84,42 @@ def module_probe(
     if kind is None and (kind := spread_of(module)) is not None:
         notes += (f"the encoder's spread is read as {kind}: so the model's own reparameterize takes it",)
 
+    places: list[tuple[int, int]] = []  # of mean and spread, once the first rows were encoded
+
+    def encoded(module: Any, x: Tensor, given: Tensor | None) -> Any:
+        check_condition(_part(module, "encode"), given is not None, f"{name}: encode")
+        return module.encode(x.clone()) if given is None else module.encode(x.clone(), given.clone())
+
     def mean_and_log_variance(module: Any, x: Tensor, given: Tensor | None) -> Any:
-        out = module.encode(x) if given is None else module.encode(x, given)
+        out = encoded(module, x, given)
         if (known := known_pair(out, name)) is not None:
             return known
         if not isinstance(out, tuple | list) or len(out) < 2 or not all(torch.is_tensor(p) for p in out[:2]):
             return out  # the probe says what is wrong
+        if not places:
+            named = check_outputs(outputs)
+            places.append(named or mean_and_spread(out, lambda: encoded(module, x, given), f"{name}: encode"))
+        if len(out) <= max(places[0]) or not all(torch.is_tensor(out[i]) for i in places[0]):
+            raise DataError(f"{name}: encode gave {len(out)} outputs; {places[0]} are to be mean and spread")
         if kind is None:
-            raise ObjectiveError(
+            raise SpreadUnknown(
                 f"{name}: encode gives a mean and something that may be a log-variance, a variance or a standard "
                 f"deviation; say spread='log_variance', 'variance' or 'std' (--spread)"
             )
-        return out[0], log_variance_of(out[1], kind, name)
+        return out[places[0][0]], log_variance_of(out[places[0][1]], kind, name)
 
     def output(module: Any, z: Tensor, given: Tensor | None) -> Any:
+        check_condition(_part(module, "decode"), given is not None, f"{name}: decode")
         out = module.decode(z) if given is None else module.decode(z, given)
         return out[0] if isinstance(out, tuple | list) and out else out
 
     return TorchProbe(name, module, mean_and_log_variance, output, input_shape=input_shape, notes=notes)
+
+
+def _part(module: Any, name: str) -> Any:
+    """The method, or the network behind it, whose parameters say whether there is a condition."""
+    inner = {"encode": "encoder", "decode": "decoder"}[name]
+    return getattr(module, inner if isinstance(module, Pair) else name)
 
 
 def known_pair(out: Any, where: str) -> tuple[Tensor, Tensor] | None:

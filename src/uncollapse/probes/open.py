@@ -7,16 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from uncollapse.errors import ObjectiveError, SourceError
-from uncollapse.measure.protocol import Probe, Spread, check_spread
+from uncollapse import checks
+from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
+from uncollapse.measure.protocol import RAISED, Probe, Spread, SpreadUnknown, check_spread, first_line, is_probe
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
+from uncollapse.probes.inputs import check_rows
+from uncollapse.probes.outputs import check_outputs
 from uncollapse.probes.restated import with_objective
 
 __all__ = ["open_probe"]
@@ -24,7 +27,7 @@ __all__ = ["open_probe"]
 WHOLE_MODULES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin")
 
 ASK_SPREAD = (
-    "whether the encoder gives a log-variance, a variance or a standard deviation cannot be seen: say "
+    "whether the encoder gives a log-variance, a variance or a standard deviation cannot be known: say "
     "spread='log_variance', 'variance' or 'std' (--spread)"
 )
 
@@ -36,9 +39,10 @@ def open_probe(
     spread: Spread | None = None,
     input_shape: tuple[int, ...] | None = None,
     rows: np.ndarray | None = None,
+    outputs: tuple[int, int] | None = None,
     trust: bool = False,
 ) -> Probe:
-    """See a trained model.
+    """Open a trained model of any library, so that it can be measured and diagnosed.
 
     Parameters
     ----------
@@ -55,6 +59,9 @@ def open_probe(
         Of one sample, if the model does not take rows and does not say its shape.
     rows : ndarray of shape (n, d), optional
         A few rows of data, which a Pyro model must see to say its likelihood.
+    outputs : tuple of two int, optional
+        Positions of mean and spread in what the encoder gives, from 0, if it gives more than the two: (1, 2) for
+        (z, mean, log-variance). Read from what the encoder does when left out.
     trust : bool
         Load pickled models, which may run any code.
 
@@ -75,23 +82,45 @@ def open_probe(
     >>> probe.decode(np.ones((1, 3)))
     array([[2., 2., 2.]])
     """
-    if spread is not None:
-        check_spread(spread)
-    if isinstance(model, str | os.PathLike):
-        probe: Any = _opened(os.fspath(model), spread, input_shape, rows, trust)
-    else:
-        probe = _seen(model, spread, input_shape, rows)
-    if objective is None:
-        return probe
-    return with_objective(probe, objective)
+    how = _Reading(
+        None if spread is None else check_spread(spread),
+        None if input_shape is None else checks.counts(input_shape, "input_shape", least=1),
+        None if rows is None else check_rows(rows, "rows", "open_probe"),
+        check_outputs(outputs),
+        checks.flag(trust, "trust"),
+    )
+    if objective is not None:
+        checks.instance(objective, "objective", Objective)
+    probe: Any = _of_name(_text(model), how) if isinstance(model, str | os.PathLike) else _of_object(model, how)
+    return probe if objective is None else with_objective(probe, objective)
 
 
-def _seen(model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None) -> Any:
+@dataclass(frozen=True)
+class _Reading:
+    """How a model is to be read, as far as the user says it."""
+
+    spread: Spread | None
+    input_shape: tuple[int, ...] | None
+    rows: np.ndarray | None
+    outputs: tuple[int, int] | None
+    trust: bool
+
+
+def _text(model: str | os.PathLike[Any]) -> str:
+    text = os.fsdecode(os.fspath(model))
+    if not text.strip() or "\0" in text:
+        raise SourceError(f"{checks.shown(text)} names no model; give a folder with a checkpoint, or module:function "
+                          f"that returns the model")  # fmt: skip
+    return text
+
+
+def _of_object(model: Any, how: _Reading) -> Any:
     """Of an object. Its library is known by its class, so that none is imported that is not there already."""
+    if isinstance(model, type):
+        raise ObjectiveError(f"{model.__name__} is a class; give a trained model of it")
+    if is_probe(model):
+        return model
     libraries = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
-    has_both = callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
-    if has_both and hasattr(model, "decoder_variance") and hasattr(model, "notes"):
-        return model  # a probe
     if "uncollapse" in libraries and type(model).__name__ == "Trained":
         from uncollapse.probes.own import own_probe
 
@@ -99,7 +128,7 @@ def _seen(model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None
     if "pythae" in libraries:
         from uncollapse.probes.pythae import pythae_probe
 
-        return pythae_probe(model, input_shape=input_shape)
+        return pythae_probe(model, input_shape=how.input_shape)
     if "scvi" in libraries:
         from uncollapse.probes.scvi import scvi_probe
 
@@ -107,71 +136,84 @@ def _seen(model: Any, spread: Spread | None, input_shape: tuple[int, ...] | None
     if "diffusers" in libraries:
         from uncollapse.probes.diffusers import diffusers_probe
 
-        return diffusers_probe(model, input_shape=input_shape)
+        return diffusers_probe(model, input_shape=how.input_shape)
     if "torch" in libraries:
-        return _seen_module(model, spread, input_shape, rows)
+        return _of_module(model, how)
     if isinstance(model, tuple | list) and len(model) == 2 and all(callable(part) for part in model):
-        return _pair(model[0], model[1], spread, input_shape)
-    if has_both:
-        return replace(_pair(model.encode, model.decode, spread, input_shape), name=type(model).__name__)
+        return _pair(model[0], model[1], how)
+    if _has_both(model):
+        return replace(_pair(model.encode, model.decode, how), name=type(model).__name__)
     raise _unknown(model)
 
 
-def _seen_module(
-    module: Any, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None
-) -> Any:
+def _has_both(model: Any) -> bool:
+    try:
+        return callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
+    except RAISED:  # an object's own __getattr__ raises anything
+        return False
+
+
+def _of_module(module: Any, how: _Reading) -> Any:
     """Of a PyTorch module of no library that is known."""
     from uncollapse.probes.examples import module_probe
     from uncollapse.probes.pyro import is_pyro, pyro_probe
 
     if is_pyro(module):
-        return pyro_probe(module, input_shape=input_shape, rows=rows)
-    if callable(getattr(module, "encode", None)) and callable(getattr(module, "decode", None)):
-        return module_probe(module, spread=spread, input_shape=input_shape)
+        return pyro_probe(module, input_shape=how.input_shape, rows=how.rows)
+    if _has_both(module):
+        return module_probe(module, spread=how.spread, input_shape=how.input_shape, outputs=how.outputs)
     raise _unknown(module)
 
 
 def _unknown(model: Any) -> ObjectiveError:
+    kind = type(model)
     return ObjectiveError(
-        f"{type(model).__module__}.{type(model).__name__}: cannot be seen into: it needs encode(x) → mean, spread and "
+        f"{kind.__module__}.{kind.__name__}: cannot be read: it needs encode(x) → mean, spread and "
         f"decode(z) → mean of x; or give the pair of functions (encode, decode)"
     )
 
 
-def _pair(encoder: Any, decoder: Any, spread: Spread | None, input_shape: tuple[int, ...] | None) -> Any:
+def _pair(encoder: Any, decoder: Any, how: _Reading) -> Any:
     if all(any(kind.__module__.startswith("torch.") for kind in type(part).__mro__) for part in (encoder, decoder)):
         from uncollapse.probes.examples import Pair, module_probe
 
-        return module_probe(Pair(encoder, decoder), spread=spread, input_shape=input_shape)
-    if spread is None:
-        raise ObjectiveError(ASK_SPREAD)
-    return CallableProbe(encoder, decoder, spread, input_shape=input_shape)
+        pair = Pair(encoder, decoder)
+        return module_probe(pair, spread=how.spread, input_shape=how.input_shape, outputs=how.outputs)
+    if how.spread is None:
+        raise SpreadUnknown(ASK_SPREAD)
+    return CallableProbe(encoder, decoder, how.spread, input_shape=how.input_shape, outputs=how.outputs)
 
 
-def _opened(
-    text: str, spread: Spread | None, input_shape: tuple[int, ...] | None, rows: np.ndarray | None, trust: bool
-) -> Any:
-    """Of a name."""
+def _of_name(text: str, how: _Reading) -> Any:
+    """Of a folder, a file or ``module:function``."""
+    try:
+        return _of_path(text, Path(text), how)
+    except UncollapseError:
+        raise
+    except OSError as error:  # too long a name, a folder that may not be read
+        raise SourceError(f"{checks.shown(text)}: {error.strerror or error}") from error
+
+
+def _of_path(text: str, path: Path, how: _Reading) -> Any:
     try:
         from uncollapse.probes import diffusers, own, pythae
     except ImportError:
-        raise SourceError(f"{text}: to see into models, PyTorch is needed: pip install 'uncollapse[torch]'") from None
-    path = Path(text)
+        raise SourceError(f"{text}: to open models, PyTorch is needed: pip install 'uncollapse[torch]'") from None
     if (path / own.CHECKPOINT).is_file() or path.suffix == ".safetensors":
         return own.own_probe(path)
     for folder in (path, path / "final_model"):
         if (folder / pythae.CONFIG).is_file():
-            return pythae.pythae_folder(folder, input_shape=input_shape, trust=trust)
+            return pythae.pythae_folder(folder, input_shape=how.input_shape, trust=how.trust)
     if (path / diffusers.CONFIG).is_file():
-        return diffusers.diffusers_folder(path, input_shape=input_shape)
+        return diffusers.diffusers_folder(path, input_shape=how.input_shape)
     if path.is_dir():
         hint = "; a folder of scvi-tools: load it with its data (SCVI.load) and hand over the model" if (
             path / "model.pt").is_file() else ""  # fmt: skip
         raise SourceError(f"{path}: holds no {own.CHECKPOINT}, {pythae.CONFIG} or {diffusers.CONFIG}{hint}")
     if path.suffix in WHOLE_MODULES:
-        return _seen(_unpickled(path, trust), spread, input_shape, rows)
+        return _of_object(_unpickled(path, how.trust), how)
     if ":" in text and not path.exists():
-        return _seen(_made(text), spread, input_shape, rows)
+        return _of_object(_made(text), how)
     what = "is no model that is known" if path.exists() else "no such file or folder"
     raise SourceError(f"{text}: {what}; give a folder with a checkpoint, or module:function that returns the model")
 
@@ -186,8 +228,8 @@ def _unpickled(path: Path, trust: bool) -> Any:
 
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:  # pickled code raises anything
-        raise SourceError(f"{path}: cannot be loaded: {_line(error)}") from error
+    except RAISED as error:  # pickled code raises anything
+        raise SourceError(f"{path}: cannot be loaded: {first_line(error)}") from error
     if isinstance(loaded, dict):
         raise SourceError(f"{path}: holds weights and no model; give module:function that builds it and loads them")
     return loaded
@@ -198,15 +240,15 @@ def _made(text: str) -> Any:
     with _current_folder_importable():
         try:
             module = importlib.import_module(name)
-        except (Exception, SystemExit) as error:  # a user's module raises anything
-            raise SourceError(f"{text}: {name} cannot be imported from here: {_line(error)}") from error
+        except RAISED as error:  # a user's module raises anything
+            raise SourceError(f"{text}: {name} cannot be imported from here: {first_line(error)}") from error
         make = getattr(module, function, None)
         if not callable(make):
             raise SourceError(f"{text}: {name} has no function {function!r}")
         try:
             return make()
-        except (Exception, SystemExit) as error:
-            raise SourceError(f"{text}: the function failed: {_line(error)}") from error
+        except RAISED as error:
+            raise SourceError(f"{text}: the function failed: {first_line(error)}") from error
 
 
 @contextmanager
@@ -217,7 +259,3 @@ def _current_folder_importable() -> Iterator[None]:
         yield
     finally:
         sys.path[:] = before
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}".rstrip(": ")

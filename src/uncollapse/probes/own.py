@@ -14,6 +14,7 @@ from uncollapse.errors import DataError, SourceError
 from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.posterior import posterior as checked
 from uncollapse.measure.protocol import TrainedFor
+from uncollapse.probes.inputs import check_rows
 from uncollapse.probes.probe import TorchProbe, evaluating
 from uncollapse.theory.posterior import gaussian_kl
 from uncollapse.training.architecture import Architecture, initial
@@ -152,6 +153,8 @@ class LevelProbe(TorchProbe):
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
         """q(z_1, z_2, …|x); rows of one place in a block have the same draws at every call."""
         module: Any = self.module
+        x = check_rows(x, "data", self.name)
+        given = None if given is None else check_rows(given, "condition", self.name)
         sizes = module.architecture.latents
         generator = torch.Generator().manual_seed(0)
         drawn = []

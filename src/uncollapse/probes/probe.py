@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure.posterior import Posterior, posterior
-from uncollapse.measure.protocol import Probe, Spread, TrainedFor, first_line, prior_variance_of
+from uncollapse.measure.protocol import RAISED, Probe, Spread, TrainedFor, first_line, prior_variance_of
 from uncollapse.objective import Objective
+from uncollapse.probes.inputs import check_rows
 
 __all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
 
@@ -71,6 +72,8 @@ class TorchProbe:
     @torch.no_grad()
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
         """q(z|x), in evaluation mode."""
+        x = check_rows(x, "data", self.name)
+        given = None if given is None else check_rows(given, "condition", self.name)
         mean, log_variance = self._encoded(x, given)
         q = posterior(
             mean.flatten(1).cpu(),
@@ -82,21 +85,26 @@ class TorchProbe:
 
     def _encoded(self, x: np.ndarray, given: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """`posterior` in evaluation mode, a block of rows at a time: its layers hold many times what a row holds."""
-        n_rows = max(min(DECODED_ROWS, ENCODED_NUMBERS // max(x.shape[1], 1)), 1)
+        n_rows = max(min(DECODED_ROWS, ENCODED_NUMBERS // max(math.prod(x.shape[1:]), 1)), 1)
         blocks = []
         with evaluating(self.module):
             for start in range(0, max(len(x), 1), n_rows):
                 rows = slice(start, start + n_rows)
                 blocks.append(self.posterior(self.tensor(x[rows]), self.tensor(None if given is None else given[rows])))
+        shapes = {tuple(mean.shape[1:]) for mean, _ in blocks}
+        if len(shapes) > 1:
+            raise DataError(f"{self.name}: the encoder gave latents of other shapes for other rows: {sorted(shapes)}")
         means, log_variances = (torch.cat(parts) for parts in zip(*blocks, strict=True))
         return means, log_variances
 
     @torch.no_grad()
     def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
         """E[y|z], in evaluation mode, a block of rows at a time."""
+        z = check_rows(z, "latents", self.name)
+        given = None if given is None else check_rows(given, "condition", self.name)
         blocks = []
         with evaluating(self.module):
-            for start in range(0, len(z), DECODED_ROWS):
+            for start in range(0, max(len(z), 1), DECODED_ROWS):
                 rows = slice(start, start + DECODED_ROWS)
                 out = self.mean_of_target(self.tensor(z[rows]), self.tensor(None if given is None else given[rows]))
                 blocks.append(out.double().cpu().numpy())
@@ -104,11 +112,14 @@ class TorchProbe:
 
     def posterior(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance in the shape that the encoder gives them, differentiable."""
-        shaped = self._in_shape(x)
+        shaped = self._in_shape(x).clone()  # some models normalise their input in place
+        given = None if given is None else given.clone()
         out: Any = self._ran("encoder", shaped, lambda: self.mean_and_log_variance(self.module, shaped, given))
         if not isinstance(out, tuple | list) or len(out) < 2 or not all(torch.is_tensor(p) for p in out[:2]):
             raise DataError(f"{self.name}: the encoder gave {_described(out)}; a mean and a log-variance are due")
         mean, log_variance = out[0], out[1]
+        for part in (mean, log_variance):
+            self._check_numbers("encoder", part)
         if mean.ndim < 2 or len(mean) != len(x):
             raise DataError(f"{self.name}: the encoder gave means of shape {tuple(mean.shape)} for {len(x)} rows")
         if log_variance.shape != mean.shape:
@@ -124,8 +135,11 @@ class TorchProbe:
         shape = self.latent_shape or self._seen.get("latent", tuple(z.shape[1:]))
         if math.prod(shape) != math.prod(z.shape[1:]):
             raise DataError(f"{self.name}: the decoder takes latents of shape {shape}, got {tuple(z.shape[1:])}")
-        shaped = z.reshape(len(z), *shape)
+        shaped = z.reshape(len(z), *shape).clone()
+        given = None if given is None else given.clone()
         out: Any = self._ran("decoder", shaped, lambda: self.output(self.module, shaped, given))
+        if torch.is_tensor(out):
+            self._check_numbers("decoder", out)
         if not torch.is_tensor(out) or out.ndim < 1 or len(out) != len(z):
             raise DataError(f"{self.name}: the decoder gave {_described(out)} for {len(z)} rows of latents")
         return out.flatten(1) if out.ndim > 1 else out[:, None]
@@ -145,10 +159,26 @@ class TorchProbe:
             return run()
         except UncollapseError:
             raise
-        except Exception as error:  # a user's model raises anything
+        except RAISED as error:  # a user's model raises anything
             raise DataError(
                 f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {first_line(error)}"
             ) from error
+
+    def _check_numbers(self, part: str, out: Tensor) -> None:
+        """Refuse a tensor that holds no real numbers to be read one by one."""
+        odd = [
+            word
+            for word, is_so in (
+                ("nested", out.is_nested),
+                ("sparse", out.layout != torch.strided),
+                ("meta", out.device.type == "meta"),
+                ("complex", out.is_complex()),
+                ("bool", out.dtype == torch.bool),
+            )
+            if is_so
+        ]
+        if odd:
+            raise DataError(f"{self.name}: the {part} gave a {odd[0]} tensor; a dense one of real numbers is due")
 
     def copy(self) -> TorchProbe:
         """The same model with parameters of its own."""
@@ -158,7 +188,7 @@ class TorchProbe:
         """Rows on the model's device and in its precision."""
         if rows is None:
             return None
-        like = next(iter(self.module.parameters()), torch.empty(0))
+        like = next((p for p in self.module.parameters() if p.is_floating_point()), torch.empty(0))
         return torch.as_tensor(np.require(rows, requirements=("C", "W"))).to(like.device, like.dtype)
 
 

@@ -1,0 +1,129 @@
+"""A model as a user has it → its probe; or one line that asks for everything that the model does not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from uncollapse import checks
+from uncollapse.data.rows import Rows, dense
+from uncollapse.errors import DataError, ObjectiveError
+from uncollapse.measure.protocol import Probe, Spread, SpreadUnknown, is_probe
+from uncollapse.objective import Objective
+from uncollapse.probes.open import open_probe
+
+__all__ = ["loss_of", "probe_of"]
+
+FEW_ROWS = 16
+"""Rows that show what a model takes and gives."""
+
+
+def probe_of(
+    model: Any,
+    data: Any,
+    rows: Rows,
+    *,
+    objective: Objective | None,
+    spread: Spread | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    has_condition: bool = False,
+) -> Probe:
+    """The probe of a model; a probe itself as it is.
+
+    Parameters
+    ----------
+    model : object
+        A probe, or anything that `open_probe` takes.
+    data : object
+        As the user gave it: images say the shape of a sample.
+    rows : Rows
+        The same, walked in blocks.
+    objective : Objective or None
+        As the user gave it.
+    spread, input_shape
+        As in `open_probe`.
+    has_condition : bool
+        A model with a condition is not tried out here.
+
+    Raises
+    ------
+    ObjectiveError
+        What the model does not say and the user did not, all in one line with the call to make.
+    """
+    if objective is not None:
+        checks.instance(objective, "objective", Objective)
+    if is_probe(model) and not isinstance(model, type):
+        if spread is not None or input_shape is not None:
+            raise ObjectiveError("spread and input_shape belong to open_probe; the probe that was given has its own")
+        probe: Any = model
+        missing: list[str] = []
+    else:
+        probe, missing = _opened(model, data, rows, spread, input_shape, has_condition)
+    if objective is None and (probe is None or probe.objective is None):
+        missing = [*missing, "objective"]
+    if missing:
+        raise _asked(type(model).__name__ if probe is None else probe.name, missing)
+    known: Probe = probe
+    return known
+
+
+def _opened(
+    model: Any, data: Any, rows: Rows, spread: Spread | None, input_shape: tuple[int, ...] | None, has_condition: bool
+) -> tuple[Any, list[str]]:
+    """The probe, or None, and what must be said: a spread is found to be unknown when the first rows are encoded."""
+    sample = None if has_condition else _first_rows(rows)
+    probe: Any = None
+    for shape in _shapes(data, input_shape):
+        try:
+            probe = open_probe(model, spread=spread, input_shape=shape, rows=sample)
+        except SpreadUnknown:
+            return None, ["spread"]
+        if sample is None:
+            break
+        try:
+            probe.encode(sample)
+        except SpreadUnknown:
+            return probe, ["spread"]
+        except DataError:  # an encoder that takes no images takes rows, or is said to fail when it is measured
+            continue
+        break
+    return probe, []
+
+
+def loss_of(probe: Probe, objective: Objective | None) -> Objective:
+    """The loss that the user gives, else the model's own."""
+    result = probe.objective if objective is None else objective
+    if result is None:
+        raise _asked(probe.name, ["objective"])
+    return checks.instance(result, "objective", Objective)
+
+
+def _asked(name: str, missing: list[str]) -> ObjectiveError:
+    lacks = {
+        "spread": "what its encoder gives beside the mean (a log-variance, a variance or a standard deviation)",
+        "objective": "what it was trained on, its loss",
+    }
+    calls = {"spread": "spread='log_variance'", "objective": "objective=Objective.from_loss('mse', kl_weight=1)"}
+    options = {"spread": "--spread", "objective": "--recon, --reduction, --kl-weight"}
+    return ObjectiveError(
+        f"{name} does not say {'; nor '.join(lacks[item] for item in missing)}: with your own values, "
+        f"diagnose(model, x, {', '.join(calls[item] for item in missing)}) "
+        f"({', '.join(options[item] for item in missing)})"
+    )
+
+
+def _first_rows(rows: Rows) -> np.ndarray | None:
+    if not rows.repeatable:
+        raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
+    for block in rows.blocks():
+        return np.nan_to_num(np.asarray(dense(block)[:FEW_ROWS], dtype=np.float64), posinf=0.0, neginf=0.0)
+    return None
+
+
+def _shapes(data: Any, said: tuple[int, ...] | None) -> list[tuple[int, ...] | None]:
+    """Shapes of a sample to try: what the user says, else that of the images given, else rows."""
+    shape = getattr(data, "shape", None)
+    if said is None and isinstance(shape, tuple) and len(shape) > 2:
+        return [tuple(int(side) for side in shape[1:]), None]
+    return [said]
