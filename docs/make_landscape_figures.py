@@ -16,6 +16,7 @@ from uncollapse.landscape.flow import gradient_flow
 from uncollapse.landscape.pictures import flow_figure, slice_figure
 from uncollapse.landscape.slices import likelihood_slice, loss_slice
 from uncollapse.landscape.stationary import stationary_point
+from uncollapse.showing.with_plotly import plotly_figure
 
 RATE = 2e-3
 
@@ -32,7 +33,8 @@ def ppca_slices() -> go.Figure:
     strengths = f.spectrum.strengths
     between = float(np.sqrt(strengths[4] * strengths[6]))
     levels = (1.3 * strengths[4], between, 0.4 * strengths[6])
-    return slice_figure([likelihood_slice(f, [0, 1, 2], (4, 6), level, reach=(12.0, 12.0)) for level in levels])
+    slices = [likelihood_slice(f, [0, 1, 2], (4, 6), level, reach=(12.0, 12.0)) for level in levels]
+    return plotly_figure(slice_figure(slices))
 
 
 def loss_slices() -> go.Figure:
@@ -41,7 +43,7 @@ def loss_slices() -> go.Figure:
     for level in (1.3 * s.strengths[4], np.sqrt(s.strengths[4] * s.strengths[6]), 0.4 * s.strengths[6]):
         point = stationary_point(forecast(s, decoder_variance=float(level), n_latents=5), [0, 1, 2])
         drawn.append(loss_slice(point, point.direction(3, 4), point.direction(4, 6), reach=(6.0, 6.0)))
-    return slice_figure(drawn)
+    return plotly_figure(slice_figure(drawn))
 
 
 def flow() -> go.Figure:
@@ -52,7 +54,7 @@ def flow() -> go.Figure:
         title: gradient_flow(f, n_steps, RATE, initial_std=0.01, beta=beta, n_points=801)
         for title, beta in (("β = 1 throughout", None), ("β from 0 to 1", linear_warmup(n_steps / 4, 1.0)))
     }
-    return flow_figure(flows, modes, f.modes.decoder_gain * f.modes.encoder_gain)
+    return plotly_figure(flow_figure(flows, modes, f.modes.decoder_gain * f.modes.encoder_gain))
 
 
 def example() -> Forecast:

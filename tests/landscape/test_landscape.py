@@ -270,11 +270,16 @@ def test_the_figure_marks_the_best_of_each_plane(rng):
     f = forecast(vae(rng).x, n_latents=3)
     cuts = [likelihood_slice(f, [0], (1, 2), noise) for noise in (4.0, 2.5, 0.5)]
     figure = slice_figure(cuts)
-    best = [trace for trace in figure.data if trace.name == "best in this plane"]
-    assert [len(trace.x) for trace in best] == [0, 2, 4]  # both under water, one above, both above
-    assert [trace.showlegend for trace in best] == [False, True, False]
-    np.testing.assert_allclose(np.abs(best[2].x), np.sqrt(3.0 - 0.5), atol=0.1)
-    assert len(slice_figure([loss_slice(stationary_point(f, [0]), n_grid=11)]).data) == 3
+    best = [
+        [mark for mark in panel.marks if getattr(mark, "name", "") == "best in this plane"] for panel in figure.panels
+    ]
+    assert [sum(len(mark.x) for mark in marks) for marks in best] == [
+        0,
+        2,
+        4,
+    ]  # both under water, one above, both above
+    np.testing.assert_allclose(np.abs(best[2][0].x), np.sqrt(3.0 - 0.5), atol=0.1)
+    assert len(slice_figure([loss_slice(stationary_point(f, [0]), n_grid=11)]).panels[0].marks) == 3
 
 
 def test_what_is_not_covered_is_refused_in_one_line(rng):

@@ -1,16 +1,11 @@
-"""Figures of a forecast, as Plotly figures: for the page, and for notebooks."""
+"""The figures of a forecast: its spectrum against the water, the number alive against β, rate and distortion."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from uncollapse.forecasting.result import Forecast
-from uncollapse.showing.style import ALIVE, COLLAPSED, NOISE, WATER, axes, graph_objects, layout, own_point
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from uncollapse.showing.figure import Axis, Bars, Figure, Line, Mark, Panel, across, own_point
 
 __all__ = ["alive_figure", "beta_grid", "rate_distortion_figure", "spectrum_figure"]
 
@@ -29,65 +24,38 @@ def beta_grid(forecast: Forecast) -> np.ndarray:
     return np.unique(np.append(np.geomspace(low, high, N_GRID - 1), f.objective.beta))
 
 
-def spectrum_figure(forecast: Forecast) -> go.Figure:
+def spectrum_figure(forecast: Forecast) -> Figure:
     """Strength of each mode as a bar, alive or collapsed, with the water level and the noise edge across."""
-    go = graph_objects()
     f = forecast
-    shown = slice(0, min(f.spectrum.rank, MOST_BARS))
-    index = np.arange(1, f.spectrum.rank + 1)[shown]
-    figure = go.Figure(layout=layout(**axes("mode", "strength ζ²" if f.exact else "strength, in units of β")))
-    figure.add_bar(
-        x=index.tolist(),
-        y=f.critical_levels[shown].tolist(),
-        marker_color=[ALIVE if alive else COLLAPSED for alive in f.modes.alive[shown]],
-        name="modes",
-        hovertemplate="mode %{x}: %{y:.4g}<extra></extra>",
-        showlegend=False,
-    )
-    ends = [0.5, len(index) + 0.5]
-    figure.add_scatter(
-        x=ends, y=[f.water_level] * 2, mode="lines", line={"color": WATER, "width": 3}, name="water level τ"
-    )
+    n = min(f.spectrum.rank, MOST_BARS)
+    ends = (0.5, n + 0.5)
+    marks: list[Mark] = [
+        Bars(
+            np.arange(1, n + 1),
+            f.critical_levels[:n],
+            ["alive" if alive else "collapsed" for alive in f.modes.alive[:n]],
+            hover="mode {x}: {y:.4g}",
+        ),
+        across(ends, f.water_level, "water", "water level τ" if f.exact else "water level, β"),
+    ]
     if f.spectrum.noise.edge > 0:
-        figure.add_scatter(
-            x=ends,
-            y=[f.spectrum.noise.edge] * 2,
-            mode="lines",
-            line={"color": NOISE, "width": 1.5, "dash": "dot"},
-            name="edge of sampling noise",
-        )
-    return figure.update_yaxes(type="log", exponentformat="power").update_xaxes(range=ends)
+        marks.append(across(ends, f.spectrum.noise.edge, "noise", "edge of sampling noise", width=1.5, dash="dot"))
+    y = Axis("strength ζ²" if f.exact else "strength, in units of β", log=True)
+    return Figure((Panel(tuple(marks), Axis("mode", limits=ends), y),))
 
 
-def alive_figure(forecast: Forecast) -> go.Figure:
+def alive_figure(forecast: Forecast) -> Figure:
     """Number of living latents against β, with the objective's own β marked."""
-    go = graph_objects()
     f, betas = forecast, beta_grid(forecast)
-    figure = go.Figure(layout=layout(**axes("β", "latents alive")))
-    figure.add_scatter(
-        x=betas.tolist(),
-        y=f.curves(betas).n_alive.tolist(),
-        mode="lines",
-        line={"color": ALIVE, "shape": "hv"},
-        showlegend=False,
-    )
-    figure.add_scatter(**own_point([f.objective.beta], [f.n_alive]))
-    return figure.update_xaxes(type="log").update_yaxes(rangemode="tozero")
+    curve = Line(betas, f.curves(betas).n_alive, "alive", steps=True)
+    marks = (curve, own_point(f.objective.beta, f.n_alive))
+    return Figure((Panel(marks, Axis("β", log=True), Axis("latents alive", from_zero=True)),))
 
 
-def rate_distortion_figure(forecast: Forecast) -> go.Figure:
+def rate_distortion_figure(forecast: Forecast) -> Figure:
     """Distortion against rate over all β: the best any linear VAE can do, with the objective's own point."""
-    go = graph_objects()
     f, totals = forecast, forecast.curves(beta_grid(forecast))
     known = np.isfinite(totals.rate)
-    figure = go.Figure(layout=layout(**axes("rate: KL, nats per sample", "distortion E‖y − ŷ‖²")))
-    figure.add_scatter(
-        x=totals.rate[known].tolist(),
-        y=totals.distortion[known].tolist(),
-        mode="lines",
-        line={"color": ALIVE},
-        showlegend=False,
-    )
-    own = [f.rate] if np.isfinite(f.rate) else [None]
-    figure.add_scatter(**own_point(own, [f.distortion]))
-    return figure.update_yaxes(rangemode="tozero")
+    marks = (Line(totals.rate[known], totals.distortion[known], "alive"), own_point(f.rate, f.distortion))
+    x, y = Axis("rate: KL, nats per sample"), Axis("distortion E‖y − ŷ‖²", from_zero=True)
+    return Figure((Panel(marks, x, y),))

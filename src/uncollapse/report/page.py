@@ -14,7 +14,9 @@ from uncollapse.forecasting.intervals import Intervals
 from uncollapse.forecasting.level_words import LEVEL_HEADINGS, level_rows
 from uncollapse.forecasting.result import Forecast
 from uncollapse.report.extras import Extras
-from uncollapse.showing import style
+from uncollapse.showing.colours import COLOURS
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.with_plotly import plotly_figure
 from uncollapse.training.words import HEADINGS, pilot_rows
 
 if TYPE_CHECKING:
@@ -136,11 +138,11 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "start": betas.tolist().index(f.objective.beta),
         "n_latents": f.n_latents,
         "exact": f.exact,
-        "colors": [style.ALIVE, style.COLLAPSED],
+        "colors": [COLOURS["alive"], COLOURS["collapsed"]],
         "figures": plain_figures(drawn),
     }
 
 
-def plain_figures(figures: dict[str, Any]) -> dict[str, Any]:
-    """Plotly figures by the id of the element that holds them, as plain values."""
-    return {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+def plain_figures(figures: dict[str, Figure]) -> dict[str, Any]:
+    """Figures by the id of the element that holds them, as the plain values that Plotly's script draws."""
+    return {name: json.loads(plotly_figure(figure).to_json()) for name, figure in figures.items()}
