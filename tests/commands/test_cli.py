@@ -134,7 +134,7 @@ def bad_calls(path) -> dict[str, list]:
         "expected a number or 'learned'": ["iris", "--decoder-variance", "big"],
         "n_latents must be": ["iris", "--latents", "0"],
         "prior_variance must be": ["iris", "--prior-variance", "0"],
-        "recon must be mse or bce": ["iris", "--recon", "mae"],
+        "recon must be one of mse, bce": ["iris", "--recon", "mae"],
         "not both": ["iris", "--recon", "mse", "--decoder-variance", "2"],
         "leave [0, 1]": ["iris", "--recon", "bce"],
         "scale must be": ["iris", "--scale", "0"],

@@ -259,5 +259,5 @@ def test_settings_that_do_not_go_with_levels(rng, settings, message):
 
 @pytest.mark.parametrize("field", [{"beta": 0.0}, {"variance": -1.0}, {"n_latents": 0}, {"n_latents": 1.5}])
 def test_a_level_checks_its_values(field):
-    with pytest.raises(ObjectiveError, match="a level's"):
+    with pytest.raises(ObjectiveError, match="of a level must be"):
         Level(**field)

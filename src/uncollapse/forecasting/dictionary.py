@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from uncollapse.forecasting.levels import MOST_LISTED, LevelForecast
 from uncollapse.showing.plain import finite
 
 if TYPE_CHECKING:
-    from uncollapse.forecasting.levels import LevelForecast
     from uncollapse.forecasting.result import Forecast
 
 __all__ = ["facts"]
@@ -95,13 +97,29 @@ def _condition(f: Forecast) -> dict[str, Any]:
 
 
 def _level(level: LevelForecast) -> dict[str, Any]:
-    rows = zip(level.alive, level.carries_data, level.variance_of_latent, level.encoder_variance, level.kl, strict=True)
-    names = ("alive", "carries_data", "variance_of_latent", "encoder_variance", "kl")
     return {
         "level": level.level,
         "beta": level.beta,
         "variance": level.variance,
         "n_latents": level.n_latents,
         "n_alive": level.n_alive,
-        "modes": [dict(zip(names, (value.item() for value in row), strict=True)) for row in rows],
+        "modes": _latent_rows(level),
     }
+
+
+def _latent_rows(level: LevelForecast) -> list[dict[str, Any]]:
+    """A row for each latent; where they are too many to list, one for all those alike, with their number."""
+    chains = level.chains
+    columns = {
+        "alive": chains.alive,
+        "carries_data": level.carries_data_on,
+        "variance_of_latent": chains.variance,
+        "encoder_variance": chains.encoder_variance,
+        "kl": chains.kl,
+    }
+    if level.n_latents > MOST_LISTED:
+        columns["n_latents"] = level.sizes
+    else:
+        columns = {name: np.repeat(values, level.sizes) for name, values in columns.items()}
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.status import explained_by
 
@@ -39,10 +40,10 @@ class Keep:
 
 def limits(f: Forecast, n_alive: int) -> Keep:
     """What keeps `n_alive` latents alive; see `Forecast.keep`."""
-    most = n_keepable(f)
-    if n_alive < 1 or n_alive > most:
+    n_alive, most = checks.count(n_alive, "n_alive", least=1), n_keepable(f)
+    if n_alive > most:
         raise ObjectiveError(
-            f"cannot keep {n_alive} latents alive: the data have {f.spectrum.rank} modes, the model "
+            f"cannot keep {checks.shown(n_alive)} latents alive: the data have {f.spectrum.rank} modes, the model "
             f"{f.n_latents} latents, and {most} can live where the objective has a minimum"
         )
     beta, loss = f.solution.keeping(n_alive), f.objective.loss

@@ -35,7 +35,7 @@ def about_levels(f: Forecast) -> Iterator[str]:
     for below, level in zip(f.levels, f.levels[1:], strict=False):
         if level.n_alive == 0 and not f.flat:
             yield _why_dead(f, below, level)
-        idle = int((level.alive & ~level.carries_data).sum())
+        idle = level.n_idle
         if idle:
             yield (
                 f"{idle} living latent{'' if idle == 1 else 's'} of level {level.level} "
@@ -51,7 +51,7 @@ def _why_dead(f: Forecast, below: LevelForecast, level: LevelForecast) -> str:
             f"{name} cannot help: its weight (β = {level.beta:g}) exceeds that of level {below.level} "
             f"(β = {below.beta:g}) and both learn their variance, so it collapses whatever the data."
         )
-    most = max(below.variance_of_latent[: level.n_latents], default=0.0)
+    most = max(below.chains.variance[: len(level.sizes)], default=0.0)
     needed = level.beta / below.beta * f.decoder_variance
     if level.variance == "learned":
         return (
@@ -70,7 +70,7 @@ def level_rows(f: Forecast) -> list[list[str]]:
             level.variance if level.variance == "learned" else f"{level.variance:g}",
             str(level.n_latents),
             str(level.n_alive),
-            f"{float(level.kl.sum()):.4g}",
+            f"{level.rate:.4g}",
         ]
         for level in f.levels
     ]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.hierarchy import Groups
 from uncollapse.objective import Learned, Objective
 from uncollapse.theory.hierarchy import ChainOptimum
 
-__all__ = ["LevelForecast", "level_forecasts"]
+__all__ = ["MOST_LISTED", "LevelForecast", "level_forecasts"]
+
+MOST_LISTED = 2**20
+"""Most latents of a level that are listed one by one; those beyond the modes are alike and can be any number."""
 
 
 @dataclass(frozen=True, eq=False)
 class LevelForecast:
-    """What the latents of one level do; arrays have one entry a latent, the one on the strongest mode first.
+    """What the latents of one level do.
+
+    Arrays have one entry a latent, the one on the strongest mode first; for more than 2^20 latents asking for one is an
+    ObjectiveError, while `n_alive` and `rate` count all of them.
 
     Attributes
     ----------
@@ -24,48 +32,99 @@ class LevelForecast:
         Weight of this level's KL, the overall β included.
     variance : float or "learned"
         σ² of the level's encoder, as given.
-    alive : bool
-        Whether the latent follows the level below (for level 1: the data).
-    carries_data : bool
-        Alive on an unbroken line of living latents down to the data. A latent can be alive and carry none: where the
-        width below is fixed and wide, it codes that level's noise.
-    variance_of_latent : over data and encoder noise
-    encoder_variance : σ², at its optimum if learned
-    kl : nats per sample
-    decoder_gain, encoder_gain : singular values of U and W of this level
+    n_latents : int
+        Latents of this level.
+    chains : ChainOptimum
+        The chains through this level, arrays of shape (n_chains,).
+    sizes : ndarray of shape (n_chains,)
+        Latents that each chain stands for: 1 on a mode, any number without one.
+    carries_data_on : ndarray of shape (n_chains,)
+        `carries_data` for each chain.
     """
 
     level: int
     beta: float
     variance: float | Learned
-    alive: np.ndarray
-    carries_data: np.ndarray
-    variance_of_latent: np.ndarray
-    encoder_variance: np.ndarray
-    kl: np.ndarray
-    decoder_gain: np.ndarray
-    encoder_gain: np.ndarray
-
-    @property
-    def n_latents(self) -> int:
-        """Latents of this level."""
-        return len(self.alive)
+    n_latents: int
+    chains: ChainOptimum = field(repr=False)
+    sizes: np.ndarray = field(repr=False)
+    carries_data_on: np.ndarray = field(repr=False)
 
     @property
     def n_alive(self) -> int:
         """Latents that live."""
-        return int(self.alive.sum())
+        return int((self.chains.alive * self.sizes).sum())
+
+    @property
+    def n_idle(self) -> int:
+        """Latents that live but carry nothing of the data."""
+        return int((self.chains.alive & ~self.carries_data_on) @ self.sizes)
+
+    @property
+    def rate(self) -> float:
+        """KL of all latents of this level, nats per sample."""
+        return float((self.chains.kl * self.sizes).sum())
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Whether each latent follows the level below (for level 1: the data)."""
+        return self._each(self.chains.alive)
+
+    @property
+    def carries_data(self) -> np.ndarray:
+        """Alive on an unbroken line of living latents down to the data.
+
+        A latent can be alive and carry none: where the width below is fixed and wide, it codes that level's noise.
+        """
+        return self._each(self.carries_data_on)
+
+    @property
+    def variance_of_latent(self) -> np.ndarray:
+        """Over data and encoder noise."""
+        return self._each(self.chains.variance)
+
+    @property
+    def encoder_variance(self) -> np.ndarray:
+        """σ², at its optimum if learned."""
+        return self._each(self.chains.encoder_variance)
+
+    @property
+    def kl(self) -> np.ndarray:
+        """Nats per sample."""
+        return self._each(self.chains.kl)
+
+    @property
+    def decoder_gain(self) -> np.ndarray:
+        """Singular values of U of this level."""
+        return self._each(self.chains.decoder_gain)
+
+    @property
+    def encoder_gain(self) -> np.ndarray:
+        """Singular values of W of this level."""
+        return self._each(self.chains.encoder_gain)
+
+    def _each(self, values: np.ndarray) -> np.ndarray:
+        if self.n_latents > MOST_LISTED:
+            raise ObjectiveError(
+                f"level {self.level} has {self.n_latents} latents, too many to list one by one; n_alive and rate count "
+                f"them, and those beyond the modes are alike"
+            )
+        return np.repeat(values, self.sizes)
 
 
-def level_forecasts(found: ChainOptimum, objective: Objective, n_latents: tuple[int, ...]) -> tuple[LevelForecast, ...]:
+def level_forecasts(optimum: ChainOptimum, objective: Objective, groups: Groups) -> tuple[LevelForecast, ...]:
     """Each level of a hierarchy, from its chains at one β."""
-    unbroken = np.logical_and.accumulate(found.alive[0], axis=1)
+    unbroken = np.logical_and.accumulate(optimum.alive[0], axis=1)
 
-    def one(i: int) -> LevelForecast:
-        mine = [array[0, : n_latents[i], i] for array in (found.variance, found.encoder_variance, found.kl)]
-        gains = [array[0, : n_latents[i], i] for array in (found.decoder_gain, found.encoder_gain)]
-        level, alive = objective.levels[i], found.alive[0, : n_latents[i], i]
-        beta = objective.beta * level.beta
-        return LevelForecast(i + 1, beta, level.variance, alive, unbroken[: n_latents[i], i], *mine, *gains)
+    def one(i: int, n_chains: int) -> LevelForecast:
+        level, sizes, chains = objective.levels[i], groups.sizes[:n_chains], _through(optimum, i, n_chains)
+        beta, n_latents = objective.beta * level.beta, int(sizes.sum())
+        return LevelForecast(i + 1, beta, level.variance, n_latents, chains, sizes, unbroken[:n_chains, i])
 
-    return tuple(one(i) for i in range(len(objective.levels)))
+    return tuple(one(i, n) for i, n in enumerate(groups.n_chains))
+
+
+def _through(o: ChainOptimum, i: int, n_chains: int) -> ChainOptimum:
+    arrays = (o.alive, o.variance, o.encoder_variance, o.kl, o.decoder_gain, o.encoder_gain)
+    at_level = [array[0, :n_chains, i] for array in arrays]
+    return ChainOptimum(*[*at_level, o.distortion[0, :n_chains]])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import fields
 from typing import Any
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.result import Forecast
+from uncollapse.forecasting.solution import strongest_latents
 from uncollapse.objective import Objective
 from uncollapse.spectra.decompose import spectrum as spectrum_of
 from uncollapse.spectra.result import Spectrum
@@ -61,12 +64,13 @@ def forecast(
     >>> f.n_alive, f.n_worth_having
     (2, 2)
     """
-    objective = _objective(objective, settings)
+    checked = _objective(objective, settings)
     if isinstance(data, Spectrum):
         late = (target, given, n_modes, dispersion, size_factors)
-        if scale != 1.0 or drop_nonfinite or any(option is not None for option in late):
+        is_plain = checks.number(scale, "scale") == 1.0 and not checks.flag(drop_nonfinite, "drop_nonfinite")
+        if not is_plain or any(option is not None for option in late):
             raise ObjectiveError("a spectrum is taken already; give target, given, scale and the like to spectrum()")
-        _check_match(data, objective)
+        _check_match(data, checked)
         spectrum = data
     else:
         spectrum = spectrum_of(
@@ -74,24 +78,26 @@ def forecast(
             target,
             given=given,
             n_modes=n_modes,
-            bias=objective.bias,
+            bias=checked.bias,
             scale=scale,
-            likelihood=objective.likelihood,
+            likelihood=checked.likelihood,
             drop_nonfinite=drop_nonfinite,
             dispersion=dispersion,
             size_factors=size_factors,
         )
-    n_latents = _resolved_latents(spectrum, objective)
-    return Forecast(spectrum, objective, n_latents)
+    return _for_latents(spectrum, checked)
 
 
 def _objective(objective: Objective | None, settings: dict[str, Any]) -> Objective:
-    if objective is not None and settings:
-        raise ObjectiveError(f"give an objective or its fields, not both (got also {', '.join(settings)})")
-    try:
-        return objective or Objective(**settings)
-    except TypeError as error:
-        raise ObjectiveError(f"not a field of an objective: {str(error).split('argument ')[-1]}") from None
+    if objective is not None:
+        checks.instance(objective, "objective", Objective)
+        if settings:
+            raise ObjectiveError(f"give an objective or its fields, not both (got also {', '.join(settings)})")
+        return objective
+    unknown = sorted(set(settings) - {item.name for item in fields(Objective)})
+    if unknown:
+        raise ObjectiveError(f"not a field of an objective: {', '.join(map(repr, unknown))}")
+    return Objective(**settings)
 
 
 def _check_match(spectrum: Spectrum, objective: Objective) -> None:
@@ -107,20 +113,23 @@ def _check_match(spectrum: Spectrum, objective: Objective) -> None:
         )
 
 
-def _resolved_latents(spectrum: Spectrum, objective: Objective) -> int:
+def _for_latents(spectrum: Spectrum, objective: Objective) -> Forecast:
+    """The forecast, for as many latents as the modes known can tell of."""
     wanted, rank = objective.n_latents, spectrum.rank
-    if not spectrum.complete and (wanted is None or wanted > rank):
-        warnings.warn(
-            f"only the {rank} strongest modes were found, so {rank} latents are assumed; ask for more with n_modes "
-            f"(--modes) if they all live",
-            UncollapseWarning,
-            stacklevel=3,
-        )
-        return rank
-    if wanted is not None and wanted > rank:
-        warnings.warn(
-            f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss",
-            UncollapseWarning,
-            stacklevel=3,
-        )
-    return wanted or max(rank, 1)
+    if spectrum.complete or (wanted is not None and wanted <= rank):
+        if wanted is not None and wanted > rank:
+            _warn(f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss")
+        return Forecast(spectrum, objective, wanted or max(rank, 1))
+    _warn(
+        f"only the {rank} strongest modes were found, so {rank} latents are assumed; ask for more with n_modes "
+        f"(--modes) if they all live"
+    )
+    if isinstance(objective.encoder_variance, tuple):
+        objective = objective.cut_to(strongest_latents(spectrum, objective))
+    elif objective.levels:
+        objective = objective.cut_to(range(rank))
+    return Forecast(spectrum, objective, rank)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UncollapseWarning, stacklevel=4)

@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.hierarchy import Hierarchy
 from uncollapse.forecasting.keep import Keep, limits, n_keepable
 from uncollapse.forecasting.levels import LevelForecast, level_forecasts
-from uncollapse.forecasting.solution import Hierarchy, Solution, solution
+from uncollapse.forecasting.problem import Solution
+from uncollapse.forecasting.solution import solution
 from uncollapse.forecasting.status import flat, ill_posed
 from uncollapse.forecasting.weights import Weights, optimal_weights
 from uncollapse.objective import Objective
@@ -48,6 +51,16 @@ class Forecast:
     spectrum: Spectrum
     objective: Objective
     n_latents: int
+
+    def __post_init__(self) -> None:
+        checks.instance(self.spectrum, "spectrum", Spectrum)
+        checks.instance(self.objective, "objective", Objective)
+        object.__setattr__(self, "n_latents", checks.size(self.n_latents, "n_latents"))
+        widths = self.objective.encoder_variance
+        if isinstance(widths, tuple) and len(widths) != self.n_latents:
+            raise ObjectiveError(
+                f"encoder_variance has {len(widths)} values for {self.n_latents} latents; see Objective.cut_to"
+            )
 
     @cached_property
     def solution(self) -> Solution:
@@ -121,15 +134,15 @@ class Forecast:
     @property
     def critical_levels(self) -> np.ndarray:
         """Water level at which each mode dies, shape (m,): ζ², over ρ² where the encoder width is fixed."""
-        return self.solution.levels
+        return self.solution.critical_levels
 
     @cached_property
     def levels(self) -> tuple[LevelForecast, ...]:
         """Each level of a hierarchy; empty for a model of one level, or without a minimum."""
-        found = self.solution
-        if not isinstance(found, Hierarchy) or self.ill_posed:
+        solution = self.solution
+        if not isinstance(solution, Hierarchy) or self.ill_posed:
             return ()
-        return level_forecasts(found.at(self.objective.beta), self.objective, found.chain.n_latents)
+        return level_forecasts(solution.at(self.objective.beta), self.objective, solution.groups)
 
     @property
     def critical_beta(self) -> float:
@@ -165,22 +178,27 @@ class Forecast:
         """Why a continuum of optima has the same loss, or an empty string."""
         return flat(self.spectrum, self.objective, self.solution, self.n_usable)
 
-    def curves(self, betas: np.ndarray) -> Totals:
+    def curves(self, betas: Any) -> Totals:
         """Number alive, rate, distortion and loss at many values of β at once.
 
         Parameters
         ----------
         betas : array_like of shape (n,)
-            Positive.
+            Positive; none at all gives an empty result.
 
         Returns
         -------
         Totals
+
+        Raises
+        ------
+        ObjectiveError
+            For anything else than a one-dimensional array of positive numbers.
         """
-        betas = np.asarray(betas, dtype=float)
-        if betas.ndim != 1 or not (betas > 0).all():
-            raise ObjectiveError("betas must be a one-dimensional array of positive numbers")
-        return self.solution.totals(betas)
+        values = checks.array(betas, "betas", shape=(None,))
+        if not (values > 0).all():
+            raise ObjectiveError(f"betas must be positive numbers, got {values.min():g}")
+        return self.solution.totals(values)
 
     def keep(self, n_alive: int) -> Keep:
         """What keeps `n_alive` latents alive: the largest β, decoder variance and KL weight, each by itself.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from uncollapse.forecasting.solution import Hierarchy, Solution
+from uncollapse.forecasting.hierarchy import Hierarchy
+from uncollapse.forecasting.problem import Solution
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.optimum import RESIDUAL_ROUNDING

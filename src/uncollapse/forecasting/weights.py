@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
-from uncollapse.forecasting.solution import OneLevel, PartlyLearned
+from uncollapse.forecasting.solution import latents_of, relative_widths, widths_taken
 
 if TYPE_CHECKING:
     from uncollapse.forecasting.levels import LevelForecast
     from uncollapse.forecasting.result import Forecast
 
 __all__ = ["Weights", "optimal_weights"]
+
+MOST_VALUES = 2**31
+"""Most numbers that weights may have: 16 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,7 @@ def optimal_weights(f: Forecast) -> Weights:
         raise ObjectiveError(f"no closed-form weights are known for a {s.likelihood} decoder; ask for a Gaussian one")
     if f.ill_posed or (f.flat and not f.levels):
         raise ObjectiveError(f"no optimal weights exist: {f.ill_posed or f.flat}")
+    refuse_too_many(f, "weights")
     n, d1, modes = f.n_usable, f.n_latents, f.modes
     std = _idle_std(f)
     latent = _latents_of_modes(f)
@@ -79,34 +83,32 @@ def optimal_weights(f: Forecast) -> Weights:
     return Weights(decoder, encoder, std, encoder_bias, decoder_bias, f.decoder_variance, upper, *through)
 
 
+def refuse_too_many(f: Forecast, what: str) -> None:
+    """One line in place of arrays that no memory holds: they have a column for each latent, with or without a mode."""
+    sizes = [f.n_latents, *(level.n_latents for level in f.levels[1:])]
+    widths = [f.spectrum.n_features + f.spectrum.n_targets, *sizes]
+    values = sum(a * b for a, b in zip(widths, sizes, strict=False))
+    if values > MOST_VALUES:
+        raise ObjectiveError(
+            f"{what} of {max(sizes)} latents would be {values:.2g} numbers; lower n_latents, as latents beyond the "
+            f"{f.spectrum.rank} modes are dead"
+        )
+
+
 def _idle_std(f: Forecast) -> np.ndarray:
     """Width of each latent while no mode is given to it: its fixed one, else the prior's."""
     if f.levels:
         return np.sqrt(f.levels[0].encoder_variance)
-    widths = _relative_widths(f)
-    return math.sqrt(f.objective.prior_variance) * np.where(np.isnan(widths), 1.0, widths)
+    widths = relative_widths(f.objective)
+    one = math.sqrt(f.objective.prior_variance) * np.where(np.isnan(widths), 1.0, widths)
+    return np.broadcast_to(one, f.n_latents).copy()
 
 
 def _latents_of_modes(f: Forecast) -> np.ndarray:
     """Index of the latent that carries each usable mode: each keeps its own width."""
-    found = f.solution
-    if not isinstance(found, OneLevel | PartlyLearned) or found.rho is None:
+    if not isinstance(f.objective.encoder_variance, tuple):
         return np.arange(f.n_usable)
-    widths = found.rho[: f.n_usable]
-    own, free = _relative_widths(f), list(range(f.n_latents))
-    order = []
-    for width in widths:
-        latent = next(j for j in free if own[j] == width or (np.isnan(own[j]) and np.isnan(width)))
-        free.remove(latent)
-        order.append(latent)
-    return np.array(order, dtype=int)
-
-
-def _relative_widths(f: Forecast) -> np.ndarray:
-    """σ/η_enc of each latent as given, NaN where it is learned; shape (d1,)."""
-    given = np.broadcast_to(np.array(f.objective.encoder_variance, dtype=object), f.n_latents)
-    variances = np.array([math.nan if width == "learned" else float(width) for width in given])
-    return np.sqrt(variances / f.objective.prior_variance)
+    return np.array(latents_of(widths_taken(f.solution)[: f.n_usable], relative_widths(f.objective)), dtype=int)
 
 
 def _between(below: LevelForecast, level: LevelForecast) -> Weights:

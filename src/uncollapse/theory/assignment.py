@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["critical_levels", "fixed_gain", "learned_gain", "pair_modes"]
+__all__ = ["critical_levels", "fixed_gain", "learned_gain", "lives", "pair_modes"]
 
 
 def critical_levels(strengths: np.ndarray, rho: np.ndarray | float | None) -> np.ndarray:
@@ -39,6 +39,20 @@ def critical_levels(strengths: np.ndarray, rho: np.ndarray | float | None) -> np
         return strengths
     level: np.ndarray = strengths / np.where(np.isnan(rho), 1.0, rho) ** 2
     return level
+
+
+def lives(strengths: np.ndarray, rho: np.ndarray | float | None, tau: float) -> np.ndarray:
+    """ζ² > τρ² on a latent of fixed relative width, ζ² > τ on one of learned width; bool of shape (m,).
+
+    Source: as `critical_levels`.
+
+    Examples
+    --------
+    >>> lives(np.array([9.0, 4.0]), np.array([2.0, np.nan]), 3.0)
+    array([False,  True])
+    """
+    alive: np.ndarray = critical_levels(strengths, rho) > tau
+    return alive
 
 
 def fixed_gain(strengths: np.ndarray, tau: float, rho: np.ndarray | float) -> np.ndarray:
@@ -125,7 +139,7 @@ def _dead_in_order(
 ) -> np.ndarray:
     """The same pairing with the dead modes, whose latents do not matter, on those that would come alive first."""
     is_learned = np.isnan(widths)
-    dead = np.flatnonzero(critical_levels(strengths, widths) <= tau)
+    dead = np.flatnonzero(~lives(strengths, widths, tau))
     if not len(dead):
         return widths
     living = np.setdiff1d(np.arange(len(widths)), dead)

@@ -39,7 +39,7 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["Chain", "ChainOptimum", "concave_majorant", "optimum_at", "water_levels"]
+__all__ = ["Chain", "ChainOptimum", "concave_majorant", "critical_betas", "optimum_at", "water_levels"]
 
 NO_SOURCE = -1e300
 """log ζ² of a latent without a mode: low enough that nothing is drawn towards it, and still finite."""
@@ -169,6 +169,26 @@ def water_levels(chain: Chain, n_chains: int) -> np.ndarray:
         if first == 0:
             levels[members] = _unit_water_level(chain, last)
     return levels
+
+
+def critical_betas(strengths: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """ζ² over the water level at β = 1: the overall β at which each mode leaves level 1, shape (m,).
+
+    Parameters
+    ----------
+    strengths : ndarray of shape (m,)
+        ζ².
+    levels : ndarray of shape (n_chains,)
+        From `water_levels`; a mode without a latent gets that of the first chain.
+
+    Examples
+    --------
+    >>> critical_betas(np.array([4.0, 1.0]), np.array([0.5, np.inf]))
+    array([8., 2.])
+    """
+    own: np.ndarray = levels[: len(strengths)]
+    betas: np.ndarray = strengths / np.where(np.isfinite(own), own, levels[0])
+    return betas
 
 
 def _unit_water_level(chain: Chain, last: int) -> float:
