@@ -106,3 +106,18 @@ def test_arrays_are_finite_real_and_of_the_shape_asked_for():
         checks.array([1.0, np.nan], "betas")
     with pytest.raises(ObjectiveError, match="betas must not be below 0, got -1"):
         checks.array([1.0, -1.0], "betas", least=0)
+
+
+class NoAttributes:
+    def __getattr__(self, name):
+        raise RuntimeError("no")
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_what_hides_its_shape_is_refused_as_anything_else_is():
+    nested = torch.nested.nested_tensor([torch.zeros(2)], layout=torch.strided)
+    for value in (nested, NoAttributes()):
+        with pytest.raises(DataError, match="^beta must be .* got (Tensor|NoAttributes)"):
+            checks.number(value, "beta", error=DataError)
+        with pytest.raises(DataError, match="^betas must be "):
+            checks.array(value, "betas", error=DataError)

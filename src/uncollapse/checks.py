@@ -50,9 +50,9 @@ def shown(value: object) -> str:
         except Exception:  # a repr may be anyone's code, and an integer of 5,000 digits has none
             return type(value).__name__
         return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
-    shape = getattr(value, "shape", None)
+    shape = _shape_of(value)
     kind = type(value).__name__
-    if isinstance(shape, tuple):
+    if shape is not None:
         return f"{kind} of shape {'×'.join(map(str, shape)) or '()'}"
     if isinstance(value, list | tuple) and len(value) <= 4 and all(isinstance(v, int | float | str) for v in value):
         return shown(str(value)).strip("\"'") if len(str(value)) <= MOST_SHOWN else f"{kind} of {len(value)}"
@@ -247,6 +247,15 @@ def _shape(shape: Sequence[int | None]) -> str:
     return words + ("," if len(shape) == 1 else "")
 
 
+def _shape_of(value: object) -> tuple[Any, ...] | None:
+    """The shape of an array; None of anything else, and of what has a shape that cannot be told (nested tensors)."""
+    try:
+        shape = getattr(value, "shape", None)
+    except Exception:  # an attribute may be anyone's code
+        return None
+    return tuple(shape) if isinstance(shape, tuple) else None
+
+
 def _article(noun: str) -> str:
     return "an" if noun[:1].lower() in "aeiou" else "a"
 
@@ -254,7 +263,7 @@ def _article(noun: str) -> str:
 def _several(values: Any, name: str, error: Error) -> list[Any]:
     if isinstance(values, list | tuple | range):
         return list(values)
-    if isinstance(getattr(values, "shape", None), tuple):
+    if _shape_of(values) is not None:
         try:
             return list(np.asarray(_on_cpu(values)).ravel())
         except Exception:  # theirs: a sparse or a meta tensor lists no numbers
@@ -271,7 +280,7 @@ def _one_element(value: Any) -> Any:
     """The number inside a NumPy scalar, an array or a tensor of one element; anything else as it is."""
     if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # a span of time is no number
         return float(value) if isinstance(value, np.longdouble) else value.item()
-    if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "item"):
+    if _shape_of(value) is not None and hasattr(value, "item"):
         try:
             return value.item() if math.prod(value.shape) == 1 else value
         except Exception:  # theirs: a meta tensor holds no number

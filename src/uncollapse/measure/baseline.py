@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.forecasting.result import Forecast
 from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood
 from uncollapse.theory.posterior import gaussian_kl
@@ -50,6 +51,7 @@ def baseline_losses(
     >>> bool(np.isclose(baseline_losses(f, x, x).mean() - np.log(2 * np.pi), f.loss, rtol=1e-12))
     True
     """
+    checks.instance(forecast, "forecast", Forecast)
     f, o = forecast, forecast.objective
     if not f.exact or o.levels or f.ill_posed or f.flat or f.spectrum.rank == 0:
         return collapsed_losses(f, y, given, dispersion)

@@ -10,7 +10,7 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure.observe import Observation
-from uncollapse.measure.posterior import Posterior
+from uncollapse.measure.posterior import MOST, Posterior
 from uncollapse.measure.protocol import RAISED, Probe, check_probe, first_line
 from uncollapse.objective import Objective
 from uncollapse.theory.likelihoods import inverse_dispersion
@@ -22,6 +22,10 @@ __all__ = ["DecoderMeasurement", "dispersion_of", "measure_decoder", "residual_w
 
 DRAWS = 4
 """Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
+
+LEAST_INFORMATION = 1e-30
+"""Least Fisher information that the scores of a column are scaled by, so that their squares stay finite where the
+decoder calls the data all but impossible."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +169,10 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
         costs = [
             negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means
         ]
-    if not np.isfinite(costs).all() or not np.isfinite(missed):
+    if not np.isfinite(costs).all() or not missed <= MOST:
         raise DataError(
             f"{probe.name}: the decoder's output is up to {max(float(np.abs(mean).max()) for mean in means):.4g}, too "
-            f"far from the data for a finite loss"
+            f"far from the data to be measured"
         )
     return _Drawn(draws, means, np.array(costs), missed, variance, r)
 
@@ -263,7 +267,7 @@ def _residuals(likelihood: str, y: np.ndarray, drawn: _Drawn, x: np.ndarray | No
     that the noise in y, which no encoder sees, does not count."""
     r = drawn.dispersion
     scale = np.mean([information(likelihood, mean, r) for mean in drawn.means], axis=0)
-    root = np.where(scale > 0, 1 / np.sqrt(np.where(scale > 0, scale, 1.0)), 0.0)
+    root = np.where(scale > 0, 1 / np.sqrt(np.where(scale > 0, np.maximum(scale, LEAST_INFORMATION), 1.0)), 0.0)
     left = (score(likelihood, y, mean, r) * root for mean in drawn.means)
     if x is None:
         return left

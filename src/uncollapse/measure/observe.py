@@ -148,11 +148,11 @@ def _steadiness(
     some = slice(0, STEADY_ROWS)
     c = None if given is None else given[some]
     one, other = (_encoded(probe, x[some], c, numbers[some], name) for _ in range(2))
-    noise = ((one.mean - other.mean) ** 2).mean(axis=0) / 2
-    if not (noise > STEADY * (1 + one.mean.var(axis=0))).any():
-        return ()
-    total = float(np.maximum(one.mean.var(axis=0), 0).sum())
-    share = min(float(noise.sum()) / total, 1.0) if total > 0 else 1.0
+    with np.errstate(under="ignore"):
+        noise, spread = ((one.mean - other.mean) ** 2).mean(axis=0) / 2, one.mean.var(axis=0)
+        if not (noise > STEADY * (1 + spread)).any():
+            return ()
+        share = min(float(noise.sum() / spread.sum()), 1.0) if spread.any() else 1.0
     if share > 0.5 and float(noise.max()) > ACTIVE_VARIANCE:
         raise DataError(
             f"{name}: the encoder of {probe.name} gives other means each time that it is called: {share:.0%} of what "

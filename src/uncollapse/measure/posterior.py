@@ -12,7 +12,7 @@ from uncollapse import checks
 from uncollapse.errors import DataError
 from uncollapse.theory.posterior import gaussian_kl
 
-__all__ = ["Posterior", "RowError", "posterior"]
+__all__ = ["MOST", "Posterior", "RowError", "posterior"]
 
 
 MOST = 1e140
