@@ -70,7 +70,7 @@ coverage: tests libraries
 	$(BIN)/coverage report --data-file=build/coverage/.coverage
 
 docs: $(VENV)/.dev
-	$(BIN)/typer uncollapse.cli utils docs --name uncollapse --title "The command" --output docs/command.md >/dev/null
+	$(BIN)/typer uncollapse.commands.app utils docs --name uncollapse --title "The command" --output docs/command.md >/dev/null
 	$(BIN)/python docs/make_results.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 

@@ -1,79 +1,77 @@
-"""The command `uncollapse`: each subcommand a thin call of the library."""
+"""The command `uncollapse`, from the first signal to the exit code; its subcommands are imported inside."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
-from typing import Annotated, NoReturn
 
-import typer
-
-from uncollapse import __version__
-from uncollapse.commands.diagnose_command import diagnose
-from uncollapse.commands.forecast_command import forecast
-from uncollapse.commands.reproduce_command import reproduce
-from uncollapse.commands.sweep_command import sweep
-from uncollapse.commands.train_command import train
+from uncollapse.commands.stopping import Signals
 from uncollapse.errors import UncollapseError
 
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="uncollapse",
-    help="Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command; a user's mistake ends in one line and exit code 2."""
+    """Run the command; whatever goes wrong for the user ends in one line and an exit code other than 0."""
+    signals = Signals()
+    try:
+        with signals.handled():
+            code, message = _outcome()
+    except BaseException:
+        if signals.came is None:
+            raise
+    if signals.came is not None:
+        code, message, signals.said = signals.exit_code, signals.message, True
+    if message:
+        with contextlib.suppress(OSError, AttributeError):  # standard error may be full or closed too
+            print(f"uncollapse: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    if code:
+        _forget_output()
+    sys.exit(code)
+
+
+def _outcome() -> tuple[int, str]:
+    """Exit code and the one line on standard error, empty for none."""
+    if sys.stdout is None:
+        return 2, "standard output is closed"
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters still gets its answer
     try:
-        sys.exit(app(standalone_mode=False))
+        from uncollapse.commands.app import app
+
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0, ""
+    except SystemExit as end:  # Typer's own way to say that the reader of a pipe has gone
+        return end.code if isinstance(end.code, int) else 1, ""
+    except BrokenPipeError:
+        return 1, ""
+    except OSError as error:
+        where = "standard output" if error.filename is None else str(error.filename)
+        return 2, f"{where[:200]}: {error.strerror or error}"
     except UncollapseError as error:
-        _fail(str(error), 2)
+        return 2, str(error)
     except MemoryError:
-        _fail("not enough memory; use --modes to find only the leading modes", 2)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        return 2, "not enough memory; use --modes to find only the leading modes"
     except Exception as error:
         # the command line's own complaints: Typer carries its parser's exceptions under another name
         if not hasattr(error, "format_message"):
             raise
         shown = str(error.format_message())
-        _fail(shown if len(sys.argv) > 1 else "say what to do: uncollapse forecast SOURCE, or uncollapse --help", 2)
+        return 2, shown if len(sys.argv) > 1 else "say what to do: uncollapse forecast SOURCE, or uncollapse --help"
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"uncollapse: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
+def _forget_output() -> None:
+    """Send what standard output still holds to nowhere, or the interpreter complains of it a second time."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
-    ] = False,
-) -> None:
-    """Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died."""
-
-
-app.command()(forecast)
-app.command()(diagnose)
-app.command()(train)
-app.command()(sweep)
-app.command()(reproduce)
 
 if __name__ == "__main__":
     main()

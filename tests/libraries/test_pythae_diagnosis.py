@@ -18,7 +18,7 @@ from pythae.pipelines import TrainingPipeline
 from pythae.trainers import BaseTrainerConfig
 from typer.testing import CliRunner
 
-from uncollapse.cli import app
+from uncollapse.commands.app import app
 
 pytestmark = [pytest.mark.libraries, pytest.mark.filterwarnings("ignore")]
 
