@@ -56,7 +56,7 @@ def test_falling_weights_are_ill_posed_and_equal_ones_flat_without_a_crash():
     [
         (("--level-betas", "1,2", "--level-variances", "0.5"), "--level-betas has 2, --level-variances has 1"),
         (("--level-betas", "1,x"), "--level-betas: expected a number or 'learned', got 'x'"),
-        (("--level-betas", "1,2", "--level-latents", "3,2.5"), "a level's n_latents must be a whole number"),
+        (("--level-betas", "1,2", "--level-latents", "3,2.5"), "n_latents of a level must be a whole number"),
         (("--level-betas", "1,-2"), "beta of a level must be a positive number"),
         (("--level-betas", "1,2", "--decoder-variance", "learned"), "no closed form is known for levels"),
         (("--given", "digits", "--target", "digits"), "a target or a condition, not both"),
