@@ -287,7 +287,7 @@ def test_a_mode_just_above_the_water_is_not_expected_to_be_measured_alive(x):
 
 
 def test_patience_below_one_is_refused():
-    with pytest.raises(ObjectiveError, match="patience must be 1 validation or more, got 0"):
+    with pytest.raises(ObjectiveError, match="patience must be a whole number from 1 on, got 0"):
         Alarm(expected=2, patience=0)
 
 
@@ -300,3 +300,50 @@ def test_the_training_shown_in_the_docs_prints_what_its_comments_say(tmp_path):
     (promised,) = re.findall(r"^print.*  # (.*)$", code, flags=re.MULTILINE)
     assert result.stdout.splitlines()[-1] == promised
     assert list(tmp_path.glob("lightning_logs/*/events.*"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"forecast": "forecast"}, "forecast must be a Forecast, got 'forecast'"),
+        ({"posterior": (1, 2)}, "posterior must be a function"),
+        ({"warmup_epochs": -1}, "warmup_epochs must be 0 or more"),
+        ({"warmup_epochs": "ten"}, "warmup_epochs must be"),
+        ({"patience": 0}, "patience must be"),
+        ({"patience": 2.5}, "patience must be"),
+        ({"prefix": None}, "prefix must be text"),
+    ],
+)
+def test_settings_are_checked_when_the_callback_is_made(settings, said):
+    with pytest.raises(ObjectiveError, match=said):
+        WatchCollapse(**settings)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no weights\nhere"), SystemExit(3), KeyError("z")])
+def test_what_the_users_posterior_raises_is_kept_as_the_cause_and_its_batch_named(error, x):
+    def fails(module, batch):
+        raise error
+
+    with pytest.raises(DataError, match=r"posterior of Scripted fails on validation batch 1: \w+") as caught:
+        fit(Scripted([1], x), WatchCollapse(posterior=fails))
+    assert caught.value.__cause__ is error
+    assert "\n" not in str(caught.value)
+
+
+def test_a_draw_beside_mean_and_log_variance_is_told_apart_or_asked_about(x):
+    class Three(Scripted):
+        def encode(self, x):
+            mean, log_variance = super().encode(x)
+            return mean + torch.randn_like(mean), mean, log_variance
+
+    class Odd(Scripted):
+        def encode(self, x):
+            mean, log_variance = super().encode(x)
+            return mean + 1, mean, log_variance
+
+    watch, plain = WatchCollapse(), WatchCollapse()
+    fit(Three([2], x), watch)
+    fit(Scripted([2], x), plain)
+    np.testing.assert_allclose(watch.measurement.kl, plain.measurement.kl, rtol=1e-6)
+    with pytest.raises(ObjectiveError, match="3 outputs.*cannot be known; say how to read it"):
+        fit(Odd([2], x), WatchCollapse())

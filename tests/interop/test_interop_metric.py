@@ -229,3 +229,33 @@ def test_the_bound_of_information_is_nan_where_a_conditional_prior_leaves_none(r
     mean = torch.tensor(rng.standard_normal((20, 2)))
     metric.update(mean, torch.zeros(20, 2), prior_mean=mean)
     assert torch.isnan(metric.compute()["mutual_information_at_most"])
+
+
+@pytest.mark.parametrize("shape", ["wide", None, 0, 2.5, (2, -1), {}, float("nan"), torch.tensor([1.5])])
+def test_a_shape_of_latents_that_is_none_is_refused(shape):
+    with pytest.raises(DataError):
+        PosteriorCollapse(shape)
+
+
+def test_shapes_of_any_whole_numbers_are_taken():
+    for shape in (2, np.int64(2), (2,), [2], torch.tensor(2)):
+        assert PosteriorCollapse(shape).latent_shape == (2,)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_batches_that_are_no_posteriors_are_refused_and_change_nothing():
+    metric, good = PosteriorCollapse(2), torch.zeros(3, 2)
+    metric.update(good, good)
+    before = metric.measurement().sums
+    odd = [None, "x", 3.0, [], object(), {}, good.to_sparse(), good.to("meta"), good.to(torch.complex64), good > 0,
+           torch.nested.nested_tensor([good], layout=torch.strided), torch.zeros(2), torch.full((3, 2), 1e30) ** 2,
+           torch.full((3, 2), 1e155, dtype=torch.float64)]  # fmt: skip
+    for value in odd:
+        for pair in ((value, good), (good, value)):
+            with pytest.raises(DataError) as caught:
+                metric.update(*pair)
+            assert "\n" not in str(caught.value)
+    for prior in ("x", None, torch.zeros(7), -1.0):
+        with pytest.raises(DataError):
+            metric.update(good, good, prior_variance=prior)
+    assert metric.measurement().sums.n_samples == before.n_samples

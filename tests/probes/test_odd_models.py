@@ -121,7 +121,9 @@ def test_three_outputs_that_cannot_be_told_apart_are_asked_about_in_one_line(x):
             return mean + 1, mean, log_variance
 
     model = Three()
-    with pytest.raises(ObjectiveError, match=r"3 outputs.*open_probe\(..., outputs=\(1, 2\)\)") as caught:
+    with pytest.raises(
+        ObjectiveError, match=r"3 outputs.*cannot be known; name them in open_probe\(..., outputs=\(1, 2\)\)"
+    ) as caught:
         open_probe(model, spread="log_variance").encode(x)
     assert "\n" not in str(caught.value)
     named = open_probe(model, spread="log_variance", outputs=(1, 2)).encode(x)
@@ -130,6 +132,9 @@ def test_three_outputs_that_cannot_be_told_apart_are_asked_about_in_one_line(x):
     np.testing.assert_allclose(other.mean, named.mean + 1, rtol=1e-4, atol=1e-4)
     with pytest.raises(DataError, match="3 outputs"):
         open_probe(model, spread="log_variance", outputs=(1, 3)).encode(x)
+    zeros = CallableProbe(lambda x: (0 * x, 0 * x, x), lambda z: z)  # which 0 is the mean?
+    with pytest.raises(ObjectiveError, match="3 outputs"):
+        zeros.encode(x)
     for outputs in ("mean", (1, 1), (0,), (0.5, 1), (-1, 0)):
         with pytest.raises(ObjectiveError, match="outputs must be the positions"):
             open_probe(model, spread="log_variance", outputs=outputs)

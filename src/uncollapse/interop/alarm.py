@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.result import ALIVE_NATS
@@ -48,8 +49,7 @@ class Alarm:
     below: int = 0
 
     def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise ObjectiveError(f"patience must be 1 validation or more, got {self.patience}")
+        object.__setattr__(self, "patience", checks.count(self.patience, "patience", least=1))
 
     def after(self, n_alive: int) -> Alarm:
         """The alarm once a validation has found `n_alive` latents alive."""
@@ -81,6 +81,7 @@ def expected_alive(forecast: Forecast) -> int:
     >>> expected_alive(forecast(x, beta=0.5, n_latents=3))
     2
     """
+    checks.instance(forecast, "forecast", Forecast)
     if forecast.objective.levels:
         raise ObjectiveError("the forecast is of several levels, which a training is not watched against; give none")
     if forecast.objective.encoder_variance != "learned":

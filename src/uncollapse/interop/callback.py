@@ -16,13 +16,18 @@ try:
 except ImportError as error:
     raise ImportError("watching a training needs Lightning: pip install 'uncollapse[lightning]'") from error
 
-from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse import checks
+from uncollapse.errors import DataError, ObjectiveError, UncollapseError, UncollapseWarning
 from uncollapse.forecasting.result import Forecast
 from uncollapse.interop.alarm import Alarm, expected_alive
 from uncollapse.interop.metric import PosteriorCollapse
+from uncollapse.measure.protocol import RAISED, first_line
 from uncollapse.measure.result import Measurement
+from uncollapse.probes.outputs import mean_and_spread
 
 __all__ = ["WatchCollapse", "encoded"]
+
+READ = "say how to read it with WatchCollapse(posterior=lambda module, batch: (mean, log_variance))"
 
 MOST_LOGGED = 256
 """Latents up to which the KL of each is logged; beyond (spatial latents), the counts and the rate alone."""
@@ -99,8 +104,12 @@ class WatchCollapse(Callback):
         patience: int = 10,
         prefix: str = "collapse",
     ) -> None:
-        self.forecast, self.posterior, self.prefix = forecast, posterior, prefix
-        self.warmup_epochs = warmup_epochs
+        if not isinstance(prefix, str) or not prefix:
+            raise ObjectiveError(f"prefix must be text, got {checks.shown(prefix)}")
+        self.forecast, self.prefix = forecast, prefix
+        self.posterior = checks.function(posterior, "posterior")
+        self.warmup_epochs = checks.non_negative(warmup_epochs, "warmup_epochs")
+        patience = checks.count(patience, "patience", least=1)
         self._fresh = None if forecast is None else Alarm(expected_alive(forecast), patience)
         self._start()
 
@@ -113,6 +122,7 @@ class WatchCollapse(Callback):
     def _forget(self) -> None:
         self._metric: PosteriorCollapse | None = None
         self._unfit = ""
+        self._places: tuple[int, int] | None = None  # of mean and log-variance, if there is more
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin anew; a checkpoint's state is loaded after this."""
@@ -136,7 +146,7 @@ class WatchCollapse(Callback):
         if dataloader_idx or self._unfit:
             return
         try:
-            mean, log_variance = _pair(self.posterior(pl_module, batch), type(pl_module).__name__)
+            mean, log_variance = self._read(pl_module, batch, batch_idx)
             if self._metric is None:
                 self._metric = self._metric_for(tuple(mean.shape[1:]))
             self._metric.update(mean, log_variance)
@@ -145,6 +155,28 @@ class WatchCollapse(Callback):
             if not self._readable:
                 raise
             self._unfit = str(error)
+
+    def _read(self, module: LightningModule, batch: Any, batch_idx: int) -> tuple[Any, Any]:
+        """Mean and log-variance of a batch; what the user's function raises is kept as the cause."""
+        name = type(module).__name__
+
+        def outputs() -> Any:
+            try:
+                return self.posterior(module, batch)
+            except UncollapseError:
+                raise
+            except RAISED as error:
+                raise DataError(
+                    f"the posterior of {name} fails on validation batch {batch_idx + 1}: {first_line(error)}"
+                ) from error
+
+        out = _several(outputs(), name)
+        if len(out) > 2 and self._places is None:
+            self._places = mean_and_spread(out, outputs, f"the posterior of {name}", READ)
+        mean, log_variance = self._places or (0, 1)
+        if len(out) <= max(mean, log_variance):
+            raise DataError(f"the posterior of {name} gave {len(out)} outputs for batch {batch_idx + 1}, too few")
+        return out[mean], out[log_variance]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log, and compare with the forecast."""
@@ -228,10 +260,12 @@ class WatchCollapse(Callback):
             rank_zero_warn(message, category=UncollapseWarning)
 
 
-def _pair(pair: Any, name: str) -> tuple[Tensor, Tensor]:
-    if isinstance(pair, tuple | list) and len(pair) >= 2 and all(torch.is_tensor(part) for part in pair[:2]):
-        return pair[0], pair[1]
-    raise DataError(
-        f"the posterior of {name} is a {type(pair).__name__}, and a mean and a log-variance are due; say how to "
-        f"read it with WatchCollapse(posterior=lambda module, batch: (mean, log_variance))"
-    )
+def _several(out: Any, name: str) -> Any:
+    if isinstance(out, tuple | list) and len(out) >= 2 and all(_is_dense(part) for part in out[:2]):
+        return out
+    raise DataError(f"the posterior of {name} is a {type(out).__name__}, and a mean and a log-variance are due; {READ}")
+
+
+def _is_dense(part: Any) -> bool:
+    """Whether it is a tensor that has a shape; nested and sparse ones have none."""
+    return torch.is_tensor(part) and not part.is_nested and part.layout == torch.strided

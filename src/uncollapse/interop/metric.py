@@ -15,6 +15,7 @@ try:
 except ImportError as error:
     raise ImportError("the metric needs PyTorch and torchmetrics: pip install 'uncollapse[lightning]'") from error
 
+from uncollapse import checks
 from uncollapse.errors import DataError
 from uncollapse.measure.posterior import posterior
 from uncollapse.measure.result import Measurement
@@ -61,7 +62,7 @@ class PosteriorCollapse(Metric):
 
     def __init__(self, latent_shape: int | tuple[int, ...], level_sizes: tuple[int, ...] = (), **settings: Any) -> None:
         super().__init__(**settings)
-        shape = (latent_shape,) if isinstance(latent_shape, int) else tuple(latent_shape)
+        shape = checks.counts(latent_shape, "latent_shape", least=1, error=DataError)
         no_rows = np.empty((0, *shape))
         empty = posterior_sums(posterior(no_rows, variance=no_rows, level_sizes=level_sizes, where="the metric"))
         self.latent_shape, self.level_sizes = empty.latent_shape, empty.level_sizes
@@ -80,18 +81,18 @@ class PosteriorCollapse(Metric):
         prior_mean, prior_variance : float or Tensor
             Standard normal when left out; one per row for a conditional prior.
         """
-        if tuple(mean.shape[1:]) != self.latent_shape:
-            raise DataError(
-                f"the metric was made for latents of shape {self.latent_shape} and the encoder gave means of shape "
-                f"{tuple(mean.shape)}; say PosteriorCollapse({tuple(mean.shape[1:])})"
-            )
         q = posterior(
             mean,
             log_variance=log_variance,
-            prior_mean=_array(prior_mean),
-            prior_variance=_array(prior_variance),
-            level_sizes=self.level_sizes,
+            prior_mean=prior_mean,
+            prior_variance=prior_variance,
+            level_sizes=self.level_sizes if _latents(mean) == self.latent_shape else (),
         )
+        if q.latent_shape != self.latent_shape:
+            raise DataError(
+                f"the metric was made for latents of shape {self.latent_shape} and the encoder gave means of shape "
+                f"{(len(q.mean), *q.latent_shape)}; say PosteriorCollapse({q.latent_shape})"
+            )
         for state, value in _states(posterior_sums(q)):
             before = getattr(self, state)
             setattr(self, state, before + value.to(before.device))
@@ -135,5 +136,9 @@ def _states(sums: PosteriorSums) -> Iterator[tuple[str, Tensor]]:
         yield f"sum_{name}", torch.as_tensor(getattr(sums, name))
 
 
-def _array(value: Tensor | float) -> Any:
-    return value.detach().cpu().double().numpy() if torch.is_tensor(value) else value
+def _latents(mean: Any) -> tuple[int, ...]:
+    """The shape of one row's latents; () of what has none, which `posterior` refuses."""
+    try:
+        return tuple(mean.shape[1:])
+    except Exception:  # a nested tensor has no shape
+        return ()

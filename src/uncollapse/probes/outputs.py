@@ -11,6 +11,8 @@ from uncollapse.errors import ObjectiveError
 
 __all__ = ["check_outputs", "mean_and_spread"]
 
+NAMED = "name them in open_probe(..., outputs=(1, 2)) for (z, mean, spread), or (0, 1) for (mean, spread, z)"
+
 
 def check_outputs(outputs: Any) -> tuple[int, int] | None:
     """Positions of mean and spread, from 0, as the user names them; None where it is left open."""
@@ -29,7 +31,9 @@ def check_outputs(outputs: Any) -> tuple[int, int] | None:
     )
 
 
-def mean_and_spread(first: Sequence[Any], again: Callable[[], Sequence[Any]], where: str) -> tuple[int, int]:
+def mean_and_spread(
+    first: Sequence[Any], again: Callable[[], Sequence[Any]], where: str, how: str = NAMED
+) -> tuple[int, int]:
     """Positions of the mean and the spread among what an encoder gives, told apart by what they do.
 
     Of three of one shape one is a draw of z: it differs when the same rows are encoded again, or it is the mean itself
@@ -41,8 +45,8 @@ def mean_and_spread(first: Sequence[Any], again: Callable[[], Sequence[Any]], wh
         What the encoder gave.
     again : callable
         Gives the same once more, of the same rows.
-    where : str
-        For messages.
+    where, how : str
+        For messages; how the user names them.
 
     Raises
     ------
@@ -62,13 +66,13 @@ def mean_and_spread(first: Sequence[Any], again: Callable[[], Sequence[Any]], wh
         return 0, 1
     twice = [_array(part) for part in again()[:3]]
     drawn = [not _same(one, other) for one, other in zip(parts, twice, strict=True)]
-    if drawn == [True, False, False] or _same(parts[0], parts[1]):
+    says = bool(np.any(parts[0]))  # of an encoder that says nothing, mean and log-variance may both be 0
+    if drawn == [True, False, False] or (says and _same(parts[0], parts[1])):
         return 1, 2
-    if drawn == [False, False, True] or _same(parts[0], parts[2]):
+    if drawn == [False, False, True] or (says and _same(parts[0], parts[2])):
         return 0, 1
     raise ObjectiveError(
-        f"{where} gives {len(first)} outputs, and which are the mean and the spread cannot be seen; name them in "
-        f"open_probe(..., outputs=(1, 2)) for (z, mean, spread), or (0, 1) for (mean, spread, z)"
+        f"{where} gives {len(first)} outputs, and which are the mean and the spread cannot be known; {how}"
     )
 
 
