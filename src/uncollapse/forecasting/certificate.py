@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError, UncollapseError
 from uncollapse.forecasting.result import Forecast
 
@@ -23,6 +24,8 @@ __all__ = ["Certificate", "certify"]
 ALLOWANCE = 1e-7
 """Relative amount by which rounding may let an optimiser seem to beat the optimum: in float64 the two agree to about
 1e-13 on the tests' instances; the rest is margin for many modes."""
+
+MOST_STARTS, MOST_WEIGHTS = 10_000, 10**7
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def certify(forecast: Forecast, *, n_starts: int = 3, seed: int = 0) -> Certific
     Raises
     ------
     ObjectiveError
-        The objective has no minimum, or the likelihood has no closed form.
+        The objective has no minimum, the likelihood has no closed form, or there are more than 10^7 weights.
 
     Examples
     --------
@@ -90,13 +93,13 @@ def certify(forecast: Forecast, *, n_starts: int = 3, seed: int = 0) -> Certific
     >>> certify(forecast(x, beta=0.5, n_latents=2)).attained
     True
     """
-    f = forecast
+    f = checks.instance(forecast, "forecast", Forecast)
+    n_starts, seed = checks.count(n_starts, "n_starts", least=1, most=MOST_STARTS), checks.count(seed, "seed")
     if not f.exact:
         raise ObjectiveError(f"no closed form of the loss is known for a {f.spectrum.likelihood} decoder to certify")
     if f.ill_posed:
         raise ObjectiveError(f"there is no minimum to certify: {f.ill_posed}")
-    if not isinstance(n_starts, int) or n_starts < 1:
-        raise ObjectiveError(f"n_starts must be a whole number from 1 on, got {n_starts}")
+    _refuse_too_large(f)
     try:
         import torch
     except ModuleNotFoundError:
@@ -119,6 +122,22 @@ def certify(forecast: Forecast, *, n_starts: int = 3, seed: int = 0) -> Certific
     learned = f.objective.decoder_variance == "learned"
     closed = f.loss + (f.spectrum.n_targets / 2 * math.log(f.decoder_variance) if learned else 0.0)
     return Certificate(closed, float(min(run.fun for run in runs)), n_starts)
+
+
+def _refuse_too_large(f: Forecast) -> None:
+    sizes = _sizes(f)
+    below = (max(f.spectrum.rank, 1), *sizes)
+    weights = 2 * sum(a * b for a, b in pairwise(below))
+    if weights > MOST_WEIGHTS:
+        raise ObjectiveError(
+            f"certify would optimise {weights:.2g} weights, and more than {MOST_WEIGHTS:.0e} take hours; use fewer "
+            f"latents or fewer modes"
+        )
+
+
+def _sizes(f: Forecast) -> tuple[int, ...]:
+    """Latents of each level."""
+    return tuple(level.n_latents or f.n_latents for level in f.objective.levels) or (f.n_latents,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +169,7 @@ def _matrix_model(f: Forecast, rng: np.random.Generator) -> _MatrixModel:
     turns = [np.linalg.qr(rng.standard_normal((m, m)))[0] for _ in range(2)]
     zeta = np.sqrt(np.pad(s.strengths, (0, m - s.rank)))
     widths: Any = [o.encoder_variance] if not o.levels else [level.variance for level in o.levels]
-    sizes = tuple(level.n_latents or f.n_latents for level in o.levels) or (f.n_latents,)
+    sizes = _sizes(f)
     given = [np.broadcast_to(np.array(width, dtype=object), size) for width, size in zip(widths, sizes, strict=True)]
     fixed = [
         torch.tensor([math.nan if v == "learned" else float(v) for v in row], dtype=torch.float64) for row in given

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.errors import DataError
+from uncollapse import checks
+from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.forecasting.resampling import finite_parts, replicates, scores_of, shards_of
 from uncollapse.forecasting.result import Forecast
 
 __all__ = ["Intervals", "bootstrap"]
+
+MOST_SAMPLES = 100_000
+"""Percentiles of so many samples have no error worth naming."""
 
 SPARE_MODES, MOST_MODES = 32, 256
 """Modes followed beyond those alive, and at most: a k × k eigenproblem is solved for each bootstrap sample."""
@@ -27,8 +31,8 @@ class Intervals:
 
     Attributes
     ----------
-    level : float
-        Probability that each interval aims to cover.
+    confidence : float
+        Probability that each interval aims to cover; "level" in JSON.
     critical_betas : ndarray of shape (k, 2)
         Lower and upper end for each of the leading modes.
     n_alive : tuple of two ints
@@ -37,7 +41,7 @@ class Intervals:
         Bootstrap samples drawn.
     """
 
-    level: float
+    confidence: float
     critical_betas: np.ndarray
     n_alive: tuple[int, int]
     n_samples: int
@@ -45,7 +49,7 @@ class Intervals:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "level": self.level,
+            "level": self.confidence,
             "n_bootstrap": self.n_samples,
             "n_alive": list(self.n_alive),
             "critical_beta": self.critical_betas[0].tolist() if len(self.critical_betas) else None,
@@ -61,7 +65,7 @@ def bootstrap(
     given: Any = None,
     paired: bool = False,
     n_samples: int = 200,
-    level: float = 0.9,
+    confidence: float = 0.9,
     seed: int = 0,
     drop_nonfinite: bool = False,
 ) -> Intervals:
@@ -73,7 +77,8 @@ def bootstrap(
         The same as the forecast was made from; read once more.
     forecast : Forecast
     n_samples : int
-    level : float
+        2 to 100,000.
+    confidence : float
         Between 0 and 1.
     seed : int
 
@@ -83,8 +88,10 @@ def bootstrap(
 
     Raises
     ------
+    ObjectiveError
+        A confidence outside (0, 1), or fewer than 2 samples.
     DataError
-        A level outside (0, 1), fewer than 2 samples, or data of another shape than the forecast's.
+        Data of another shape than the forecast's, or another number of rows.
 
     Notes
     -----
@@ -99,14 +106,18 @@ def bootstrap(
     >>> bootstrap(x, forecast(x)).n_alive
     (1, 2)
     """
+    checks.instance(forecast, "forecast", Forecast)
+    n_samples = checks.count(n_samples, "n_samples", least=2, most=MOST_SAMPLES)
+    confidence, seed = checks.number(confidence, "confidence"), checks.count(seed, "seed")
+    if not 0 < confidence < 1:
+        raise ObjectiveError(f"confidence must lie between 0 and 1, got {confidence:g}")
+    paired, drop_nonfinite = checks.flag(paired, "paired"), checks.flag(drop_nonfinite, "drop_nonfinite")
     if forecast.spectrum.condition and given is None:
         raise DataError("the forecast has a condition; give it again (given=)")
-    if not 0 < level < 1 or n_samples < 2:
-        raise DataError(f"need a level between 0 and 1 and 2 or more samples, got {level} and {n_samples}")
     spectrum = forecast.spectrum
     k = min(spectrum.rank, max(forecast.n_alive + SPARE_MODES, 2), MOST_MODES)
     if k == 0:
-        return Intervals(level, np.zeros((0, 2)), (0, 0), n_samples)
+        return Intervals(confidence, np.zeros((0, 2)), (0, 0), n_samples)
     rng = np.random.default_rng(seed)
     parts = finite_parts(data, target, given, paired, drop_nonfinite, spectrum)
     shards = shards_of(scores_of(parts, spectrum, k), spectrum, k, rng)
@@ -116,9 +127,11 @@ def bootstrap(
         beta, count = _outcome(forecast, strengths, energy)
         critical.append(beta)
         alive.append(count)
-    tails = [(1 - level) / 2, (1 + level) / 2]
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(alive, tails, method="inverted_cdf")
-    return Intervals(level, np.quantile(critical, tails, axis=0).T, (int(low), int(high)), n_samples)
+    with np.errstate(all="ignore"):
+        ends = np.quantile(critical, tails, axis=0).T
+    return Intervals(confidence, ends, (int(low), int(high)), n_samples)
 
 
 def _outcome(forecast: Forecast, strengths: np.ndarray, energy: float) -> tuple[np.ndarray, int]:

@@ -78,7 +78,7 @@ def _table(f: Forecast, intervals: Intervals | None) -> Table:
     rows = shown(s.rank, f.n_alive)
     near = None if intervals is None else intervals.critical_betas
     headings = ["mode", "strength", "critical β"]
-    headings += [f"{intervals.level:.0%} interval"] if intervals is not None else []
+    headings += [f"{intervals.confidence:.0%} interval"] if intervals is not None else []
     for heading in [*headings, "KL, nats", "σ" if s.condition is None else "explained", ""]:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for i in rows:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.problem import quiet
 from uncollapse.forecasting.solution import latents_of, relative_widths, widths_taken
 
 if TYPE_CHECKING:
     from uncollapse.forecasting.levels import LevelForecast
     from uncollapse.forecasting.result import Forecast
 
-__all__ = ["Weights", "optimal_weights"]
+__all__ = ["Weights", "optimal_weights", "refuse_too_many"]
 
 MOST_VALUES = 2**31
 """Most numbers that weights may have: 16 GB."""
@@ -57,6 +58,7 @@ class Weights:
     encoder_condition: np.ndarray | None = None
 
 
+@quiet
 def optimal_weights(f: Forecast) -> Weights:
     """Parameters at the global optimum of a forecast; see `Forecast.weights`."""
     s, o = f.spectrum, f.objective

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
@@ -25,7 +26,9 @@ __all__ = [
     "Inputs",
     "WidthParameter",
     "beta_in_time",
+    "checked_start",
     "initial_widths",
+    "integrated",
     "linear_warmup",
     "mode_at",
     "random_start",
@@ -46,7 +49,42 @@ def linear_warmup(n_steps: float, beta: float) -> Callable[[float], float]:
     >>> warmup(0), warmup(50), warmup(1000)
     (0.0, 2.0, 4.0)
     """
-    return lambda step: beta * min(step / n_steps, 1.0) if n_steps else beta
+    duration, final = checks.non_negative(n_steps, "n_steps"), checks.positive(beta, "beta")
+    return lambda step: final * min(step / duration, 1.0) if duration else final
+
+
+def checked_start(initial_std: Any) -> tuple[float, float] | None:
+    """Standard deviations of the weights at the start: of decoder and encoder, each positive."""
+    if initial_std is None:
+        return None
+    shape: Any = getattr(initial_std, "shape", ())
+    if isinstance(initial_std, list | tuple) or shape:
+        pair = checks.array(initial_std, "initial_std", shape=(2,)).tolist()
+    else:
+        pair = [initial_std, initial_std]
+    wanted = "a positive number (the origin is stationary), or two: decoder, encoder"
+    decoder, encoder = (checks.positive(std, "initial_std", wanted=wanted) for std in pair)
+    return decoder, encoder
+
+
+def integrated(
+    mode: theory.Mode,
+    start: np.ndarray,
+    duration: float,
+    beta: Callable[[float], float],
+    half: float,
+    times: np.ndarray,
+) -> theory.ModePath:
+    """`theory.dynamics.integrate`, or one line where the solver gives up."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.filterwarnings("ignore", message="lsoda|.*[Ee]xcess", category=UserWarning)
+        path = theory.integrate(mode, start, duration, beta, half, times)
+    if len(times) and (len(path.states) != len(times) or not np.isfinite(path.states).all()):
+        raise ObjectiveError(
+            f"the path could not be followed over {duration:.3g} (learning rate × steps); ask for fewer steps, or a "
+            f"start nearer to 0"
+        )
+    return path
 
 
 def time_per_step(f: Forecast, learning_rate: float, inputs: Inputs) -> float:
@@ -60,16 +98,17 @@ def time_per_step(f: Forecast, learning_rate: float, inputs: Inputs) -> float:
         )
     if isinstance(f.objective.encoder_variance, tuple) and len(set(f.objective.encoder_variance)) > 1:
         raise ObjectiveError("fixed encoder variances that differ are not covered; give one for all latents")
-    if inputs not in get_args(Inputs):
-        raise ObjectiveError(f"inputs must be {', '.join(get_args(Inputs))}, got {inputs!r}")
     if inputs != "whitened" and not f.spectrum.target_is_input:
         raise ObjectiveError(
             'with another target than x the modes do not move apart in raw inputs; pass inputs="whitened", or take the '
             "rates from theory.landscape.origin_block"
         )
-    if not 0 < learning_rate < math.inf:
-        raise ObjectiveError(f"learning_rate must be a positive number, got {learning_rate}")
-    return learning_rate * (1.0 if f.objective.loss is None else _scale(f.objective.loss))
+    per_step = learning_rate * (1.0 if f.objective.loss is None else _scale(f.objective.loss))
+    if not 0 < per_step < math.inf:
+        raise ObjectiveError(
+            f"learning_rate {learning_rate:g} makes steps of length {per_step:g}; give one nearer to 1"
+        )
+    return per_step
 
 
 def mode_at(f: Forecast, k: int, inputs: Inputs, width_parameter: WidthParameter) -> theory.Mode:
@@ -86,7 +125,7 @@ def initial_widths(f: Forecast) -> np.ndarray:
 
 
 def random_start(
-    f: Forecast, k: int, initial_std: float | tuple[float, float] | None, inputs: Inputs, beta: float
+    f: Forecast, k: int, initial_std: tuple[float, float] | None, inputs: Inputs, beta: float
 ) -> np.ndarray:
     """(u, v, log σ) on the growing direction of mode k, as long as a random start is there on average.
 
@@ -95,11 +134,7 @@ def random_start(
     if initial_std is None:
         decoder_std, encoder_std = 1 / math.sqrt(3 * f.n_latents), 1 / math.sqrt(3 * f.spectrum.n_features)
     else:
-        if np.size(initial_std) > 2:
-            raise ObjectiveError(f"initial_std is one number, or two (decoder, encoder); got {initial_std}")
-        decoder_std, encoder_std = np.broadcast_to(initial_std, 2).tolist()
-        if not min(decoder_std, encoder_std) > 0:
-            raise ObjectiveError(f"initial_std must be positive: the origin is stationary; got {initial_std}")
+        decoder_std, encoder_std = initial_std
     strength, width = f.spectrum.strengths[k : k + 1], initial_widths(f)[k : k + 1]
     gain = np.ones(1) if inputs == "whitened" else np.sqrt(strength)
     cost = np.full(1, beta * f.decoder_variance / f.objective.prior_variance)
@@ -113,7 +148,17 @@ def beta_in_time(f: Forecast, beta: Callable[[float], float] | None, unit: float
     """β as a function of time, `unit` steps each."""
     if beta is None:
         return lambda t: f.objective.beta
-    return lambda t: beta(t * unit)
+
+    def at(t: float) -> float:
+        try:
+            value = beta(t * unit)
+        except Exception as error:
+            raise ObjectiveError(f"beta raised {type(error).__name__} at step {t * unit:g}") from error
+        if type(value) is float and 0 <= value < math.inf:  # asked for at every step of the solution
+            return value
+        return checks.non_negative(value, f"beta at step {t * unit:g}")
+
+    return at
 
 
 def warn_if_unstable(f: Forecast, per_step: float, inputs: Inputs, width_parameter: WidthParameter) -> None:
@@ -135,7 +180,7 @@ def warn_if_unstable(f: Forecast, per_step: float, inputs: Inputs, width_paramet
             f"at this learning rate gradient descent cannot settle at the optimum, and steps counted here mean little; "
             f"it would have to be below {2 / sharpest / per_step:.2g} of what it is",
             UncollapseWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
+from uncollapse import checks
+from uncollapse.forecasting.problem import quiet
 from uncollapse.forecasting.result import Forecast
 from uncollapse.landscape.descent import (
     Inputs,
     WidthParameter,
     beta_in_time,
+    checked_start,
     initial_widths,
+    integrated,
     mode_at,
     random_start,
     time_per_step,
@@ -49,6 +54,7 @@ class EscapeTimes:
 
     def slow(self, n_steps: float) -> np.ndarray:
         """Modes that live at the optimum but have not come alive after `n_steps`, counted from 0."""
+        n_steps = checks.non_negative(n_steps, "n_steps")
         return np.flatnonzero(np.isfinite(self.steps) & (self.steps > n_steps))
 
     @property
@@ -72,6 +78,8 @@ class EscapeTimes:
                 f"mode {k + 1} needs about {_round(self.steps[k])} steps at this learning rate: "
                 f"what looks dead before that is only slow"
             )
+        if k < f.n_alive:
+            return f"mode {k + 1} lives at the optimum, but did not come alive from this start under this β"
         if k >= f.n_usable and f.critical_levels[k] > f.water_level:
             return f"mode {k + 1} is above water but has no latent left: stronger modes take them all"
         return (
@@ -134,7 +142,24 @@ def escape_times(
     >>> times.sentences[1]
     'mode 2 lies under water (0.9 against 1): no number of steps brings it to life'
     """
-    f = forecast
+    f = checks.instance(forecast, "forecast", Forecast)
+    learning_rate = checks.positive(learning_rate, "learning_rate")
+    if beta is not None:
+        checks.function(beta, "beta")
+    checks.one_of(inputs, "inputs", get_args(Inputs))
+    checks.one_of(width_parameter, "width_parameter", get_args(WidthParameter))
+    return _escape_times(f, learning_rate, checked_start(initial_std), beta, inputs, width_parameter)
+
+
+@quiet
+def _escape_times(
+    f: Forecast,
+    learning_rate: float,
+    initial_std: tuple[float, float] | None,
+    beta: Callable[[float], float] | None,
+    inputs: Inputs,
+    width_parameter: WidthParameter,
+) -> EscapeTimes:
     per_step = time_per_step(f, learning_rate, inputs)
     warn_if_unstable(f, per_step, inputs, width_parameter)
     rates = _centred_rates(f, inputs)
@@ -157,7 +182,7 @@ def _escape(
 ) -> float:
     half = mode.product_at_rest(beta, math.exp(2 * start[2])) / 2
     for _ in range(6):
-        escape = theory.integrate(mode, start, horizon, schedule, half, np.empty(0)).escape
+        escape = integrated(mode, start, horizon, schedule, half, np.empty(0)).escape
         if math.isfinite(escape):
             return escape
         horizon *= 8  # a tiny start, or a schedule that begins above the mode

@@ -8,26 +8,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.problem import quiet
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
 from uncollapse.landscape.descent import (
     Inputs,
     WidthParameter,
     beta_in_time,
+    checked_start,
+    integrated,
     mode_at,
     random_start,
     time_per_step,
     warn_if_unstable,
 )
-from uncollapse.theory import dynamics as theory
 from uncollapse.theory.landscape import loss
 from uncollapse.theory.optimum import fixed_width_kl
 
 __all__ = ["Flow", "gradient_flow"]
+
+MOST_POINTS = 10**6
+"""Times at which a path is reported."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +104,30 @@ def gradient_flow(
     >>> bool(np.isclose(flow.loss[-1], f.loss))
     True
     """
-    f = forecast
+    f = checks.instance(forecast, "forecast", Forecast)
+    learning_rate, n_steps = checks.positive(learning_rate, "learning_rate"), checks.positive(n_steps, "n_steps")
+    n_points = checks.count(n_points, "n_points", least=2, most=MOST_POINTS)
+    if beta is not None:
+        checks.function(beta, "beta")
+    checks.one_of(inputs, "inputs", get_args(Inputs))
+    checks.one_of(width_parameter, "width_parameter", get_args(WidthParameter))
+    return _flow(f, n_steps, learning_rate, checked_start(initial_std), beta, inputs, width_parameter, n_points)
+
+
+@quiet
+def _flow(
+    f: Forecast,
+    n_steps: float,
+    learning_rate: float,
+    initial_std: tuple[float, float] | None,
+    beta: Callable[[float], float] | None,
+    inputs: Inputs,
+    width_parameter: WidthParameter,
+    n_points: int,
+) -> Flow:
     per_step = time_per_step(f, learning_rate, inputs)
     if inputs == "raw" and f.objective.bias:
         raise ObjectiveError('the mean of raw inputs mixes the modes; pass inputs="centred", or see escape_times')
-    if not n_steps > 0 or n_points < 2:
-        raise ObjectiveError(f"n_steps must be positive and n_points 2 or more, got {n_steps} and {n_points}")
     warn_if_unstable(f, per_step, inputs, width_parameter)
     steps = np.linspace(0, n_steps, n_points)
     schedule = beta_in_time(f, beta, 1 / per_step)
@@ -110,7 +135,7 @@ def gradient_flow(
     for k in range(f.n_usable):
         mode, start = mode_at(f, k, inputs, width_parameter), random_start(f, k, initial_std, inputs, schedule(0.0))
         rest = mode.product_at_rest(f.objective.beta, math.exp(2 * start[2]))
-        path = theory.integrate(mode, start, n_steps * per_step, schedule, rest / 2 or math.inf, steps * per_step)
+        path = integrated(mode, start, n_steps * per_step, schedule, rest / 2 or math.inf, steps * per_step)
         states[:, k], escapes[k] = path.states, path.escape / per_step
     u, v, std = states[..., 0], states[..., 1], np.exp(states[..., 2])
     betas = np.array([schedule(t) for t in steps * per_step])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
@@ -37,7 +38,8 @@ class OriginHessian:
     @property
     def index(self) -> int:
         """Number of negative eigenvalues, all latents together."""
-        return int(((self.lowest < 0) * self.latents).sum())
+        negative = (self.lowest < 0).sum(axis=0)
+        return sum(int(modes) * int(latents) for modes, latents in zip(negative, self.latents, strict=True))
 
     @property
     def positive_semidefinite(self) -> bool:
@@ -74,7 +76,12 @@ def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessi
     >>> origin_hessian(forecast(x, beta=5.0)).positive_semidefinite, origin_hessian(forecast(x)).index
     (True, 2)
     """
-    f = forecast
+    f, whitened = checks.instance(forecast, "forecast", Forecast), checks.flag(whitened, "whitened")
+    with np.errstate(all="ignore"):
+        return _hessian(f, whitened)
+
+
+def _hessian(f: Forecast, whitened: bool) -> OriginHessian:
     if not f.exact:
         raise ObjectiveError(f"the origin's Hessian is known for Gaussian decoders only, not {f.spectrum.likelihood}")
     one_level(f.solution)
@@ -85,8 +92,10 @@ def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessi
     if f.objective.encoder_variance == "learned":
         widths, latents = np.array([prior]), np.array([f.n_latents])
     else:
-        each = np.broadcast_to(f.objective.encoder_variance, f.n_latents).astype(float)
-        widths, latents = np.unique(each, return_counts=True)
+        given = f.objective.encoder_variance
+        widths, latents = np.unique(np.array(given, dtype=float), return_counts=True)
+        if not isinstance(given, tuple):  # one width for all latents
+            latents = np.array([f.n_latents])
     strengths = f.spectrum.strengths[:, None]
     gains = np.ones_like(strengths) if whitened else np.sqrt(strengths)
     plane = theory.planes(strengths, gains, widths, np.full(len(widths), f.objective.beta * variance / prior), variance)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.landscape.direction import Direction
 from uncollapse.landscape.stationary import StationaryPoint
+from uncollapse.spectra.result import Spectrum
 from uncollapse.theory import landscape, ppca
 
 __all__ = ["Slice", "likelihood_slice", "loss_slice"]
+
+MOST_GRID = 2001
+"""Steps along each direction of a slice."""
 
 MARGIN = 1.6
 """A slice shows this many times the way to the lowest point."""
@@ -85,16 +92,29 @@ def loss_slice(
     >>> bool(around.values.argmin() == 12), bool(around.values.min() < 0)  # the middle is not the lowest
     (False, True)
     """
+    checks.instance(point, "point", StationaryPoint)
+    for name, given in (("first", first), ("second", second)):
+        if given is not None:
+            checks.instance(given, name, Direction)
+    n_grid, steps_to = checks.count(n_grid, "n_grid", least=2, most=MOST_GRID), _checked_reach(reach)
     if first is None or second is None:
         first, second = _default_directions(point, first or second)
-    if reach is None:
-        reach = (_default_reach(point, first), _default_reach(point, second))
+    if steps_to is None:
+        steps_to = (_default_reach(point, first), _default_reach(point, second))
+    with np.errstate(all="ignore"):
+        return _loss_slice(point, first, second, steps_to, n_grid)
+
+
+def _loss_slice(
+    point: StationaryPoint, first: Direction, second: Direction, reach: tuple[float, float], n_grid: int
+) -> Slice:
     f, s = point.forecast, point.forecast.spectrum
     steps = np.linspace(-1, 1, n_grid)
     a, b = reach[0] * steps, reach[1] * steps
     rows = sorted({*point.modes, first.mode, second.mode})
-    decoder, encoder = _carried(point, rows)
-    along = np.stack([_moved(point, rows, first), _moved(point, rows, second)])
+    latents = sorted({*range(len(point.modes)), first.latent, second.latent})  # all others are dead and stay so
+    decoder, encoder = _carried(point, rows, latents)
+    along = np.stack([_moved(point, rows, latents, first), _moved(point, rows, latents, second)])
     u, v = (
         start + a[None, :, None, None] * along[0, side] + b[:, None, None, None] * along[1, side]
         for side, start in enumerate((decoder, encoder))
@@ -102,7 +122,7 @@ def loss_slice(
     values = landscape.loss(
         u,
         v,
-        point.weights.encoder_std**2,
+        _widths(point, latents),
         s.strengths[rows],
         s.total_energy,
         beta=f.objective.beta,
@@ -153,25 +173,50 @@ def likelihood_slice(
     >>> bool(likelihood_slice(forecast(x), [0], (1, 2), 25.0).values.max() > 0)  # too noisy for any column to grow
     False
     """
-    s = forecast.spectrum
+    s = checks.instance(forecast, "forecast", Forecast).spectrum
+    carried, moved = checks.counts(modes, "modes"), checks.counts(pushed, "pushed")
+    noise_variance = checks.positive(noise_variance, "noise_variance")
+    n_grid, steps_to = checks.count(n_grid, "n_grid", least=2, most=MOST_GRID), _checked_reach(reach)
     if s.likelihood != "gaussian" or not s.target_is_input:
         raise ObjectiveError("a pPCA likelihood needs a Gaussian decoder and no other target than x")
-    named = [*modes, *pushed]
-    if len(set(named)) != len(named) or not named or not 0 <= min(named) <= max(named) < s.rank:
-        raise ObjectiveError(f"modes and pushed must differ and lie in 0 to {s.rank - 1}, got {named}")
-    if not noise_variance > 0:
-        raise ObjectiveError(f"noise_variance must be a positive number, got {noise_variance}")
+    named = [*carried, *moved]
+    if len(moved) != 2:
+        raise ObjectiveError(f"pushed must be two modes, one for each zero column, got {len(moved)}")
+    if len(set(named)) != len(named) or max(named) >= s.rank:
+        raise ObjectiveError(f"modes and pushed must differ and lie in 0 to {s.rank - 1}, got {checks.shown(named)}")
+    if steps_to is None:
+        steps_to = (MARGIN * math.sqrt(s.strengths[moved[0]]), MARGIN * math.sqrt(s.strengths[moved[1]]))
+    with np.errstate(all="ignore"):
+        return _likelihood_slice(s, list(carried), list(moved), noise_variance, steps_to, n_grid)
+
+
+def _likelihood_slice(
+    s: Spectrum,
+    modes: list[int],
+    pushed: list[int],
+    noise_variance: float,
+    reach: tuple[float, float],
+    n_grid: int,
+) -> Slice:
     steps = np.linspace(-1, 1, n_grid)
-    a, b = (steps * (MARGIN * np.sqrt(s.strengths[k]) if reach is None else reach[i]) for i, k in enumerate(pushed))
+    a, b = reach[0] * steps, reach[1] * steps
     lengths = np.zeros((n_grid, n_grid, s.rank))
-    lengths[..., list(modes)] = np.maximum(s.strengths[list(modes)] - noise_variance, 0.0)
+    lengths[..., modes] = np.maximum(s.strengths[modes] - noise_variance, 0.0)
     lengths[..., pushed[0]], lengths[..., pushed[1]] = a[None, :] ** 2, b[:, None] ** 2
     values = -0.5 * ppca.deviance(s.strengths, s.total_energy, s.n_targets, lengths, noise_variance)
     lengths = lengths[0, 0].copy()
-    lengths[list(pushed)] = 0.0
+    lengths[pushed] = 0.0
     values = values + 0.5 * ppca.deviance(s.strengths, s.total_energy, s.n_targets, lengths, noise_variance)
     x_label, y_label = (f"column along component {k + 1}" for k in pushed)
     return Slice(a, b, values, x_label, y_label, f"σ² = {noise_variance:.3g}", "log-likelihood")
+
+
+def _checked_reach(reach: Any) -> tuple[float, float] | None:
+    """Largest steps along two directions, positive; None where they are left to us."""
+    if reach is None:
+        return None
+    first, second = checks.array(reach, "reach", shape=(2,)).tolist()
+    return checks.positive(first, "each of reach"), checks.positive(second, "each of reach")
 
 
 def _default_directions(point: StationaryPoint, given: Direction | None) -> tuple[Direction, Direction]:
@@ -196,20 +241,27 @@ def _default_reach(point: StationaryPoint, way: Direction) -> float:
     return MARGIN * float(lowest)
 
 
-def _carried(point: StationaryPoint, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The point itself as (u, v) on the modes in `rows`."""
-    d1, at = point.forecast.n_latents, point.restricted.modes
-    decoder, encoder = np.zeros((len(rows), d1)), np.zeros((len(rows), d1))
+def _carried(point: StationaryPoint, rows: list[int], latents: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The point itself as (u, v) on the modes in `rows`, a column for each of `latents`."""
+    at, shape = point.restricted.modes, (len(rows), len(latents))
+    decoder, encoder = np.zeros(shape), np.zeros(shape)
     for latent, mode in enumerate(point.modes):
         decoder[rows.index(mode), latent] = at.decoder_gain[latent]
         encoder[rows.index(mode), latent] = at.encoder_gain[latent]
     return decoder, encoder
 
 
-def _moved(point: StationaryPoint, rows: list[int], way: Direction) -> np.ndarray:
-    """(du, dv) of a direction, shape (2, len(rows), d1)."""
-    moved = np.zeros((2, len(rows), point.forecast.n_latents))
-    moved[:, rows.index(way.mode), way.latent] = way.decoder, way.encoder * point.input_gain(way.mode)
+def _widths(point: StationaryPoint, latents: list[int]) -> np.ndarray:
+    """σ² of each of `latents` at the point: the prior's for a dead one."""
+    carried = point.restricted.modes.encoder_std**2
+    prior = point.forecast.objective.prior_variance
+    return np.array([carried[latent] if latent < len(point.modes) else prior for latent in latents])
+
+
+def _moved(point: StationaryPoint, rows: list[int], latents: list[int], way: Direction) -> np.ndarray:
+    """(du, dv) of a direction, shape (2, len(rows), len(latents))."""
+    moved = np.zeros((2, len(rows), len(latents)))
+    moved[:, rows.index(way.mode), latents.index(way.latent)] = way.decoder, way.encoder * point.input_gain(way.mode)
     return moved
 
 

@@ -6,21 +6,28 @@ Modes are counted from 0, as in ``forecast.spectrum.strengths``; latents from 0,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.problem import quiet
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
-from uncollapse.forecasting.weights import Weights
+from uncollapse.forecasting.weights import Weights, refuse_too_many
 from uncollapse.landscape.direction import Direction
 from uncollapse.landscape.restricted import restricted_to
 from uncollapse.theory import landscape as theory
 
 __all__ = ["StationaryPoint", "stationary_point", "stationary_points"]
+
+MOST_ESCAPES = 10**6
+"""Most ways out of a point that are listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +86,24 @@ class StationaryPoint:
         y = x they are eigenvectors of the Hessian in (U, W, log σ), orthogonal to each other. With another
         target they are independent and each is the steepest in its plane.
         """
-        f, found = self.forecast, []
+        f, escapes = self.forecast, list[Direction]()
+        if self.index > MOST_ESCAPES:
+            raise ObjectiveError(
+                f"this point has {self.index} escapes, too many to list: all dead latents have the same; ask for one "
+                f"with direction(latent, mode)"
+            )
         unused = np.setdiff1d(np.arange(f.spectrum.rank), self.modes)
-        for latent in range(f.n_latents):
-            out = [k for k in unused if f.spectrum.strengths[k] > self._level(latent)]
-            found += self._directions(latent, np.array(out, dtype=int))
-        return tuple(sorted(found, key=lambda way: way.curvature))
+        for latent in range(f.n_latents if self.index else 0):
+            drawn = unused[f.spectrum.strengths[unused] > self._strength_to_exceed(latent)]
+            if not len(drawn) and latent >= len(self.modes):
+                break  # all dead latents are alike
+            escapes += self._directions(latent, drawn)
+        return tuple(sorted(escapes, key=lambda way: way.curvature))
 
     def direction(self, latent: int, mode: int) -> Direction:
         """The lowest curvature that `latent` has towards an unused `mode`, escape or not."""
-        f = self.forecast
-        if not 0 <= latent < f.n_latents or not 0 <= mode < f.spectrum.rank:
+        f, latent, mode = self.forecast, checks.count(latent, "latent"), checks.count(mode, "mode")
+        if not latent < f.n_latents or not mode < f.spectrum.rank:
             raise ObjectiveError(
                 f"no latent {latent} or no mode {mode}: latents run from 0 to {f.n_latents - 1}, modes to "
                 f"{f.spectrum.rank - 1}"
@@ -100,6 +114,8 @@ class StationaryPoint:
 
     def matrices(self, direction: Direction) -> tuple[np.ndarray, np.ndarray]:
         """(dU, dW) of a direction, shapes (d2, d1) and (d0, d1); together they have length 1."""
+        checks.instance(direction, "direction", Direction)
+        refuse_too_many(self.forecast, "directions")
         f, basis = self.forecast, self.forecast.spectrum.basis
         du, dw = np.zeros((f.spectrum.n_targets, f.n_latents)), np.zeros((f.spectrum.n_features, f.n_latents))
         reader = basis.encoder[:, direction.mode]
@@ -109,19 +125,21 @@ class StationaryPoint:
 
     def input_gain(self, mode: int) -> float:
         """Standard deviation of the input along the unit encoder direction of a mode: ζ when y = x."""
+        mode = checks.count(mode, "mode", most=self.forecast.spectrum.rank - 1)
         return float(_input_gains(self.forecast)[mode])
 
-    def _level(self, latent: int) -> float:
+    def _strength_to_exceed(self, latent: int) -> float:
         """What a mode must exceed to draw this latent away: the strength it carries, or the water if it is dead."""
         carried = latent < len(self.modes)
         return float(self.forecast.spectrum.strengths[self.modes[latent]]) if carried else self.water_level
 
+    @quiet
     def _directions(self, latent: int, modes: np.ndarray) -> list[Direction]:
         f = self.forecast
         prior, variance = f.objective.prior_variance, self.restricted.decoder_variance
         strengths, gains = f.spectrum.strengths[modes], _input_gains(f)[modes]
         cost = np.full(len(modes), prior)
-        plane = theory.planes(strengths, gains, cost, self._level(latent) / cost, variance)
+        plane = theory.planes(strengths, gains, cost, self._strength_to_exceed(latent) / cost, variance)
         curvature = np.minimum(plane.lowest, 0.0)
         distance, drop = theory.slide(curvature, gains * plane.decoder * plane.encoder, variance)
         source = self.modes[latent] if latent < len(self.modes) else None
@@ -132,7 +150,7 @@ class StationaryPoint:
         ]
 
 
-def stationary_point(forecast: Forecast, modes: tuple[int, ...] | list[int]) -> StationaryPoint:
+def stationary_point(forecast: Forecast, modes: Sequence[int]) -> StationaryPoint:
     """The stationary point at which latents carry exactly `modes`.
 
     Parameters
@@ -161,11 +179,11 @@ def stationary_point(forecast: Forecast, modes: tuple[int, ...] | list[int]) -> 
     >>> point.index, point.escapes[0].mode
     (1, 0)
     """
-    f = forecast
+    f, given = checks.instance(forecast, "forecast", Forecast), checks.counts(modes, "modes")
     _check_covered(f)
-    chosen = tuple(sorted({int(mode) for mode in modes}))
-    if len(chosen) != len(modes) or (chosen and not 0 <= chosen[0] <= chosen[-1] < f.spectrum.rank):
-        raise ObjectiveError(f"modes must differ and lie in 0 to {f.spectrum.rank - 1}, got {list(modes)}")
+    chosen = tuple(sorted(set(given)))
+    if len(chosen) != len(given) or (chosen and not chosen[-1] < f.spectrum.rank):
+        raise ObjectiveError(f"modes must differ and lie in 0 to {f.spectrum.rank - 1}, got {checks.shown(given)}")
     if len(chosen) > f.n_latents:
         raise ObjectiveError(f"{len(chosen)} modes need as many latents, and the model has {f.n_latents}")
     restricted = restricted_to(f, chosen)
@@ -211,7 +229,7 @@ def stationary_points(forecast: Forecast, *, limit: int = 4096) -> tuple[Station
     >>> [(point.modes, point.index) for point in stationary_points(forecast(x))]
     [((0, 1), 0), ((0,), 1), ((1,), 2), ((), 4)]
     """
-    f = forecast
+    f, limit = checks.instance(forecast, "forecast", Forecast), checks.count(limit, "limit", least=1)
     _check_covered(f)
     _check_all_seen(f, f.water_level)
     # a learned decoder variance is nowhere smaller than at the global minimum, so no point reaches below its water
@@ -220,8 +238,8 @@ def stationary_points(forecast: Forecast, *, limit: int = 4096) -> tuple[Station
     count = sum(math.comb(n, k) for k in range(most + 1))
     if count > limit:
         raise ObjectiveError(
-            f"{n} modes on {f.n_latents} latents make {count:.3g} subsets, more than limit={limit}; ask for one with "
-            f"stationary_point(forecast, modes)"
+            f"{n} modes on {f.n_latents} latents make {Decimal(count):.3g} subsets, more than the limit; ask for "
+            f"one with stationary_point(forecast, modes)"
         )
     points = []
     for modes in (subset for k in range(most + 1) for subset in combinations(range(n), k)):
@@ -247,8 +265,8 @@ def _check_covered(f: Forecast) -> None:
         )
 
 
-def _check_all_seen(f: Forecast, level: float) -> None:
-    if not f.spectrum.complete and f.spectrum.rank and f.spectrum.strengths[-1] > level:
+def _check_all_seen(f: Forecast, water_level: float) -> None:
+    if not f.spectrum.complete and f.spectrum.rank and f.spectrum.strengths[-1] > water_level:
         raise ObjectiveError(
             f"only {f.spectrum.rank} modes were computed and all are above water, so others may be too; ask for more "
             f"with n_modes"

@@ -74,7 +74,7 @@ def forecast_context(
         "modes": facts["modes"][:TABLE_ROWS],
         "levels": level_rows(forecast),
         "intervals": [] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
-        "level": None if intervals is None else f"{intervals.level:.0%}",
+        "level": None if intervals is None else f"{intervals.confidence:.0%}",
         "settings": _settings(forecast, source),
         "pilot": None if extras.pilot is None else pilot_rows(extras.pilot),
         "pilot_headings": HEADINGS,
