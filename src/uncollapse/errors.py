@@ -10,6 +10,7 @@ __all__ = [
     "TrainingError",
     "UncollapseError",
     "UncollapseWarning",
+    "first_line",
 ]
 
 
@@ -39,3 +40,12 @@ class TrainingError(UncollapseError):
 
 class UncollapseWarning(UserWarning):
     """The result stands, and the message says what the data did to it."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error that is not ours says, on one line: its first, or its kind where it says nothing."""
+    try:
+        lines = str(error).split("\n")
+    except Exception:  # a message may be anyone's code
+        lines = [""]
+    return next((line.strip() for line in lines if line.strip()), type(error).__name__)

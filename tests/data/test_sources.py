@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sklearn import datasets
 
 from uncollapse import SourceError, moments
-from uncollapse.data import rows as rows_module
+from uncollapse.data import blocks as blocks_module
 from uncollapse.data.embedded import EMBEDDED
 from uncollapse.data.rows import dense
 from uncollapse.data.sources import open_source
@@ -27,7 +27,7 @@ def table(rng):
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(rows_module, "BLOCK_ENTRIES", 200)
+    monkeypatch.setattr(blocks_module, "BLOCK_ENTRIES", 200)
 
 
 def write(kind: str, table: np.ndarray, path) -> str:

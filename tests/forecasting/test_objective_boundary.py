@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from awkward import HALF, NEVER_NUMBERS, TWO
+from odd_values import HALF, NEVER_NUMBERS, TWO
 from uncollapse import Level, LossConvention, Objective, ObjectiveError
 
 NUMBERS = ["beta", "decoder_variance", "prior_variance", "encoder_variance"]

@@ -11,7 +11,7 @@ from scipy.special import gammaln
 
 from count_tables import DISPERSIONS, counts
 from uncollapse import DataError, UncollapseWarning, forecast, moments, spectrum
-from uncollapse.data import rows as rows_module
+from uncollapse.data import blocks as blocks_module
 from uncollapse.forecasting.intervals import bootstrap
 
 torch.set_num_threads(1)
@@ -161,7 +161,7 @@ def described(road: dict) -> str:
 @pytest.mark.parametrize("road", ROADS, ids=described)
 def test_every_road_leads_to_the_same_spectrum(rng, road, monkeypatch, tmp_path):
     anndata = pytest.importorskip("anndata")
-    monkeypatch.setattr(rows_module, "BLOCK_ENTRIES", 1)  # blocks of 16 rows
+    monkeypatch.setattr(blocks_module, "BLOCK_ENTRIES", 1)  # blocks of 16 rows
     y, s, _ = counts(rng, n=90, d=7)
     y[:, 4] = 0
     if road["likelihood"] == "bernoulli":

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seeds import SEED
 from uncollapse import DataError, UncollapseWarning, moments, spectrum
-from uncollapse.data import rows as rows_module
+from uncollapse.data import blocks as blocks_module
 from uncollapse.data.rows import as_rows
 
 
@@ -25,7 +25,7 @@ def reference(x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Cut everything into blocks of 16 rows, so that merging happens on small data."""
-    monkeypatch.setattr(rows_module, "BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(blocks_module, "BLOCK_ENTRIES", 1)
 
 
 @seed(SEED)
@@ -109,7 +109,7 @@ def test_a_large_mean_costs_no_digits(rng):
 
 
 def test_a_drifting_mean_costs_no_digits(rng, monkeypatch):
-    monkeypatch.setattr(rows_module, "BLOCK_ENTRIES", 1000)
+    monkeypatch.setattr(blocks_module, "BLOCK_ENTRIES", 1000)
     x = rng.standard_normal((3000, 5)) + np.repeat([0.0, 1e6, -1e6], 1000)[:, None]
     np.testing.assert_allclose(moments(x).second_moment(), reference(x), rtol=1e-12)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from problems import rows_with_spectrum
 from seeds import SEED
 from uncollapse import DataError, UncollapseWarning, forecast, moments, spectrum
-from uncollapse.data import rows as rows_module
+from uncollapse.data import blocks as blocks_module
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.spectra import decompose
 from uncollapse.theory.krylov import krylov_modes
@@ -98,7 +98,7 @@ def test_without_biases_the_mean_is_a_mode(rng):
 @pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize("bias", [True, False])
 def test_wide_tables_agree_with_the_dense_solver(rng, monkeypatch, shape, make, bias):
-    monkeypatch.setattr(rows_module, "BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(blocks_module, "BLOCK_ENTRIES", 1)
     x = rng.standard_normal(shape) * np.geomspace(5, 0.1, shape[1]) * (rng.random(shape) < 0.3) + 0.5 * (
         rng.random(shape[1]) < 0.5
     )
@@ -263,7 +263,7 @@ def test_conditions_that_change_the_result_are_warned_about(rng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_modes": 0}, "n_modes must be 1"),
+        ({"n_modes": 0}, "n_modes must be a whole number from 1 on"),
         ({"scale": np.nan}, "scale"),
         ({"scale": 0.0}, "scale"),
         ({"likelihood": "cauchy"}, "likelihood must be one of"),

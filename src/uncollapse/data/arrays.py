@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from uncollapse.data.rows import Rows, as_rows, rows_per_block
-from uncollapse.errors import SourceError
+from uncollapse.data.blocks import Rows, rows_per_block
+from uncollapse.data.rows import as_rows
+from uncollapse.errors import SourceError, first_line
 
 __all__ = ["read_idx", "read_npy", "read_npz"]
+
+MOST_BYTES = 2**50
+"""A header that claims more (1 PB) is damaged."""
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -25,8 +28,10 @@ def read_npy(path: Path) -> Rows:
     """A .npy file, memory-mapped. Pickled objects are refused."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise _damaged(path, "a .npy file", error) from None
+    except Exception as error:  # NumPy evaluates the header, so anything may come of a damaged one
+        raise _damaged(path, "a .npy file", error) from error
+    if min(array.shape, default=0) < 0:
+        raise SourceError(f"{path}: its header has a negative size, shape {array.shape}; save the file again")
     return as_rows(array, str(path))
 
 
@@ -37,10 +42,10 @@ def read_npz(path: Path, key: str) -> Rows:
             names = list(archive.files)
             chosen = _only(path, names, key, lambda name: archive[name].ndim >= 2)
             array = archive[chosen]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise _damaged(path, "a .npz file", error) from None
+    except SourceError:
+        raise
+    except Exception as error:
+        raise _damaged(path, "a .npz file", error) from error
     return as_rows(array, f"{path}::{chosen}")
 
 
@@ -50,6 +55,8 @@ def read_idx(path: Path) -> Rows:
     if len(shape) < 2:
         raise SourceError(f"{path}: holds a list of {shape[0]} numbers (labels?), not rows of features")
     n, d = shape[0], math.prod(shape[1:])
+    if n * d * dtype.itemsize > MOST_BYTES:
+        raise SourceError(f"{path}: its header claims {n:,} rows of {d:,} numbers, which no file holds; get it again")
     step = rows_per_block(d)
 
     def blocks() -> Iterator[np.ndarray]:
@@ -107,7 +114,7 @@ def _only(path: Path, names: list[str], key: str, fits: Any) -> str:
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> SourceError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = first_line(error)
     if "pickle" in reason.lower() or "objects in dtype" in reason:
         reason = "it holds pickled objects, which could run code; save plain numbers instead"
     return SourceError(f"{path}: cannot be read as {kind}: {reason}")

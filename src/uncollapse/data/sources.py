@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from os import PathLike, fspath
 from pathlib import Path
 
+from uncollapse.checks import shown
 from uncollapse.data.arrays import read_idx, read_npy, read_npz
+from uncollapse.data.blocks import Block, Rows
 from uncollapse.data.embedded import EMBEDDED, read_embedded
-from uncollapse.data.rows import Block, Rows
 from uncollapse.data.stores import read_h5ad, read_zarr
 from uncollapse.data.tables import read_csv, read_parquet
-from uncollapse.errors import SourceError, UncollapseError
+from uncollapse.errors import SourceError, UncollapseError, first_line
 
 __all__ = ["open_source"]
+
+MOST_SHOWN = 100
+"""Characters of a file's name in a message."""
 
 
 def open_source(source: str) -> Rows:
@@ -39,13 +44,14 @@ def open_source(source: str) -> Rows:
     >>> open_source("digits").n_columns
     64
     """
+    if isinstance(source, PathLike):
+        source = fspath(source)
+    if not isinstance(source, str):
+        raise SourceError(f"the source must be the name of a file or of an embedded data set, got {shown(source)}")
     if source in EMBEDDED:
         return read_embedded(source)
     name, _, key = source.partition("::")
-    path = Path(name).expanduser()
-    if not path.exists():
-        known = ", ".join(EMBEDDED)
-        raise SourceError(f"{name}: no such file, and no embedded data set either (those are {known})")
+    path = _existing(name)
     reader = _reader(path)
     if reader in _KEYED:
         return _guarded(_KEYED[reader](path, key))
@@ -54,6 +60,21 @@ def open_source(source: str) -> Rows:
     if path.is_dir():
         raise SourceError(f"{name}: a directory; give the file inside it")
     return _guarded(_PLAIN[reader](path))
+
+
+def _existing(name: str) -> Path:
+    """The path of a file that is there; what the file system refuses to look up is said in its words."""
+    short = name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}…"
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except FileNotFoundError:
+        known = ", ".join(EMBEDDED)
+        raise SourceError(f"{short}: no such file, and no embedded data set either (those are {known})") from None
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a NUL, too long, nobody's home
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        raise SourceError(f"{short}: cannot be opened: {reason}") from None
+    return path
 
 
 def _guarded(rows: Rows) -> Rows:
@@ -69,8 +90,7 @@ def _guarded(rows: Rows) -> Rows:
             except (UncollapseError, MemoryError):
                 raise
             except Exception as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise SourceError(f"{rows.name}: cannot be read to its end: {reason}") from error
+                raise SourceError(f"{rows.name}: cannot be read to its end: {first_line(error)}") from error
             yield block
 
     return replace(rows, blocks=blocks)

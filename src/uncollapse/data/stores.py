@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from uncollapse.data.rows import Block, Rows, rows_per_block
-from uncollapse.errors import SourceError
+from uncollapse.data.blocks import Block, Rows, rows_per_block
+from uncollapse.errors import SourceError, first_line
 
 __all__ = ["read_h5ad", "read_zarr"]
 
@@ -20,8 +20,8 @@ def read_h5ad(path: Path) -> Rows:
         raise SourceError(f"{path}: .h5ad needs anndata; pip install 'uncollapse[io]'") from None
     try:
         matrix = anndata.read_h5ad(path, backed="r").X
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise SourceError(f"{path}: cannot be read as .h5ad: {_first_line(error)}") from None
+    except Exception as error:  # anndata and h5py raise what they like on a damaged file
+        raise SourceError(f"{path}: cannot be read as .h5ad: {first_line(error)}") from error
     if matrix is None:
         raise SourceError(f"{path}: its X is empty; move the layer you train on to X")
     return _sliced(str(path), matrix)
@@ -37,8 +37,8 @@ def read_zarr(path: Path, key: str) -> Rows:
         node: Any = zarr.open(path, mode="r")
         arrays = {} if hasattr(node, "shape") else dict(node.arrays())
         groups = {} if hasattr(node, "shape") else dict(node.groups())
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise SourceError(f"{path}: cannot be read as .zarr: {_first_line(error)}") from None
+    except Exception as error:  # zarr and its codecs raise what they like on a damaged store
+        raise SourceError(f"{path}: cannot be read as .zarr: {first_line(error)}") from error
     if hasattr(node, "shape"):
         return _sliced(str(path), node)
     tables = [name for name, array in arrays.items() if array.ndim >= 2]
@@ -71,7 +71,3 @@ def _sliced(name: str, matrix: Any) -> Rows:
             yield block.reshape(len(block), -1) if getattr(block, "ndim", 2) > 2 else block
 
     return Rows(name, d, n, blocks)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

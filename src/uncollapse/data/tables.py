@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.data.rows import Rows, rows_per_block
+from uncollapse.data.blocks import Rows, rows_per_block
 from uncollapse.errors import SourceError, UncollapseWarning
 
 __all__ = ["read_csv", "read_parquet"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from uncollapse.data.rows import dense
+from uncollapse.data.blocks import dense
 from uncollapse.data.sources import open_source
 from uncollapse.errors import SourceError
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.errors import UncollapseWarning
 from uncollapse.spectra.one_pass import Moments, overflow_error
 from uncollapse.spectra.result import Condition, Options, Spectrum
 from uncollapse.theory.conditional import Residual, residual_modes
@@ -25,8 +25,7 @@ of a strong mode would hide (a tenth), so it is said."""
 def conditional_spectrum(raw: Moments, options: Options) -> Spectrum:
     """Spectrum of the residual y − Bx; `raw` holds the joint moments of condition (input) and data (target)."""
     n, split, d = raw.n_samples, raw.n_inputs, len(raw.mean)
-    if n < 2:
-        raise DataError(f"only {n} row(s) to learn from; a spectrum needs two or more")
+    options.check_rows(n)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
         joint = raw.scaled(options.scale)
         matrix = joint.second_moment(centred=options.bias, ddof=options.ddof)

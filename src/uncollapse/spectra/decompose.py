@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.rows import Rows, as_rows, is_dask
 from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.spectra.conditional import conditional_spectrum
@@ -42,6 +43,7 @@ ENERGY_ROUNDING = 16
 """Residual energies within this many tolerances of the total are rounding: y is a linear function of x."""
 
 
+@np.errstate(under="ignore")  # what vanishes beside the largest strength is rounding
 def spectrum(
     data: Any,
     target: Any = None,
@@ -112,8 +114,10 @@ def spectrum(
     >>> s.rank, bool(abs(s.strengths.sum() - s.total_energy) < 1e-12)
     (3, True)
     """
-    _check_options(n_modes, scale, likelihood, bias, ddof)
-    options = with_defaults(Options(bias, ddof, scale, likelihood, drop_nonfinite, dispersion, size_factors))
+    n_modes = None if n_modes is None else checks.count(n_modes, "n_modes", least=1, error=DataError)
+    paired = checks.flag(paired, "paired", error=DataError)
+    options = with_defaults(_options(bias, ddof, scale, likelihood, drop_nonfinite, dispersion, size_factors))
+    bias, ddof, drop_nonfinite = options.bias, options.ddof, options.drop_nonfinite
     weighs_rows = likelihood == "negative-binomial" and size_factors is not None
     if given is not None:
         return _warned(_given(data, target, given, paired, options), n_modes)
@@ -126,8 +130,8 @@ def spectrum(
     rows = _with_width(as_rows(data, paired=paired), target)
     if weighs_rows:
         fit = fit_rows(rows, target, options)
-        found = spectrum(*fit.inputs, paired=rows.paired, n_modes=n_modes, ddof=ddof, drop_nonfinite=drop_nonfinite)
-        return replace(found, likelihood=likelihood, collapsed_loss=fit.loss, residuals=fit.residuals)
+        result = spectrum(*fit.inputs, paired=rows.paired, n_modes=n_modes, ddof=ddof, drop_nonfinite=drop_nonfinite)
+        return replace(result, likelihood=likelihood, collapsed_loss=fit.loss, residuals=fit.residuals)
     if target is None and not rows.paired and _is_wide(rows, n_modes):
         return _warned(wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes)))
     _check_width(rows)
@@ -195,8 +199,7 @@ def _is_short(rows: Rows, n_modes: int | None) -> bool:
 
 
 def _from_moments(raw: Moments, options: Options) -> Spectrum:
-    if raw.n_samples < 2:
-        raise DataError(f"only {raw.n_samples} row(s) to learn from; a spectrum needs two or more")
+    options.check_rows(raw.n_samples)
     fit = None
     if options.likelihood != "gaussian":
         raw, fit = fit_moments(raw, options)
@@ -287,12 +290,22 @@ def _warn(message: str) -> None:
     warnings.warn(message, UncollapseWarning, stacklevel=4)
 
 
-def _check_options(n_modes: int | None, scale: float, likelihood: str, bias: bool, ddof: int) -> None:
-    if n_modes is not None and n_modes < 1:
-        raise DataError(f"n_modes must be 1 or more, got {n_modes}")
-    if not (np.isfinite(scale) and scale != 0):
-        raise DataError(f"scale must be a finite number other than 0, got {scale}")
-    if likelihood not in get_args(Likelihood):
-        raise DataError(f"likelihood must be one of {', '.join(get_args(Likelihood))}, got {likelihood!r}")
-    if ddof and not bias:
+def _options(
+    bias: bool, ddof: int, scale: float, likelihood: str, drop_nonfinite: bool, dispersion: Any, size_factors: Any
+) -> Options:
+    """The options checked, as plain values."""
+    scale = checks.number(scale, "scale", error=DataError, wanted="a finite number other than 0")
+    if scale == 0:
+        raise DataError("scale must be a finite number other than 0, got 0")
+    options = Options(
+        checks.flag(bias, "bias", error=DataError),
+        checks.count(ddof, "ddof", error=DataError),
+        scale,
+        checks.one_of(likelihood, "likelihood", get_args(Likelihood), error=DataError),  # type: ignore[arg-type]
+        checks.flag(drop_nonfinite, "drop_nonfinite", error=DataError),
+        dispersion,
+        size_factors,
+    )
+    if options.ddof and not options.bias:
         raise DataError("ddof corrects for a fitted mean, and without biases none is fitted; leave it at 0")
+    return options

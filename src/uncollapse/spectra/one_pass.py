@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.data.rows import Block, Rows, as_rows, dense, is_dask, paired_blocks
+from uncollapse import checks
+from uncollapse.data.blocks import Block, Rows, dense, is_dask, paired_blocks
+from uncollapse.data.kinds import relative
+from uncollapse.data.rows import as_rows
 from uncollapse.errors import DataError, UncollapseWarning
 
 __all__ = ["Moments", "moments"]
@@ -90,10 +93,11 @@ class Moments:
         if 0 in (self.n_samples, other.n_samples):
             full = self if self.n_samples else other
             return replace(full, precision=precision, n_dropped=n_dropped)
-        gap = other.mean - self.mean
-        mean = self.mean + gap * (other.n_samples / n)
-        scatter = self.scatter + other.scatter
-        scatter += np.multiply.outer(gap * (self.n_samples * other.n_samples / n), gap)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what overflows is refused by who asks
+            gap = other.mean - self.mean
+            mean = self.mean + gap * (other.n_samples / n)
+            scatter = self.scatter + other.scatter
+            scatter += np.multiply.outer(gap * (self.n_samples * other.n_samples / n), gap)
         return Moments(n, mean, scatter, self.n_inputs, precision, n_dropped)
 
     def scaled(self, factor: float | np.ndarray) -> Moments:
@@ -107,6 +111,7 @@ class Moments:
         return covariance if centred else covariance + np.multiply.outer(self.mean, self.mean)
 
 
+@np.errstate(under="ignore")  # what vanishes beside the largest moment is rounding
 def moments(data: Any, target: Any = None, *, paired: bool = False, drop_nonfinite: bool = False) -> Moments:
     """Sum the first and second moments of `data`, exactly and in one pass.
 
@@ -139,11 +144,13 @@ def moments(data: Any, target: Any = None, *, paired: bool = False, drop_nonfini
     >>> m.second_moment()[0, 0]
     np.float64(11.25)
     """
+    drop_nonfinite = checks.flag(drop_nonfinite, "drop_nonfinite", error=DataError)
     if is_dask(data):
-        total = _dask_moments(data, target, drop_nonfinite)
+        from uncollapse.spectra.dask_moments import dask_moments
+
+        total = dask_moments(data, target, drop_nonfinite)
     else:
-        parts = _each_block(_walk(as_rows(data, paired=paired), target), drop_nonfinite)
-        total = _merged(parts)
+        total = moments_of_blocks(as_rows(data, paired=paired), target, drop_nonfinite)
     if total.n_dropped:
         warnings.warn(
             f"left out {total.n_dropped} of {total.n_dropped + total.n_samples} rows with NaN or infinite values",
@@ -153,7 +160,24 @@ def moments(data: Any, target: Any = None, *, paired: bool = False, drop_nonfini
     return total
 
 
-def _merged(parts: Iterator[Moments]) -> Moments:
+def moments_of_blocks(rows: Rows, target: Any, drop_nonfinite: bool) -> Moments:
+    """The sum over the blocks of `rows`, walked in step with the target's."""
+    walk = _walk(rows, target)
+    blocks, offsets = relative(walk.blocks)
+    return shifted_back(merged(each_block(replace(walk, blocks=blocks), drop_nonfinite)), offsets)
+
+
+def shifted_back(moments: Moments, offsets: tuple[np.ndarray | None, ...]) -> Moments:
+    """Moments of the rows from those of the rows less their offsets, one for [x], or for x and for y."""
+    if all(offset is None for offset in offsets):
+        return moments
+    widths = [moments.n_inputs, len(moments.mean) - moments.n_inputs][: len(offsets)]
+    whole = [np.zeros(d) if o is None else o.astype(np.float64) for o, d in zip(offsets, widths, strict=True)]
+    return replace(moments, mean=moments.mean + np.concatenate(whole))
+
+
+def merged(parts: Iterator[Moments]) -> Moments:
+    """The moments of all parts together."""
     first = next(parts, None)
     if first is None:
         raise DataError("the data are empty: no rows came")
@@ -161,23 +185,24 @@ def _merged(parts: Iterator[Moments]) -> Moments:
 
 
 @dataclass(frozen=True)
-class _Walk:
+class Walk:
     """Blocks as tuples of parts, (x,) or (x, y), with the name to use in messages."""
 
     name: str
     blocks: Iterator[tuple[Block, ...]]
 
 
-def _walk(rows: Rows, target: Any) -> _Walk:
+def _walk(rows: Rows, target: Any) -> Walk:
     if target is None:
-        return _Walk(rows.name, rows.blocks() if rows.paired else ((block,) for block in rows.blocks()))
+        return Walk(rows.name, rows.blocks() if rows.paired else ((block,) for block in rows.blocks()))
     if rows.paired:
         raise DataError(f"{rows.name}: pairs (x, y) already bring the target; drop the other one")
     target_rows = as_rows(target, "the target")
-    return _Walk(f"{rows.name} or {target_rows.name}", paired_blocks(rows, target_rows))
+    return Walk(f"{rows.name} or {target_rows.name}", paired_blocks(rows, target_rows))
 
 
-def _each_block(walk: _Walk, drop_nonfinite: bool, n_seen: int = 0) -> Iterator[Moments]:
+def each_block(walk: Walk, drop_nonfinite: bool, n_seen: int = 0) -> Iterator[Moments]:
+    """Moments of each block; `n_seen` rows came before them."""
     for block in walk.blocks:
         parts = tuple(map(dense, block))
         result = block_moments(parts)
@@ -211,18 +236,19 @@ def block_moments(parts: tuple[np.ndarray, ...]) -> Moments | None:
 
 def _centred_products(parts: tuple[np.ndarray, ...], dtype: np.dtype[Any]) -> Moments | None:
     n, widths = len(parts[0]), [part.shape[1] for part in parts]
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         guess = _guessed_mean(np.hstack([part[:: max(1, n // PROBE_ROWS)] for part in parts]), dtype)
         centred = _shifted(parts, guess)  # (n, d)
         residue = (np.ones(n, dtype) @ centred).astype(np.float64) / n
         if not np.isfinite(residue).all():
             return None
         products = (centred.T @ centred).astype(np.float64, copy=False)  # NumPy calls syrk: half the work of gemm
-    variances = np.diagonal(products) / n
+        variances = np.diagonal(products) / n
     vanished = not variances.any() and centred.any()
     if vanished or not np.isfinite(variances).all() or (dtype == np.float32 and not _fits_float32(variances)):
         return None
-    products -= np.multiply.outer(n * residue, residue)
+    with np.errstate(under="ignore"):
+        products -= np.multiply.outer(n * residue, residue)
     return Moments(n, guess + residue, products, widths[0], float(np.finfo(dtype).eps))
 
 
@@ -263,7 +289,7 @@ def nonfinite_error(name: str, block: np.ndarray, n_seen: int, rest: Iterator[An
         count += sum(int((~np.isfinite(dense(part))).sum()) for part in (item if isinstance(item, tuple) else (item,)))
     return DataError(
         f"{name}: {count} value(s) are NaN or infinite, the first in row {n_seen + row}, column {column} "
-        f"(counted from 0); mend them, or leave such rows out with drop_nonfinite=True (--drop-nonfinite)"
+        f"(counted from 0); repair them, or leave such rows out with drop_nonfinite=True (--drop-nonfinite)"
     )
 
 
@@ -272,47 +298,3 @@ def overflow_error(name: str) -> DataError:
     return DataError(
         f"{name}: values so large or so small that their squares leave the range of float64; rescale (--scale)"
     )
-
-
-def _dask_moments(data: Any, target: Any, drop_nonfinite: bool) -> Moments:
-    """One task a chunk of rows, merged pairwise as a tree, on whatever cluster Dask is set to."""
-    from dask.delayed import delayed
-
-    arrays = [data] if target is None else [data, target]
-    if not all(map(is_dask, arrays)):
-        raise DataError("a Dask array needs a Dask target too; wrap it with dask.array.from_array")
-    for array in arrays:
-        if array.ndim < 2 or 0 in array.shape:
-            raise DataError(f"the Dask array: expected rows and columns, got shape {array.shape}")
-        if any(size != size for size in array.shape):  # NaN: a filtered array does not know its length
-            raise DataError("the Dask array does not know its own length; call compute_chunk_sizes() on it first")
-    if len({len(array) for array in arrays}) > 1:
-        lengths = " and ".join(str(len(array)) for array in arrays)
-        raise DataError(f"the Dask arrays have {lengths} rows; both need one row per sample")
-    tables = [array.reshape(len(array), -1).rechunk({1: -1}) for array in arrays]
-    tables[1:] = [table.rechunk({0: tables[0].chunks[0]}) for table in tables[1:]]
-    columns = [table.to_delayed().ravel() for table in tables]
-    starts = np.cumsum([0, *tables[0].chunks[0][:-1]])
-    parts = [
-        delayed(_chunk_moments)(list(chunk), int(start), drop_nonfinite)
-        for start, chunk in zip(starts, zip(*columns, strict=True), strict=True)
-    ]
-    while len(parts) > 1:
-        parts = [_merge_later(parts[i : i + 8]) for i in range(0, len(parts), 8)]
-    total: Moments = parts[0].compute()
-    return total
-
-
-def _merge_later(group: list[Any]) -> Any:
-    from dask.delayed import delayed
-
-    return delayed(_sum)(group)
-
-
-def _sum(group: list[Moments]) -> Moments:
-    return _merged(iter(group))
-
-
-def _chunk_moments(chunk: list[np.ndarray], start: int, drop_nonfinite: bool) -> Moments:
-    rows = [as_rows(part, "the Dask array") for part in chunk]
-    return _merged(_each_block(_walk(rows[0], rows[1] if len(rows) > 1 else None), drop_nonfinite, start))

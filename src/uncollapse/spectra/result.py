@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from uncollapse.errors import DataError
 from uncollapse.theory.likelihoods import CountResiduals, Likelihood
 from uncollapse.theory.modes import Basis
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
@@ -167,15 +168,19 @@ class Spectrum:
 
     def leading(self, n_modes: int) -> Spectrum:
         """The same spectrum with only the strongest `n_modes` listed."""
-        basis = self.find_basis
         return replace(
             self,
             strengths=self.strengths[:n_modes],
             strength_errors=self.strength_errors[:n_modes],
             condition=self.condition and replace(self.condition, explained=self.condition.explained[:n_modes]),
             complete=self.complete and n_modes >= self.rank,
-            find_basis=lambda: Basis(basis().decoder[:, :n_modes], basis().encoder[:, :n_modes]),
+            find_basis=partial(_leading, self.find_basis, n_modes),
         )
+
+
+def _leading(find_basis: Callable[[], Basis], n_modes: int) -> Basis:
+    basis = find_basis()
+    return Basis(basis.decoder[:, :n_modes], basis.encoder[:, :n_modes])
 
 
 @dataclass(frozen=True)
@@ -206,3 +211,10 @@ class Options:
     drop_nonfinite: bool = False
     dispersion: Any = None
     size_factors: Any = None
+
+    def check_rows(self, n_samples: int) -> None:
+        """Refuse too few rows to learn a spectrum from, or to divide by ``n - ddof``."""
+        if n_samples < 2:
+            raise DataError(f"only {n_samples} row(s) to learn from; a spectrum needs two or more")
+        if self.ddof >= n_samples:
+            raise DataError(f"ddof must be below the number of rows, {n_samples}; got {self.ddof}")

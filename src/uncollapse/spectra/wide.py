@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from uncollapse.data.rows import Block, Rows, dense, is_sparse
+from uncollapse.data.blocks import Block, Rows, dense, is_sparse
+from uncollapse.data.kinds import less, offset_of
 from uncollapse.errors import DataError, UncollapseWarning
 from uncollapse.spectra.counts import checked, column_fit, mapped, sizes_of
 from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
@@ -19,6 +21,10 @@ from uncollapse.theory.likelihoods import CountResiduals
 from uncollapse.theory.modes import Basis
 
 __all__ = ["wide_spectrum"]
+
+FAR_MEAN = 10.0
+"""Means of so many standard deviations are taken out of sparse columns entry by entry: centred implicitly they cost
+their square in digits (1e6: 1.4e-3 of the strength; 10: 1e-14)."""
 
 GRAM_ROUNDING = 1e-12
 """Strengths below this fraction of the largest are rounding when the n × n matrix is formed in float64."""
@@ -39,6 +45,7 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
     """
     if not rows.repeatable:
         raise DataError(f"{rows.name}: {rows.n_columns} columns need several passes; give a file, an array or a loader")
+    rows, offset = _relative(rows, options)
     table = _sums(rows, options)
     d = len(table.mean)
     wanted = min(n_modes, d, table.n_samples - options.bias)
@@ -50,6 +57,7 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
         modes = krylov_modes(lambda v: _product(rows, table, options, v), d, wanted)
         positive = modes.strengths > GRAM_ROUNDING * max(modes.strengths[0], 0.0)
         strengths, errors = modes.strengths[positive], modes.errors[positive]
+        errors = errors + _rounding(d) * strengths[:1].sum()
     directions = modes.directions[:, : len(strengths)]
     return Spectrum(
         strengths=strengths,
@@ -68,11 +76,29 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
         collapsed_loss=table.loss,
         input_scale=table.weights,
         target_scale=table.weights,
-        mean_input=table.mean * table.weights,
-        mean_target=table.mean * table.weights,
-        find_basis=lambda: Basis(directions, directions / np.sqrt(strengths)),
+        mean_input=(table.mean + offset) * table.weights,
+        mean_target=(table.mean + offset) * table.weights,
+        find_basis=partial(_basis, directions, strengths),
         residuals=table.residuals,
     )
+
+
+def _basis(directions: np.ndarray, strengths: np.ndarray) -> Basis:
+    return Basis(directions, directions / np.sqrt(strengths))
+
+
+def _rounding(d: int) -> float:
+    """Error of a product of d columns in float64, relative to the largest strength; implicit centring included."""
+    return 4 * float(np.finfo(np.float64).eps) * math.sqrt(d) * (1 + FAR_MEAN**2)
+
+
+def _relative(rows: Rows, options: Options) -> tuple[Rows, np.ndarray | float]:
+    """The rows less an offset where their numbers do not fit a float64, and the offset; see `data.kinds`."""
+    first = next(rows.blocks(), None)
+    offset = None if first is None else offset_of(first)
+    if offset is None or not options.bias or options.likelihood != "gaussian":
+        return rows, 0.0
+    return replace(rows, blocks=lambda: (less(block, offset) for block in rows.blocks())), offset.astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +118,7 @@ class _Table:
     residuals: CountResiduals | None
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused below
+@np.errstate(over="ignore", invalid="ignore", under="ignore")  # what overflows or vanishes is refused below
 def _sums(rows: Rows, options: Options) -> _Table:
     """Mean and variance of every column in one pass, merged block by block (Chan, Golub & LeVeque 1983)."""
     n = n_dropped = 0
@@ -103,7 +129,9 @@ def _sums(rows: Rows, options: Options) -> _Table:
         m, n_dropped = block.shape[0], n_dropped + dropped
         if m == 0:
             continue
-        block_mean, block_scatter = _block_sums(block)
+        block_mean, block_scatter, vanished = _block_sums(block)
+        if vanished:
+            raise overflow_error(rows.name)
         gap, share = block_mean - mean, n * m / (n + m)
         if sizes is not None:
             off, size_gap = sizes - sizes.mean(), float(sizes.mean()) - size
@@ -114,8 +142,7 @@ def _sums(rows: Rows, options: Options) -> _Table:
         n += m
     if n_dropped:
         warnings.warn(f"left out {n_dropped} rows with NaN or infinite values", UncollapseWarning, stacklevel=4)
-    if n < 2:
-        raise DataError(f"only {n} row(s) to learn from; a spectrum needs two or more")
+    options.check_rows(n)
     if not np.isfinite(scatter / n + mean**2).all():
         raise overflow_error(rows.name)
     table = _Table(n, mean, scatter / n, np.full(len(mean), float(options.scale)), scatter, mean, math.nan, None)
@@ -145,17 +172,21 @@ def _same(block: Block, start: int) -> Block:
     return block
 
 
-def _block_sums(block: Block) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of each column and its sum of squares about it."""
+def _block_sums(block: Block) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Mean of each column, its sum of squares about it, and whether a column varies by less than squares can show."""
     m, d = block.shape
     if is_sparse(block):
         mean = np.bincount(block.indices, block.data, d) / m
         n_stored = np.bincount(block.indices, minlength=d)
-        scatter = np.bincount(block.indices, (block.data - mean[block.indices]) ** 2, d)
-        return mean, scatter + (m - n_stored) * mean**2
+        left = block.data - mean[block.indices]
+        scatter = np.bincount(block.indices, left**2, d) + (m - n_stored) * mean**2
+        varies = np.bincount(block.indices, left != 0, d) > 0
+        return mean, scatter, bool((varies & (scatter == 0)).any())
     shifted = block - block[0].astype(np.float64)  # exactly 0 in constant columns
     shift = shifted.mean(axis=0)
-    return block[0] + shift, ((shifted - shift) ** 2).sum(axis=0)
+    scatter = ((shifted - shift) ** 2).sum(axis=0)
+    vanished = (scatter == 0).any() and (shifted.any(axis=0) & (scatter == 0)).any()
+    return block[0] + shift, scatter, bool(vanished)
 
 
 def _clean(rows: Rows, options: Options) -> Iterator[tuple[Block, np.ndarray | None, int]]:
@@ -180,19 +211,27 @@ def _product(rows: Rows, table: _Table, options: Options, v: np.ndarray) -> np.n
 
     Sparse blocks stay sparse: the scores are centred instead of the rows, and since centred scores sum to zero over
     all the rows, Σ x(t − t̄) = Σ (x − x̄)(t − t̄). With size factors s the scores times s do not: their sum is taken out.
+    Columns whose mean is many times their spread lose digits in that, and are as good as full: they are made dense.
     """
     weighted = table.weights[:, None] * v  # (d, b)
     total = np.zeros_like(v)
     sized = np.zeros(v.shape[1])
+    far = (table.mean**2 > FAR_MEAN**2 * table.variances) & (options.bias and options.size_factors is None)
     for block, sizes, _ in _clean(rows, options):
         if is_sparse(block):
-            scores = block @ weighted
+            near, full = (
+                (block, None) if not far.any() else (block[:, ~far], block[:, far].toarray() - table.level[far])
+            )
+            scores = near @ weighted[~far]
             if sizes is not None:
                 scores = scores - np.multiply.outer(sizes, table.level @ weighted)
                 sized += sizes @ scores
             elif options.bias:
-                scores = scores - table.level @ weighted
-            total += block.T @ scores
+                scores = scores - table.level[~far] @ weighted[~far]
+            if full is not None:
+                scores = scores + full @ weighted[far]
+                total[far] += full.T @ scores
+            total[~far] += near.T @ scores
         else:
             centred = _taken(block, sizes, table, options)
             total += centred.T @ (centred @ weighted)

@@ -5,8 +5,9 @@ Both functions see the data only through products with thin matrices, block of r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,24 +71,28 @@ def krylov_modes(
     Examples
     --------
     >>> c = np.diag(np.arange(50.0) ** 2)
-    >>> found = krylov_modes(lambda v: c @ v, 50, 2)
-    >>> np.round(found.strengths, 6)
+    >>> modes = krylov_modes(lambda v: c @ v, 50, 2)
+    >>> np.round(modes.strengths, 6)
     array([2401., 2304.])
     """
     rng = np.random.default_rng(seed)
     width = min(d, k + OVERSAMPLING)
     basis, images = np.empty((d, 0)), np.empty((d, 0))
     block = np.linalg.qr(rng.standard_normal((d, width)))[0]
+    unit = 1.0
     for n_passes in range(1, max_passes + 1):
         image = multiply(block)
+        if n_passes == 1:  # a power of two: exact, and squares of the images stay within range
+            unit = 2.0 ** math.floor(math.log2(max(float(np.abs(image).max()), np.finfo(float).tiny)))
+        image = image / unit
         basis, images = np.hstack([basis, block]), np.hstack([images, image])
         modes = _ritz(basis, images, k, n_passes)
         if modes.errors.max() <= tolerance * max(modes.strengths[0], np.finfo(float).tiny):
-            return modes
+            break
         block = _orthogonal_to(basis, image)[:, : d - basis.shape[1]]
         if block.shape[1] == 0:
-            return modes
-    return modes
+            break
+    return replace(modes, strengths=modes.strengths * unit, errors=modes.errors * unit)
 
 
 def gram_modes(rows: np.ndarray, tolerance: float) -> LeadingModes:

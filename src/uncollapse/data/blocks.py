@@ -1,0 +1,141 @@
+"""Rows of a table in blocks: the one form in which everything above reads data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from uncollapse.errors import DataError, first_line
+
+__all__ = [
+    "Block",
+    "Rows",
+    "checked_array",
+    "dense",
+    "is_dask",
+    "is_sparse",
+    "paired_blocks",
+    "rows_per_block",
+    "sparse_table",
+]
+
+Block = Any
+"""A (b, d) NumPy array or SciPy sparse array: b rows of the table."""
+
+BLOCK_ENTRIES = 2**24
+"""Entries a block aims at: 128 MB in float64. Each block costs some passes over a d × d result: on 60,000 × 784, 2^22
+entries take 1.15 times as long as 2^24 (benchmarks/bench_spectrum.py)."""
+
+MIN_BLOCK_ROWS, MOST_BLOCK_ROWS = 16, 2**15
+"""Bounds on the rows of a block. A float32 product sums a block in float32: 2^15 rows keep its error under 1e-5."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table of ``n_columns`` numbers a row, read in blocks.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it: the file, or "the data".
+    n_columns : int or None
+        None when only reading tells.
+    n_rows : int or None
+        None when only reading tells.
+    blocks : callable
+        Returns a fresh iterator over blocks of consecutive rows.
+    repeatable : bool
+        Whether `blocks` may be called again.
+    paired : bool
+        Whether each item that `blocks` gives is a pair ``(x, y)``.
+    """
+
+    name: str
+    n_columns: int | None
+    n_rows: int | None
+    blocks: Callable[[], Iterator[Block]]
+    repeatable: bool = True
+    paired: bool = False
+
+    def watched(self, on_step: Callable[[int], None]) -> Rows:
+        """The same rows; `on_step` is called with the number of rows of each block as it is handed over."""
+
+        def blocks() -> Iterator[Block]:
+            for block in self.blocks():
+                yield block
+                on_step(len(block[0]) if self.paired else block.shape[0])
+
+        return replace(self, blocks=blocks)
+
+
+def dense(block: Block) -> np.ndarray:
+    """One block as a dense array."""
+    return block.toarray() if is_sparse(block) else np.asarray(block)
+
+
+def paired_blocks(x: Rows, y: Rows) -> Iterator[tuple[Block, Block]]:
+    """Walk two tables in step, cutting their blocks to equal numbers of rows."""
+    if x.n_rows is not None and y.n_rows is not None and x.n_rows != y.n_rows:
+        raise DataError(f"{x.name} has {x.n_rows} rows and {y.name} has {y.n_rows}; both need one row per sample")
+    ends = object()
+    xs, ys = x.blocks(), y.blocks()
+    rest_x: Any = next(xs, ends)
+    rest_y: Any = next(ys, ends)
+    n_rows = 0
+    while rest_x is not ends and rest_y is not ends:
+        n = min(rest_x.shape[0], rest_y.shape[0])
+        yield rest_x[:n], rest_y[:n]
+        n_rows += n
+        rest_x = rest_x[n:] if n < rest_x.shape[0] else next(xs, ends)
+        rest_y = rest_y[n:] if n < rest_y.shape[0] else next(ys, ends)
+    if rest_x is not ends or rest_y is not ends:
+        shorter, longer = (x, y) if rest_x is ends else (y, x)
+        raise DataError(f"{shorter.name} ends after {n_rows} rows, before {longer.name}; both need one row per sample")
+
+
+def rows_per_block(n_columns: int) -> int:
+    """Rows in a block of about `BLOCK_ENTRIES` numbers."""
+    return min(max(MIN_BLOCK_ROWS, BLOCK_ENTRIES // max(n_columns, 1)), MOST_BLOCK_ROWS)
+
+
+def checked_array(data: Any, name: str, *, may_be_empty: bool = False) -> np.ndarray:
+    """An array of real numbers with rows and columns, trailing dimensions flattened; a view where possible."""
+    if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
+        data = np.ma.filled(data.astype(float), np.nan)  # a masked value is a missing one
+    try:
+        array = np.asarray(data)
+    except Exception as error:  # theirs: a ragged list, a tensor without numbers, an object's own conversion
+        raise DataError(f"{name}: not a table of numbers ({first_line(error)})") from error
+    if array.dtype.kind == "c":
+        raise DataError(f"{name}: complex numbers have no mode strength; pass real and imaginary parts as columns")
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{name}: expected numbers, got {array.dtype}; encode text as numbers first")
+    if array.ndim < 2:
+        raise DataError(f"{name}: expected rows and columns, got shape {array.shape}; reshape to (samples, features)")
+    if 0 in array.shape[1:] or (len(array) == 0 and not may_be_empty):
+        raise DataError(f"{name}: empty, shape {array.shape}")
+    return array.reshape(len(array), math.prod(array.shape[1:]))
+
+
+def sparse_table(data: Any, name: str) -> Any:
+    """A SciPy sparse table of real numbers as CSR, which is read by rows."""
+    if len(data.shape) != 2:
+        raise DataError(f"{name}: a sparse array needs rows and columns, got shape {data.shape}")
+    if data.dtype.kind not in "fiub":
+        raise DataError(f"{name}: expected real numbers, got {data.dtype}")
+    return data.tocsr()
+
+
+def is_sparse(data: Any) -> bool:
+    """Whether this is a SciPy sparse matrix or array."""
+    # asking SciPy would import it, which costs more than everything else here
+    return hasattr(data, "tocsr") and hasattr(data, "nnz")
+
+
+def is_dask(data: Any) -> bool:
+    """Whether this is a Dask array."""
+    return hasattr(data, "dask") and hasattr(data, "chunks")
