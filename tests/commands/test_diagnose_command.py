@@ -147,6 +147,20 @@ def test_a_mistake_is_one_line(options, message, folder):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "model", ["", " ", ".", "round", "round/there", "~nobody/model", "x" * 5000, ":f", "os:", "os:sep"]
+)
+def test_a_model_that_is_none_is_one_line_in_a_folder_whose_links_run_in_a_circle(model, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "round").symlink_to("about")
+    (folder / "about").symlink_to("round")
+    with pytest.raises(UncollapseError) as caught:
+        diagnose(model, "x.npy", json_to="out.json")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert not (folder / "out.json").exists()
+
+
 def test_the_command_prints_the_verdict_first_and_writes_whole_files(folder):
     result = run("diagnose", "models_here:known", "x.npy", "--json", "a.json", "--html", "a.html", cwd=folder)
     assert result.returncode == 0, result.stderr

@@ -139,22 +139,24 @@ def diagnose(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         tables = _opened(source, target, given)
-        probe, latents = _seen(model, tables, scale, trust=trust, spread=spread, input_shape=input_shape)
+        probe, latents = _opened_model(model, tables, scale, trust=trust, spread=spread, input_shape=input_shape)
         n_features = (tables[1] or tables[0]).n_columns
-        told = _objective(probe.objective, written, loss, model_of, n_features=n_features, n_latents=latents)
-        found = _diagnosed(probe, tables, told, n_rows=rows, **how)
+        objective = _objective(probe.objective, written, loss, model_of, n_features=n_features, n_latents=latents)
+        diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, **how)
         if verify:
-            found = _verified(found, probe, tables, steps, **how)
+            diagnosis = _verified(diagnosis, probe, tables, steps, **how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
-    notes = [*found.notes, *_disagreement(probe.objective, told), *notes]
-    found = replace(found, notes=tuple(dict.fromkeys(notes)))
-    _answer(found, source.encode("utf-8", "replace").decode(), json_to, json_file, html_to)
+    notes = [*diagnosis.notes, *_disagreement(probe.objective, objective), *notes]
+    diagnosis = replace(diagnosis, notes=tuple(dict.fromkeys(notes)))
+    _answer(diagnosis, source.encode("utf-8", "replace").decode(), json_to, json_file, html_to)
 
 
-def _answer(found: Diagnosis, source: str, json_to: str | None, json_file: Path | None, html_to: Path | None) -> None:
+def _answer(
+    diagnosis: Diagnosis, source: str, json_to: str | None, json_file: Path | None, html_to: Path | None
+) -> None:
     from uncollapse.files import write_text
 
-    facts = {"source": source, **found.to_dict()}
+    facts = {"source": source, **diagnosis.to_dict()}
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
     elif json_file:
@@ -162,14 +164,14 @@ def _answer(found: Diagnosis, source: str, json_to: str | None, json_file: Path 
     if html_to:
         from uncollapse.report.diagnosis_page import diagnosis_page
 
-        write_text(html_to, diagnosis_page(found, source))
+        write_text(html_to, diagnosis_page(diagnosis, source))
     if json_to != "-":
         from rich.console import Console
 
         from uncollapse.diagnosis.terminal import render_diagnosis
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
-        render_diagnosis(found, source, console)
+        render_diagnosis(diagnosis, source, console)
 
 
 def _opened(source: str, target: str | None, given: str | None) -> Tables:
@@ -180,7 +182,7 @@ def _opened(source: str, target: str | None, given: str | None) -> Tables:
     return rows, goal, condition
 
 
-def _seen(
+def _opened_model(
     model: str, tables: Tables, scale: float, *, trust: bool, spread: Any, input_shape: str | None
 ) -> tuple[Probe, Callable[[], int]]:
     """The model's probe, and a function that tells its number of latents."""
@@ -224,18 +226,18 @@ def _objective(
         if not written and loss["likelihood"] is None:
             loss = loss | {"likelihood": own.likelihood}
     needed = n_latents() if written.get("kl_reduction") == "mean" else None
-    found: Objective = objective_from(written, n_features=n_features, n_latents=needed, **loss, **model)
-    return found
+    objective: Objective = objective_from(written, n_features=n_features, n_latents=needed, **loss, **model)
+    return objective
 
 
-def _disagreement(own: Objective | None, told: Objective | None) -> Iterator[str]:
-    if own is None or told is None:
+def _disagreement(own: Objective | None, objective: Objective | None) -> Iterator[str]:
+    if own is None or objective is None:
         return
-    learned = told.decoder_variance == "learned"
-    same = own.likelihood == told.likelihood and learned == (own.decoder_variance == "learned")
-    if same and math.isclose(*((o.beta if learned else o.water_level) for o in (own, told)), rel_tol=1e-6):
+    learned = objective.decoder_variance == "learned"
+    same = own.likelihood == objective.likelihood and learned == (own.decoder_variance == "learned")
+    if same and math.isclose(*((o.beta if learned else o.water_level) for o in (own, objective)), rel_tol=1e-6):
         return
-    yield f"the loss given ({_in_words(told)}) is not the model's own ({_in_words(own)}); the given one is used"
+    yield f"the loss given ({_in_words(objective)}) is not the model's own ({_in_words(own)}); the given one is used"
 
 
 def _in_words(o: Objective) -> str:
@@ -245,29 +247,31 @@ def _in_words(o: Objective) -> str:
     return f"β = {o.beta:.4g}, decoder variance {variance}"
 
 
-def _diagnosed(probe: Probe, tables: Tables, told: Objective | None, **how: Any) -> Diagnosis:
+def _diagnosed(probe: Probe, tables: Tables, objective: Objective | None, **how: Any) -> Diagnosis:
     from uncollapse.diagnosis.examine import diagnose as diagnose_
     from uncollapse.progress import watching
 
     rows, goal, condition = tables
     with watching(rows, "measuring") as watched:
-        return diagnose_(probe, watched, goal, condition, objective=told, **how)
+        return diagnose_(probe, watched, goal, condition, objective=objective, **how)
 
 
-def _verified(found: Diagnosis, probe: Probe, tables: Tables, steps: int | None, **how: Any) -> Diagnosis:
+def _verified(diagnosis: Diagnosis, probe: Probe, tables: Tables, steps: int | None, **how: Any) -> Diagnosis:
     """With the first remedy tried; where that cannot be, a note says why."""
     from uncollapse.diagnosis.trial import STEPS, verify
     from uncollapse.progress import delayed_bar
 
     n_steps = steps or STEPS
-    plans = [remedy.plan for remedy in found.remedies if remedy.plan is not None]
+    plans = [remedy.plan for remedy in diagnosis.remedies if remedy.plan is not None]
     if not plans:
-        return replace(found, notes=(*found.notes, "nothing to verify: no remedy is one that a training can apply"))
+        return replace(
+            diagnosis, notes=(*diagnosis.notes, "nothing to verify: no remedy is one that a training can apply")
+        )
     try:
         with delayed_bar("trying the remedy", round(n_steps * plans[0].longer)) as show:
-            return verify(found, probe, *tables, n_steps=n_steps, on_step=lambda done: show(done, "steps"), **how)
+            return verify(diagnosis, probe, *tables, n_steps=n_steps, on_step=lambda done: show(done, "steps"), **how)
     except UncollapseError as error:
-        return replace(found, notes=(*found.notes, f"not verified: {error}"))
+        return replace(diagnosis, notes=(*diagnosis.notes, f"not verified: {error}"))
 
 
 def _check_counts(counts: dict[str, int | None]) -> None:
@@ -279,12 +283,15 @@ def _check_counts(counts: dict[str, int | None]) -> None:
 def _files(model: str) -> list[str]:
     """The model, what lies in it if it is a folder, its source if it is code: none of it may be written over."""
     path = Path(model)
-    if path.is_dir():
-        return [model, *map(str, path.iterdir())]
     name, colon, _ = model.partition(":")
     parts = name.split(".")
-    if not colon or path.exists() or not all(parts):
-        return [model]
+    try:
+        if path.is_dir():
+            return [model, *map(str, path.iterdir())]
+        if not colon or path.exists() or not all(parts):
+            return [model]
+    except OSError:  # too long a name, a folder that may not be read: what opens the model says so
+        return []
     return [model] + [
         str(Path(folder, *parts[:n]).with_suffix(".py") if whole else Path(folder, *parts[:n], "__init__.py"))
         for folder in (".", *sys.path) for n in range(1, len(parts) + 1) for whole in (True, False)
