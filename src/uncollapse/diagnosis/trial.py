@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Retrainer", "verify"]
 
 Retrainer = Callable[["Probe", Plan], "Probe"]
-"""Trains a model as a plan says and returns it, seen through a probe."""
+"""Trains a model as a plan says and returns its probe."""
 
 STEPS = 3000
 TRAINING_ROWS = 20000

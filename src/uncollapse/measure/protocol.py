@@ -1,4 +1,4 @@
-"""What every model is seen through: q(z|x) and the decoder's mean, whatever library it comes from."""
+"""The interface of every model: q(z|x) and the decoder's mean, whatever library it comes from."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TrainedFor:
 
 
 class Probe(Protocol):
-    """A trained model, seen from outside: all that measuring and diagnosing ask of it.
+    """A trained model from outside: all that measuring and diagnosing ask of it.
 
     `objective`, `decoder_variance` and `trained_for` are None where the model does not say them; they are then asked
     for, not guessed.

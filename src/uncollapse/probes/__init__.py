@@ -1,4 +1,4 @@
-"""Trained models of any library, seen through one interface. Models in PyTorch need the extra `torch`."""
+"""Trained models of any library behind one interface. Models in PyTorch need the extra `torch`."""
 
 from uncollapse.measure.protocol import Probe, TrainedFor
 from uncollapse.probes.callables import CallableProbe

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from uncollapse.errors import ObjectiveError, SourceError
+from uncollapse.measure.protocol import RAISED, first_line
 from uncollapse.probes.probe import TorchProbe, mode_notes
 
 __all__ = ["CONFIG", "diffusers_folder", "diffusers_probe"]
@@ -18,7 +19,7 @@ CLASS = "AutoencoderKL"
 
 
 def diffusers_probe(model: Any, *, input_shape: tuple[int, ...] | None = None) -> TorchProbe:
-    """See an AutoencoderKL; its latents are those of `encode`, before the scaling factor of latent diffusion.
+    """Probe of an AutoencoderKL; its latents are those of `encode`, before the scaling factor of latent diffusion.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def diffusers_probe(model: Any, *, input_shape: tuple[int, ...] | None = None) -
 
 
 def diffusers_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None) -> TorchProbe:
-    """See an AutoencoderKL as `save_pretrained` wrote it: weights as safetensors, and no code."""
+    """Probe of an AutoencoderKL as `save_pretrained` wrote it: weights as safetensors, and no code."""
     try:
         from diffusers import AutoencoderKL
     except ImportError:
@@ -60,8 +61,8 @@ def diffusers_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None
         model = AutoencoderKL.from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
         )
-    except Exception as error:  # the library raises anything
-        raise SourceError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
+    except RAISED as error:  # the library raises anything
+        raise SourceError(f"{folder}: diffusers cannot load it: {first_line(error)}") from error
     probe = diffusers_probe(model, input_shape=input_shape)
     return replace(probe, name=f"{probe.name} of {folder}")
 

@@ -52,7 +52,7 @@ def module_probe(
     input_shape: tuple[int, ...] | None = None,
     outputs: tuple[int, int] | None = None,
 ) -> TorchProbe:
-    """See a module with `encode(x) → (mean, spread)` and `decode(z) → E[y|z]`.
+    """Probe of a module with `encode(x) → (mean, spread)` and `decode(z) → E[y|z]`.
 
     Parameters
     ----------

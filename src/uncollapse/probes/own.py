@@ -34,7 +34,7 @@ are exact; four pairs halve the noise of a level's KL beside one."""
 
 
 def own_probe(model: Trained | str | Path) -> TorchProbe:
-    """See a model of ours.
+    """Probe of a model of ours.
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ class TorchProbe:
 
     def posterior(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance in the shape that the encoder gives them, differentiable."""
-        shaped = self._in_shape(x).clone()  # some models normalise their input in place
+        shaped = self.in_shape(x).clone()  # some models normalise their input in place
         given = None if given is None else given.clone()
         out: Any = self._ran("encoder", shaped, lambda: self.mean_and_log_variance(self.module, shaped, given))
         if not isinstance(out, tuple | list) or len(out) < 2 or not all(torch.is_tensor(p) for p in out[:2]):
@@ -144,7 +144,8 @@ class TorchProbe:
             raise DataError(f"{self.name}: the decoder gave {_described(out)} for {len(z)} rows of latents")
         return out.flatten(1) if out.ndim > 1 else out[:, None]
 
-    def _in_shape(self, x: Tensor) -> Tensor:
+    def in_shape(self, x: Tensor) -> Tensor:
+        """Rows as samples of the shape that the model takes."""
         if self.input_shape is None:
             return x
         if math.prod(self.input_shape) != math.prod(x.shape[1:]):

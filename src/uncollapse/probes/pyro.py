@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
+from uncollapse.probes.inputs import check_condition
 from uncollapse.probes.probe import TorchProbe, evaluating, log_variance_of, mode_notes
 
 __all__ = ["is_pyro", "pyro_probe"]
@@ -30,7 +31,7 @@ def is_pyro(model: Any) -> bool:
 def pyro_probe(
     module: nn.Module, *, input_shape: tuple[int, ...] | None = None, rows: np.ndarray | None = None
 ) -> TorchProbe:
-    """See a Pyro VAE.
+    """Probe of a Pyro VAE.
 
     Parameters
     ----------
@@ -53,10 +54,11 @@ def pyro_probe(
             probe, None, None, "Pyro's model says its likelihood when run: give rows of data, or the objective"
         )
     with torch.no_grad(), evaluating(module):
-        return _with(probe, *_objective(module, probe._in_shape(probe.tensor(rows))))
+        return _with(probe, *_objective(module, probe.in_shape(probe.tensor(rows))))
 
 
 def _mean_and_log_variance(module: Any, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+    check_condition(module.guide, given is not None, f"Pyro {type(module).__name__}: the guide")
     site = _latent(_trace(module.guide, x, given))
     q = _base(site["fn"])
     return q.loc, log_variance_of(q.scale, "std", f"Pyro {type(module).__name__}")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
-from uncollapse.measure.protocol import TrainedFor
+from uncollapse.measure.protocol import RAISED, TrainedFor, first_line
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe, mode_notes
 
@@ -31,7 +31,7 @@ GAUSSIAN = (
 
 
 def pythae_probe(model: Any, *, input_shape: tuple[int, ...] | None = None) -> TorchProbe:
-    """See a pythae model.
+    """Probe of a pythae model.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def pythae_probe(model: Any, *, input_shape: tuple[int, ...] | None = None) -> T
 
 
 def pythae_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None, trust: bool = False) -> TorchProbe:
-    """See a model as pythae saved it.
+    """Probe of a model as pythae saved it.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def pythae_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None, t
         config = json.loads((folder / CONFIG).read_text())
         kind = str(config["name"]).removesuffix("Config").removesuffix("_")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{folder / CONFIG}: no configuration of pythae ({_line(error)})") from None
+        raise SourceError(f"{folder / CONFIG}: no configuration of pythae ({first_line(error)})") from None
     if kind not in GAUSSIAN:
         raise ObjectiveError(f"{folder}: is a pythae {kind}; known are {', '.join(GAUSSIAN)}")
     custom = [part for part in ("encoder", "decoder")
@@ -114,8 +114,8 @@ def pythae_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None, t
             model = _default_model(pythae.models, kind, folder)
     except UncollapseError:
         raise
-    except Exception as error:  # pythae and pickled code raise anything
-        raise SourceError(f"{folder}: pythae cannot load it: {_line(error)}") from error
+    except RAISED as error:  # pythae and pickled code raise anything
+        raise SourceError(f"{folder}: pythae cannot load it: {first_line(error)}") from error
     probe = pythae_probe(model, input_shape=input_shape)
     notes = probe.notes
     if probe.objective is not None and probe.objective.likelihood == "gaussian":
@@ -185,7 +185,3 @@ def _trained_for(folder: Path) -> TrainedFor | None:
         config.get("num_epochs"), config.get("learning_rate"), config.get("per_device_train_batch_size"),
         config.get("optimizer_cls"),
     )  # fmt: skip
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

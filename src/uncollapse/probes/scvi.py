@@ -25,7 +25,7 @@ DEFAULT_WARMUP = 400
 
 
 def scvi_probe(model: Any) -> TorchProbe:
-    """See a trained SCVI or LinearSCVI.
+    """Probe of a trained SCVI or LinearSCVI.
 
     Parameters
     ----------
