@@ -75,6 +75,19 @@ def test_all_that_is_missing_is_asked_for_in_one_line_that_works_when_it_is_foll
     assert eval(call, {"diagnose": diagnose, "model": Silent(), "x": x, "Objective": Objective}).n_alive == 0
 
 
+def test_a_model_with_a_condition_is_asked_about_in_the_same_line(x):
+    class Conditional(Silent):
+        def encode(self, x, c):
+            return super().encode(x + c)
+
+        def decode(self, z, c):
+            return super().decode(z) + c
+
+    with pytest.raises(ObjectiveError, match="spread='log_variance', objective="):
+        diagnose(Conditional(), x, given=x[:, :1])
+    assert diagnose(Conditional(), x, given=x[:, :1], spread="log_variance", objective=LOSS).n_alive == 0
+
+
 def test_only_what_is_missing_is_asked_for(x):
     with pytest.raises(ObjectiveError, match="Small does not say what it was trained on") as caught:
         diagnose(Small(), x)

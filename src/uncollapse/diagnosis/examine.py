@@ -76,9 +76,8 @@ def diagnose(
     'objective'
     """
     rows = as_rows(data)
-    has_condition = given is not None
     probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
-                     has_condition=has_condition)  # fmt: skip
+                     given=given, scale=scale)  # fmt: skip
     facts = gather(
         probe, rows, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
         seed=seed, learning_rate=learning_rate,

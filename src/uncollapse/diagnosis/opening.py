@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.data.rows import Rows, dense
+from uncollapse.data.rows import Rows, as_rows, dense
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.measure.protocol import Probe, Spread, SpreadUnknown, is_probe
 from uncollapse.objective import Objective
@@ -27,7 +27,8 @@ def probe_of(
     objective: Objective | None,
     spread: Spread | None = None,
     input_shape: tuple[int, ...] | None = None,
-    has_condition: bool = False,
+    given: Any = None,
+    scale: Any = 1.0,
 ) -> Probe:
     """The probe of a model; a probe itself as it is.
 
@@ -43,8 +44,10 @@ def probe_of(
         As the user gave it.
     spread, input_shape
         As in `open_probe`.
-    has_condition : bool
-        A model with a condition is not tried out here.
+    given : object
+        The condition, as the user gave it.
+    scale : float
+        Multiplies the data.
 
     Raises
     ------
@@ -59,7 +62,9 @@ def probe_of(
         probe: Any = model
         missing: list[str] = []
     else:
-        probe, missing = _opened(model, data, rows, spread, input_shape, has_condition)
+        probe, missing = _opened(
+            model, data, rows, spread, input_shape, given, checks.number(scale, "scale", error=DataError)
+        )
     if objective is None and (probe is None or probe.objective is None):
         missing = [*missing, "objective"]
     if missing:
@@ -69,10 +74,18 @@ def probe_of(
 
 
 def _opened(
-    model: Any, data: Any, rows: Rows, spread: Spread | None, input_shape: tuple[int, ...] | None, has_condition: bool
+    model: Any,
+    data: Any,
+    rows: Rows,
+    spread: Spread | None,
+    input_shape: tuple[int, ...] | None,
+    given: Any,
+    scale: float,
 ) -> tuple[Any, list[str]]:
     """The probe, or None, and what must be said: a spread is found to be unknown when the first rows are encoded."""
-    sample = None if has_condition else _first_rows(rows)
+    condition = None if given is None else as_rows(given, "the condition")
+    sample, of_condition = (None if part is None else _first_rows(part) for part in (rows, condition))
+    sample = None if sample is None else sample * scale
     probe: Any = None
     for shape in _shapes(data, input_shape):
         try:
@@ -82,7 +95,7 @@ def _opened(
         if sample is None:
             break
         try:
-            probe.encode(sample)
+            probe.encode(sample, of_condition)
         except SpreadUnknown:
             return probe, ["spread"]
         except DataError:  # an encoder that takes no images takes rows, or is said to fail when it is measured

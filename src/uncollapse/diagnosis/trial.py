@@ -96,7 +96,7 @@ def verify(
         return diagnosis
     rows, objective = as_rows(data), diagnosis.forecast.objective
     probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
-                     has_condition=given is not None)  # fmt: skip
+                     given=given, scale=scale)  # fmt: skip
     if retrainer is None and not hasattr(probe, "module"):
         raise UncollapseError(f"{probe.name}: cannot be trained from here; give verify() a retrainer of your own")
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
