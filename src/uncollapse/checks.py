@@ -205,8 +205,11 @@ def array(
     shape: Sequence[int | None] | None = None,
     error: Error = ObjectiveError,
     least: float | None = None,
+    infinite: bool = False,
 ) -> np.ndarray:
     """Finite real numbers as a float64 array of the shape asked for (None: any length).
+
+    `infinite` takes infinite ones too, of arrays that hold floats.
 
     Examples
     --------
@@ -235,7 +238,7 @@ def array(
         raise refused
     with np.errstate(all="ignore"):
         result = given.astype(np.float64)
-    if not np.isfinite(result).all():
+    if np.isnan(result).any() or not (infinite or np.isfinite(result).all()):
         raise error(f"{name} must be finite numbers, got one that is not")
     if least is not None and (result < least).any():
         raise error(f"{name} must not be below {least:g}, got {result.min():g}")

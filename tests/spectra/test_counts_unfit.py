@@ -37,7 +37,7 @@ UNFIT = [
     (with_value(2), {"likelihood": "poisson", "size_factors": np.full(40, np.inf)}, "one positive number per row"),
     (with_value(2), {"likelihood": "poisson", "size_factors": 2.0}, "one positive number per row, or .total., got 2"),
     (with_value(2), {"likelihood": "poisson", "size_factors": "mean"}, "got 'mean'"),
-    (with_value(2), {"likelihood": "poisson", "size_factors": ["a"]}, "got list"),
+    (with_value(2), {"likelihood": "poisson", "size_factors": ["a"]}, r"got \['a'\]"),
     (with_value(2), {"likelihood": "poisson", "size_factors": np.ones((20, 2))}, "array of shape"),
     (with_value(2), {"likelihood": "categorical", "size_factors": np.ones(40)}, "row totals"),
     (with_value(2), {"size_factors": "total"}, "size factors belong to counts"),

@@ -32,10 +32,10 @@ def test_what_is_bent_is_seen_from_below(rng, name):
     true = 4.0
     f = CURVES[name](x) * np.sqrt(true / MEAN_SQUARES[name])
     y = f + rng.standard_normal(f.shape)
-    found = nonlinear_spectrum(x, y).strengths[0]
+    strength = nonlinear_spectrum(x, y).strengths[0]
     sampled = f.var()  # of these rows; the rest of the gap is the regression's
     assert spectrum(x, y).strengths[0] < 0.25 * true
-    assert 0.75 * true < found < sampled + 4 * np.sqrt(4 * sampled / len(x))
+    assert 0.75 * true < strength < sampled + 4 * np.sqrt(4 * sampled / len(x))
 
 
 def test_more_rows_come_nearer(rng):
@@ -125,7 +125,7 @@ def test_unfit_tables_are_refused_in_one_line(rng):
             call(x, y[:40])
         with pytest.raises(DataError, match="30 folds for 50 rows"):
             call(x, y, folds=30)
-        with pytest.raises(DataError, match="n_components must be 1"):
+        with pytest.raises(DataError, match="n_components must be a whole number from 1 on, got 0"):
             call(x, y, n_components=0)
         with pytest.raises(DataError, match="the target: 1 value.*row 3, column 1"):
             call(x, np.where(np.arange(100).reshape(50, 2) == 7, np.nan, y))
@@ -138,3 +138,70 @@ def test_tables_in_pieces_are_put_together(rng):
     x, y = uniform(rng, 120), uniform(rng, 120)
     pieces = [x[:50], x[50:]]
     np.testing.assert_array_equal(nonlinear_spectrum(pieces, y).strengths, nonlinear_spectrum(x, y).strengths)
+
+
+WRONG = {
+    "folds": ["5", None, 1, 2.5, np.nan, True, 10**400, object()],
+    "seed": ["0", None, -1, 0.5, 2**32, np.datetime64("2020-01-01")],
+    "n_components": ["20", None, 0, 2.5, np.array([1, 2]), {}],
+    "drop_nonfinite": ["no", None, 1, np.array([True, False])],
+    "regressor": ["ridge", 1.0, LinearRegression, np.ones(3)],
+    "scale": ["1", None, np.nan, np.inf, 10**400, True],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("call", [nonlinear_spectrum, nonlinear_residual])
+def test_wrong_settings_are_refused_in_one_line_that_names_them(rng, call, name):
+    x, y = uniform(rng, 20), uniform(rng, 20)
+    for wrong in WRONG[name]:
+        with pytest.raises(DataError, match=name) as caught:
+            call(x, y, **{name: wrong})
+        assert "\n" not in str(caught.value), wrong
+
+
+def test_settings_with_an_obvious_meaning_are_taken(rng):
+    x, y = uniform(rng, 60), uniform(rng, 60)
+    plain = nonlinear_spectrum(x, y, folds=3, n_components=2, regressor=LinearRegression())
+    other = nonlinear_spectrum(
+        x, y, folds=3.0, seed=np.uint8(0), n_components=10**18, regressor=LinearRegression(), drop_nonfinite=np.False_
+    )
+    np.testing.assert_array_equal(plain.strengths, other.strengths)
+
+
+class Failing(LinearRegression):
+    def fit(self, x, y, sample_weight=None):
+        raise RuntimeError("no luck today\nsecond line")
+
+
+class Exploding(LinearRegression):
+    def predict(self, x):
+        return np.full((len(x), 2), np.inf)
+
+
+def test_a_regressor_that_fails_is_named_and_its_error_kept(rng):
+    x, y = uniform(rng, 60), uniform(rng, 60)
+    with pytest.raises(DataError, match="the regressor Failing cannot predict the target: no luck today$") as caught:
+        nonlinear_spectrum(x, y, regressor=Failing())
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    with pytest.raises(DataError, match="the regressor predicts values that are not finite"):
+        nonlinear_spectrum(x, y, regressor=Exploding())
+
+
+@quiet
+@pytest.mark.parametrize("power", [-400, 0, 400])
+def test_the_unit_of_the_data_does_not_matter(rng, power):
+    """Strengths scale with the square of the target's unit, and not with the input's; a power of two is exact."""
+    x, y = uniform(rng, 100), uniform(rng, 100) * [3, 1]
+    plain = nonlinear_residual(x, y, regressor=LinearRegression())
+    with np.errstate(all="raise"):
+        other = nonlinear_residual(np.ldexp(x, power), np.ldexp(y, power), regressor=LinearRegression())
+    np.testing.assert_allclose(other.strengths, np.ldexp(plain.strengths, 2 * power), rtol=1e-9)
+    assert len(other.strengths) == 2
+
+
+def test_a_size_whose_squares_do_not_fit_is_refused(rng):
+    x, y = uniform(rng, 40), uniform(rng, 40)
+    for factor in (1e-305, 1e304):
+        with pytest.raises(DataError, match="the target: values so large or so small"):
+            nonlinear_spectrum(x, y * factor)

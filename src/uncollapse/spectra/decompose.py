@@ -15,8 +15,9 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.data.rows import Rows, as_rows, is_dask
 from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.spectra.allowed_values import checked_inputs, with_defaults
 from uncollapse.spectra.conditional import conditional_spectrum
-from uncollapse.spectra.counts import checked_inputs, fit_moments, with_defaults
+from uncollapse.spectra.counts import fit_moments
 from uncollapse.spectra.negative_binomial import fit_rows
 from uncollapse.spectra.one_pass import Moments, moments, overflow_error
 from uncollapse.spectra.result import Options, Spectrum

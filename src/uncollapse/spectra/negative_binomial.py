@@ -16,7 +16,8 @@ import numpy as np
 
 from uncollapse.data.rows import Block, Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.spectra.counts import checked, inverse_of_dispersion, mapped, sizes_of
+from uncollapse.spectra.allowed_values import checked, mapped, sizes_of
+from uncollapse.spectra.counts import inverse_of_dispersion
 from uncollapse.spectra.one_pass import nonfinite_error
 from uncollapse.spectra.result import Options
 from uncollapse.theory.likelihoods import CountResiduals, count_information, count_score, loss_above

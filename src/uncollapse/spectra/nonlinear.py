@@ -7,16 +7,20 @@ replaced by out-of-fold predictions: an encoder can compute those, hence the low
 
 from __future__ import annotations
 
+import math
 import warnings
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast, get_args
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.rows import as_rows, dense
 from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.spectra.allowed_values import with_defaults
 from uncollapse.spectra.decompose import spectrum
-from uncollapse.spectra.one_pass import nonfinite_error
-from uncollapse.spectra.result import Spectrum
+from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
+from uncollapse.spectra.result import Options, Spectrum
 from uncollapse.theory.likelihoods import Likelihood
 
 __all__ = ["nonlinear_residual", "nonlinear_spectrum"]
@@ -26,6 +30,10 @@ COMPONENTS = 20
 
 WORTH_SAYING = 0.01
 """Share of the target's energy outside the predicted components from which a warning is given."""
+
+ORDINARY = 1e60
+"""Tables whose largest number lies between 1/1e60 and 1e60 are fitted as they are. Others are first multiplied by a
+power of two, because regressors square and sum what they get."""
 
 PENALTIES = tuple(10.0**power for power in range(-2, 6))
 """Ridge penalties tried, on inputs of unit variance: from none to speak of to more than any table of 10^5 rows asks."""
@@ -94,8 +102,13 @@ def nonlinear_spectrum(
     >>> bool(spectrum(x, y).strengths[0] < 0.2), bool(8 < nonlinear_spectrum(x, y).strengths[0] < 10)
     (True, True)
     """
+    folds_of = _CrossValidation.checked(regressor, folds, seed, n_components)
+    scale = checks.number(scale, "scale", error=DataError)
+    likelihood = cast(Likelihood, checks.one_of(likelihood, "likelihood", get_args(Likelihood), error=DataError))
+    with_defaults(Options(likelihood=likelihood, dispersion=dispersion, size_factors=size_factors))
     x, y = _tables(data, target, "the data", drop_nonfinite)
-    predictions = _out_of_fold(x, y, regressor, folds, seed, n_components)
+    unit = _unit(y, "the target")
+    predictions = folds_of.predictions(x, y / unit) * unit
     return spectrum(
         predictions, y, scale=scale, likelihood=likelihood, dispersion=dispersion, size_factors=size_factors
     )
@@ -150,15 +163,19 @@ def nonlinear_residual(
     >>> bool(nonlinear_residual(x, y).strengths[0] < 1.5)
     True
     """
+    folds_of = _CrossValidation.checked(regressor, folds, seed, n_components)
+    scale = checks.number(scale, "scale", error=DataError)
     x, y = _tables(condition, target, "the condition", drop_nonfinite)
-    predictions = _out_of_fold(x, y, regressor, folds, seed, n_components)
+    unit = _unit(y, "the target")
+    left = y / unit - (y / unit).mean(axis=0)
+    predictions = folds_of.predictions(x, left)
     predictions = predictions - predictions.mean(axis=0)
-    left = y - y.mean(axis=0)
     left -= predictions @ np.linalg.lstsq(predictions, left, rcond=None)[0]
-    return spectrum(left, scale=scale)
+    return spectrum(left * unit, scale=scale)
 
 
 def _tables(data: Any, target: Any, name: str, drop_nonfinite: bool) -> tuple[np.ndarray, np.ndarray]:
+    drop_nonfinite = checks.flag(drop_nonfinite, "drop_nonfinite", error=DataError)
     x, y = _table(data, name), _table(target, "the target")
     if len(x) != len(y):
         raise DataError(f"{name}: {len(x)} rows against {len(y)} of the target; they need one row each per sample")
@@ -185,25 +202,79 @@ def _table(data: Any, name: str) -> np.ndarray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _out_of_fold(x: np.ndarray, y: np.ndarray, regressor: Any, folds: int, seed: int, n_components: int) -> np.ndarray:
-    """Predictions of the leading components of y, by `regressor` and by ridge regression; shape (n, 2k)."""
-    from sklearn.linear_model import RidgeCV
-    from sklearn.model_selection import KFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+def _unit(table: np.ndarray, name: str) -> float:
+    """1 for a table of ordinary size, else the power of two that its largest number is a few times of."""
+    largest = float(np.abs(table).max())
+    if largest == 0 or 1 / ORDINARY <= largest <= ORDINARY:
+        return 1.0
+    if not 1e-300 <= largest <= 1e300:
+        raise overflow_error(name)
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1)
 
-    if folds < 2 or len(x) < 2 * folds:
-        raise DataError(f"folds must be 2 or more with two rows each, got {folds} folds for {len(x)} rows")
-    if n_components < 1:
-        raise DataError(f"n_components must be 1 or more, got {n_components}")
-    scores = _leading_scores(y, n_components)
-    split = KFold(folds, shuffle=True, random_state=seed)
-    linear = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
-    models = (_per_component(regressor, seed), linear)
-    with threadpool_limits(1, user_api="openmp"):  # on a busy machine the trees' threads wait for each other
-        parts = [np.asarray(cross_val_predict(model, x, scores, cv=split)) for model in models]
-    return np.column_stack(parts)
+
+@dataclass(frozen=True)
+class _CrossValidation:
+    """How components of y are predicted out of fold; see `nonlinear_spectrum`."""
+
+    regressor: Any
+    folds: int
+    seed: int
+    n_components: int
+
+    @classmethod
+    def checked(cls, regressor: Any, folds: Any, seed: Any, n_components: Any) -> _CrossValidation:
+        if isinstance(regressor, type) or not (
+            regressor is None or (hasattr(regressor, "fit") and hasattr(regressor, "predict"))
+        ):
+            raise DataError(f"regressor must be a scikit-learn regressor, such as SVR(), got {checks.shown(regressor)}")
+        return cls(
+            regressor,
+            checks.count(folds, "folds", least=2, error=DataError),
+            checks.count(seed, "seed", most=2**32 - 1, error=DataError),
+            checks.count(n_components, "n_components", least=1, error=DataError),
+        )
+
+    def predictions(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Predictions of the leading components of y, by `regressor` and by ridge regression; shape (n, 2k)."""
+        from sklearn.linear_model import RidgeCV
+        from sklearn.model_selection import KFold, cross_val_predict
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        if len(x) < 2 * self.folds:
+            raise DataError(f"folds need two rows each, got {self.folds} folds for {len(x)} rows")
+        x = x / _unit(x, "the input")
+        scores = _leading_scores(y, self.n_components)
+        split = KFold(self.folds, shuffle=True, random_state=self.seed)
+        linear = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
+        parts = []
+        # on a busy machine the threads of the trees wait for each other
+        with threadpool_limits(1, user_api="openmp"), np.errstate(all="ignore"):
+            for model in (self._per_component(), linear):
+                try:
+                    parts.append(np.asarray(cross_val_predict(model, x, scores, cv=split)).reshape(len(x), -1))
+                except Exception as error:
+                    name = type(self.regressor or model).__name__
+                    reason = (str(error).splitlines() or [type(error).__name__])[0]
+                    raise DataError(f"the regressor {name} cannot predict the target: {reason}") from error
+        predictions = np.column_stack(parts)
+        if not np.isfinite(predictions).all():
+            raise DataError("the regressor predicts values that are not finite; use another one")
+        return predictions
+
+    def _per_component(self) -> Any:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+        from sklearn.multioutput import MultiOutputRegressor
+        from sklearn.utils import get_tags
+
+        if self.regressor is None:
+            return MultiOutputRegressor(HistGradientBoostingRegressor(random_state=self.seed))
+        try:
+            many = get_tags(self.regressor).target_tags.multi_output
+        except Exception:  # what has no tags is not known to predict several components at once
+            many = False
+        return self.regressor if many else MultiOutputRegressor(self.regressor)
 
 
 def _leading_scores(y: np.ndarray, n_components: int) -> np.ndarray:
@@ -219,16 +290,6 @@ def _leading_scores(y: np.ndarray, n_components: int) -> np.ndarray:
             f"energy are not counted; raise n_components to see them"
         )
     return centred @ vectors[:, : min(n_components, rank)]
-
-
-def _per_component(regressor: Any, seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-    from sklearn.multioutput import MultiOutputRegressor
-    from sklearn.utils import get_tags
-
-    if regressor is None:
-        return MultiOutputRegressor(HistGradientBoostingRegressor(random_state=seed))
-    return regressor if get_tags(regressor).target_tags.multi_output else MultiOutputRegressor(regressor)
 
 
 def _warn(message: str) -> None:

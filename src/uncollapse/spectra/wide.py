@@ -13,7 +13,8 @@ import numpy as np
 from uncollapse.data.blocks import Block, Rows, dense, is_sparse
 from uncollapse.data.kinds import less, offset_of
 from uncollapse.errors import DataError, UncollapseWarning
-from uncollapse.spectra.counts import checked, column_fit, mapped, sizes_of
+from uncollapse.spectra.allowed_values import checked, mapped, sizes_of
+from uncollapse.spectra.counts import column_fit
 from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
 from uncollapse.spectra.result import Options, Spectrum
 from uncollapse.theory.krylov import gram_modes, krylov_modes
