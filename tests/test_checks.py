@@ -75,6 +75,14 @@ def test_sizes_that_lie_where_nothing_can_read_them_are_refused():
         checks.counts(torch.ones(3, dtype=torch.int64, device="meta"), "hidden")
 
 
+def test_a_pair_is_two_positive_numbers():
+    assert checks.pair(np.array([1, 2]), "reach") == (1.0, 2.0)
+    assert checks.pair((Fraction(1, 2), Decimal(2)), "reach") == (0.5, 2.0)
+    for wrong in (1.0, None, "ab", [1.0], [1.0, 2.0, 3.0], [1.0, True], [1.0, 0.0], [1.0, None], np.ones((2, 2))):
+        with pytest.raises(ObjectiveError, match="reach must be two positive numbers, got"):
+            checks.pair(wrong, "reach")
+
+
 def test_a_flag_is_true_or_false_and_nothing_like_it():
     assert checks.flag(np.bool_(False), "half") is False
     for wrong in ("False", 1, 0.0, None, [True, False]):

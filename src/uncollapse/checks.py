@@ -27,6 +27,7 @@ __all__ = [
     "non_negative",
     "number",
     "one_of",
+    "pair",
     "positive",
     "shown",
     "size",
@@ -164,6 +165,23 @@ def size(value: Any, name: str, *, least: int = 1, error: Error = ObjectiveError
 def counts(values: Any, name: str, *, least: int = 0, error: Error = ObjectiveError) -> tuple[int, ...]:
     """Whole numbers from `least` on, as a tuple; one alone is taken as a tuple of one."""
     return tuple(count(value, f"each of {name}", least=least, error=error) for value in _several(values, name, error))
+
+
+def pair(
+    values: Any, name: str, *, error: Error = ObjectiveError, wanted: str = "two positive numbers"
+) -> tuple[float, float]:
+    """Two finite numbers above 0, one for each of two things.
+
+    Examples
+    --------
+    >>> pair([1, 0.5], "reach")
+    (1.0, 0.5)
+    """
+    given = _several(values, name, error)
+    if len(given) != 2:
+        raise error(f"{name} must be {wanted}, got {shown(values)}")
+    first, second = (positive(value, name, error=error, wanted=wanted) for value in given)
+    return first, second
 
 
 def flag(value: Any, name: str, *, error: Error = ObjectiveError) -> bool:

@@ -6,15 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from uncollapse import checks
 from uncollapse.errors import DataError
 from uncollapse.estimators.closed_form import ClosedFormEstimator
-from uncollapse.forecasting.predict import forecast
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.one_pass import moments
-from uncollapse.theory.ppca import log_density
 
 __all__ = ["LinearCVAE"]
 
@@ -75,15 +72,7 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, ClosedFormEstimator):  # type
             self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=2
         )
         self._is_flat = y.ndim == 1
-        joint = moments(X, y.reshape(len(y), -1))
-        result = forecast(spectrum(joint, given=True, ddof=self.ddof), objective=self._objective())
-        weights = result.weights
-        self.forecast_ = result
-        self.n_components_ = result.n_latents
-        self.components_ = result.spectrum.basis.decoder[:, : result.n_usable].T
-        self.noise_variance_ = result.decoder_variance
-        self.decoder_, self.encoder_ = weights.decoder, weights.encoder
-        self.encoder_std_ = weights.encoder_std
+        weights = self._solve(moments(X, y.reshape(len(y), -1)), given=True).weights
         self.coef_ = np.asarray(weights.decoder_condition)
         self.intercept_ = weights.decoder_bias
         return self
@@ -99,15 +88,13 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, ClosedFormEstimator):  # type
 
     def log_likelihood(self, X: Any, y: Any) -> np.ndarray:
         """log p(y | x) of each row under decoder and prior, nats, shape (n_samples,)."""
-        left, n = self._left(X, y), self.forecast_.n_usable
-        gains = self.forecast_.modes.decoder_gain[:n] ** 2 * self.prior_variance
-        return log_density(left, self.components_[:n].T, gains, self.noise_variance_)
+        return self._log_density(self._left(X, y))
 
     def sample(self, X: Any, random_state: Any = None) -> np.ndarray:
         """One draw of y for each row of `X`, decoder noise included, shape (n_samples, n_targets)."""
-        rng, mean = check_random_state(random_state), self._mean(X)
-        z = rng.normal(scale=np.sqrt(self.prior_variance), size=(len(mean), self.n_components_))
-        return mean + z @ self.decoder_.T + rng.normal(scale=np.sqrt(self.noise_variance_), size=mean.shape)
+        mean = self._mean(X)
+        drawn: np.ndarray = mean + self._drawn(len(mean), random_state)
+        return drawn
 
     def _mean(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -116,8 +103,10 @@ class LinearCVAE(MultiOutputMixin, RegressorMixin, ClosedFormEstimator):  # type
         return mean
 
     def _left(self, X: Any, y: Any) -> np.ndarray:
-        mean, y = self._mean(X), np.asarray(y, dtype=float).reshape(len(y), -1)
-        if y.shape != mean.shape:
-            raise DataError(f"X and the model call for targets of shape {mean.shape}, got {y.shape}")
-        left: np.ndarray = y - mean
+        mean, given = self._mean(X), checks.array(y, "y", error=DataError)
+        if given.ndim == 1 and mean.shape[1] == 1:
+            given = given[:, None]
+        if given.shape != mean.shape:
+            raise DataError(f"X and the model call for targets of shape {mean.shape}, got {given.shape}")
+        left: np.ndarray = given - mean
         return left

@@ -6,14 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from uncollapse import checks
+from uncollapse.errors import DataError
 from uncollapse.estimators.closed_form import ClosedFormEstimator
-from uncollapse.forecasting.predict import forecast
-from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.one_pass import Moments, moments
-from uncollapse.theory.ppca import log_density
 
 __all__ = ["LinearVAE"]
 
@@ -70,7 +68,7 @@ class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClosedFormEst
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the optimum on the rows of `X`; `y` is ignored."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        return self._solve(moments(X))
+        return self._fitted(moments(X))
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Find the optimum on all rows given since the last `fit`; the result is that of one `fit` on their union."""
@@ -78,7 +76,7 @@ class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClosedFormEst
         X = validate_data(
             self, X, dtype=[np.float64, np.float32], reset=seen is None, ensure_min_samples=2 if seen is None else 1
         )
-        return self._solve(moments(X) if seen is None else seen + moments(X))
+        return self._fitted(moments(X) if seen is None else seen + moments(X))
 
     def transform(self, X: Any) -> np.ndarray:
         """Posterior means, shape (n_samples, n_components_); 0 for collapsed latents."""
@@ -89,15 +87,16 @@ class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClosedFormEst
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decoder means of latent values, shape (n_samples, n_features)."""
         check_is_fitted(self)
-        return np.asarray(X) @ self.decoder_.T + self.mean_
+        z = checks.array(X, "X", error=DataError)
+        if z.ndim == 0 or z.shape[-1] != self.n_components_:
+            raise DataError(f"X must hold {self.n_components_} latents a row, got {checks.shown(X)}")
+        return z @ self.decoder_.T + self.mean_
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Log-likelihood of each row under the decoder and prior, nats, shape (n_samples,)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        n = self.forecast_.n_usable
-        gains = self.forecast_.modes.decoder_gain[:n] ** 2 * self.prior_variance
-        return log_density(X - self.mean_, self.components_[:n].T, gains, self.noise_variance_)
+        return self._log_density(X - self.mean_)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Average log-likelihood of the rows, nats."""
@@ -106,26 +105,17 @@ class LinearVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClosedFormEst
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Rows drawn from prior and decoder, noise included, shape (n_samples, n_features)."""
         check_is_fitted(self)
-        rng = check_random_state(random_state)
-        z = rng.normal(scale=np.sqrt(self.prior_variance), size=(n_samples, self.n_components_))
-        noise = rng.normal(scale=np.sqrt(self.noise_variance_), size=(n_samples, self.n_features_in_))
-        return self.inverse_transform(z) + noise
+        drawn: np.ndarray = self._drawn(n_samples, random_state) + self.mean_
+        return drawn
 
     @property
     def _n_features_out(self) -> int:
         return int(self.n_components_)
 
-    def _solve(self, summed: Moments) -> Self:
-        result = forecast(spectrum(summed, ddof=self.ddof), objective=self._objective())
-        weights = result.weights
+    def _fitted(self, summed: Moments) -> Self:
+        result = self._solve(summed)
         self._moments = summed
-        self.forecast_ = result
         self.n_samples_ = summed.n_samples
-        self.n_components_ = result.n_latents
-        self.components_ = result.spectrum.basis.decoder[:, : result.n_usable].T
         self.explained_variance_ = result.spectrum.strengths[: result.n_usable]
-        self.noise_variance_ = result.decoder_variance
-        self.decoder_, self.encoder_ = weights.decoder, weights.encoder
-        self.encoder_std_ = weights.encoder_std
         self.mean_ = summed.mean
         return self

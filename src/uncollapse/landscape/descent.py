@@ -57,14 +57,11 @@ def checked_start(initial_std: Any) -> tuple[float, float] | None:
     """Standard deviations of the weights at the start: of decoder and encoder, each positive."""
     if initial_std is None:
         return None
+    wanted = "a positive number (the origin is stationary), or two: decoder, encoder"
     shape: Any = getattr(initial_std, "shape", ())
     if isinstance(initial_std, list | tuple) or shape:
-        pair = checks.array(initial_std, "initial_std", shape=(2,)).tolist()
-    else:
-        pair = [initial_std, initial_std]
-    wanted = "a positive number (the origin is stationary), or two: decoder, encoder"
-    decoder, encoder = (checks.positive(std, "initial_std", wanted=wanted) for std in pair)
-    return decoder, encoder
+        return checks.pair(initial_std, "initial_std", wanted=wanted)
+    return (checks.positive(initial_std, "initial_std", wanted=wanted),) * 2
 
 
 def integrated(

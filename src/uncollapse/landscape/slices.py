@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -96,7 +95,10 @@ def loss_slice(
     for name, given in (("first", first), ("second", second)):
         if given is not None:
             checks.instance(given, name, Direction)
-    n_grid, steps_to = checks.count(n_grid, "n_grid", least=2, most=MOST_GRID), _checked_reach(reach)
+    n_grid, steps_to = (
+        checks.count(n_grid, "n_grid", least=2, most=MOST_GRID),
+        None if reach is None else checks.pair(reach, "reach"),
+    )
     if first is None or second is None:
         first, second = _default_directions(point, first or second)
     if steps_to is None:
@@ -176,7 +178,10 @@ def likelihood_slice(
     s = checks.instance(forecast, "forecast", Forecast).spectrum
     carried, moved = checks.counts(modes, "modes"), checks.counts(pushed, "pushed")
     noise_variance = checks.positive(noise_variance, "noise_variance")
-    n_grid, steps_to = checks.count(n_grid, "n_grid", least=2, most=MOST_GRID), _checked_reach(reach)
+    n_grid, steps_to = (
+        checks.count(n_grid, "n_grid", least=2, most=MOST_GRID),
+        None if reach is None else checks.pair(reach, "reach"),
+    )
     if s.likelihood != "gaussian" or not s.target_is_input:
         raise ObjectiveError("a pPCA likelihood needs a Gaussian decoder and no other target than x")
     named = [*carried, *moved]
@@ -209,14 +214,6 @@ def _likelihood_slice(
     values = values + 0.5 * ppca.deviance(s.strengths, s.total_energy, s.n_targets, lengths, noise_variance)
     x_label, y_label = (f"column along component {k + 1}" for k in pushed)
     return Slice(a, b, values, x_label, y_label, f"σ² = {noise_variance:.3g}", "log-likelihood")
-
-
-def _checked_reach(reach: Any) -> tuple[float, float] | None:
-    """Largest steps along two directions, positive; None where they are left to us."""
-    if reach is None:
-        return None
-    first, second = checks.array(reach, "reach", shape=(2,)).tolist()
-    return checks.positive(first, "each of reach"), checks.positive(second, "each of reach")
 
 
 def _default_directions(point: StationaryPoint, given: Direction | None) -> tuple[Direction, Direction]:

@@ -10,7 +10,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["column_curvature", "deviance", "log_density", "noise_variance", "stationary_log_likelihood"]
+__all__ = [
+    "column_curvature",
+    "deviance",
+    "log_density",
+    "noise_variance",
+    "signal_variances",
+    "stationary_log_likelihood",
+]
+
+
+def signal_variances(decoder_gain: np.ndarray, prior_variance: float) -> np.ndarray:
+    """λ²η_enc²: variance that each latent gives to the data along its direction, under the prior.
+
+    Source: Lucas et al. 2019, eq. 2: the covariance of the data is UUᵀη_enc² + η²I.
+
+    Examples
+    --------
+    >>> signal_variances(np.array([2.0, 0.0]), 0.5)
+    array([2., 0.])
+    """
+    variances: np.ndarray = decoder_gain**2 * prior_variance
+    return variances
 
 
 def log_density(centred: np.ndarray, directions: np.ndarray, gains: np.ndarray, noise_variance: float) -> np.ndarray:
