@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from awkward import NEVER_NUMBERS
+from odd_values import NEVER_NUMBERS
 from uncollapse import LinearCVAE, LinearVAE, UncollapseError
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from awkward import NEVER_NUMBERS, TWO
+from odd_values import NEVER_NUMBERS, TWO
 from problems import rows_with_spectrum
 from uncollapse import (
     Forecast,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from awkward import NEVER_NUMBERS, TWO
+from odd_values import NEVER_NUMBERS, TWO
 from problems import rows_with_spectrum
 from uncollapse import (
     Objective,
@@ -63,9 +63,8 @@ def test_modes_and_latents_are_counted_from_0(x, wrong):
     refused(lambda: point.direction(0, wrong), "mode")
     refused(lambda: point.input_gain(wrong), "mode must be")
     refused(lambda: point.matrices(wrong), "direction must be a Direction")
-    refused(lambda: stationary_points(f, limit=wrong), "limit must be|the limit") if not isinstance(
-        wrong, int
-    ) else None
+    if not isinstance(wrong, int):
+        refused(lambda: stationary_points(f, limit=wrong), "limit must be")
 
 
 @pytest.mark.parametrize("two", TWO, ids=repr)

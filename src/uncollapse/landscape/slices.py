@@ -95,10 +95,8 @@ def loss_slice(
     for name, given in (("first", first), ("second", second)):
         if given is not None:
             checks.instance(given, name, Direction)
-    n_grid, steps_to = (
-        checks.count(n_grid, "n_grid", least=2, most=MOST_GRID),
-        None if reach is None else checks.pair(reach, "reach"),
-    )
+    n_grid = checks.count(n_grid, "n_grid", least=2, most=MOST_GRID)
+    steps_to = None if reach is None else checks.pair(reach, "reach")
     if first is None or second is None:
         first, second = _default_directions(point, first or second)
     if steps_to is None:
@@ -178,10 +176,8 @@ def likelihood_slice(
     s = checks.instance(forecast, "forecast", Forecast).spectrum
     carried, moved = checks.counts(modes, "modes"), checks.counts(pushed, "pushed")
     noise_variance = checks.positive(noise_variance, "noise_variance")
-    n_grid, steps_to = (
-        checks.count(n_grid, "n_grid", least=2, most=MOST_GRID),
-        None if reach is None else checks.pair(reach, "reach"),
-    )
+    n_grid = checks.count(n_grid, "n_grid", least=2, most=MOST_GRID)
+    steps_to = None if reach is None else checks.pair(reach, "reach")
     if s.likelihood != "gaussian" or not s.target_is_input:
         raise ObjectiveError("a pPCA likelihood needs a Gaussian decoder and no other target than x")
     named = [*carried, *moved]

@@ -105,8 +105,8 @@ class StationaryPoint:
         f, latent, mode = self.forecast, checks.count(latent, "latent"), checks.count(mode, "mode")
         if not latent < f.n_latents or not mode < f.spectrum.rank:
             raise ObjectiveError(
-                f"no latent {latent} or no mode {mode}: latents run from 0 to {f.n_latents - 1}, modes to "
-                f"{f.spectrum.rank - 1}"
+                f"no latent {checks.shown(latent)} or no mode {checks.shown(mode)}: latents run from 0 to "
+                f"{f.n_latents - 1}, modes to {f.spectrum.rank - 1}"
             )
         if mode in self.modes:
             raise ObjectiveError(f"mode {mode} is carried already at this point; take one of those that are not")
