@@ -10,16 +10,21 @@ from rich.text import Text
 from uncollapse.diagnosis import words
 from uncollapse.diagnosis.result import Cause, Diagnosis
 from uncollapse.diagnosis.tables import latent_headings, latents
-from uncollapse.showing.terminal import WIDTH, bars, plain_table, shown
+from uncollapse.showing.terminal import bars, n_bars, plain_table, printed, shown
 
-__all__ = ["render_diagnosis"]
+__all__ = ["diagnosis_text", "render_diagnosis"]
 
 WELL: tuple[Cause, ...] = ("healthy", "rightly-dead")
 N_EVIDENCE, N_ERRORS = 3, 2.0
 
 
+def diagnosis_text(d: Diagnosis, width: int) -> str:
+    """What `render_diagnosis` prints, as text."""
+    return printed(width, lambda console: render_diagnosis(d, "data", console))
+
+
 def render_diagnosis(d: Diagnosis, source: str, console: Console) -> None:
-    """Print everything, widest line 80 columns."""
+    """Print everything, no line wider than the console."""
     color = "green" if d.cause in WELL else "yellow" if d.cause == "cannot-tell" else "red"
     console.print(_line(d.verdict, f"bold {color}"))
     console.print(_line(words.finding(d)))
@@ -31,7 +36,7 @@ def render_diagnosis(d: Diagnosis, source: str, console: Console) -> None:
     for trial in d.trials:
         console.print(_line(words.about_trial(trial), "bold"))
     console.print(_latents(d))
-    console.print(Padding(_residual(d), (0, 0, 1, 0)))
+    console.print(Padding(_residual(d, n_bars(console.width)), (0, 0, 1, 0)))
     for line in (words.facts(d, source), *words.reading(d), *(f"Note: {note}" for note in d.notes)):
         console.print(_line(line.removesuffix(".") + ".", "dim"))
 
@@ -55,10 +60,10 @@ def _latents(d: Diagnosis) -> Table:
     return plain_table(headings, cells, words=("state",))
 
 
-def _residual(d: Diagnosis) -> Group:
+def _residual(d: Diagnosis, most: int) -> Group:
     """Held-out strengths of what the decoder leaves; red where a latent is due, beyond sampling error."""
     r, water = d.decoder.residual, d.residual_water_level
-    index = slice(0, WIDTH)
+    index = slice(0, most)
     due = (r.held_out - N_ERRORS * r.errors > water)[index]
     label = ("τ" if d.forecast.exact else "β") + f" = {water:.4g}"
     drawn = bars(r.held_out[index], water, due, label=label, axis="direction 1", color="red")

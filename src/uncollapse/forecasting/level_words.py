@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from uncollapse.forecasting.levels import LevelForecast
-from uncollapse.forecasting.result import Forecast
+if TYPE_CHECKING:
+    from uncollapse.forecasting.levels import LevelForecast
+    from uncollapse.forecasting.result import Forecast
 
 __all__ = ["LEVEL_HEADINGS", "about_condition", "about_levels", "level_rows", "levels_verdict"]
 

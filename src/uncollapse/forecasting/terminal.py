@@ -16,9 +16,14 @@ from uncollapse.forecasting import words
 from uncollapse.forecasting.intervals import Intervals
 from uncollapse.forecasting.level_words import LEVEL_HEADINGS, level_rows
 from uncollapse.forecasting.result import Forecast
-from uncollapse.showing.terminal import WIDTH, bars, plain_table, shown
+from uncollapse.showing.terminal import bars, n_bars, plain_table, printed, shown
 
-__all__ = ["render"]
+__all__ = ["forecast_text", "render"]
+
+
+def forecast_text(forecast: Forecast, width: int) -> str:
+    """What `render` prints, as text."""
+    return printed(width, lambda console: render(forecast, None, "data", console))
 
 
 def render(
@@ -52,7 +57,7 @@ def render(
     if forecast.levels:
         console.print(plain_table(LEVEL_HEADINGS, level_rows(forecast)))
     if s.rank:
-        console.print(Padding(_drawing(forecast), (1, 0, 0, 0)))
+        console.print(Padding(_drawing(forecast, n_bars(console.width)), (1, 0, 0, 0)))
         console.print(_table(forecast, intervals))
     console.print(Text(_facts(forecast, name), style="dim"))
     for line in words.caveats(forecast):
@@ -102,10 +107,10 @@ def _state(f: Forecast, i: int) -> str:
     return "collapsed" if i < f.n_usable else "no latent"
 
 
-def _drawing(f: Forecast) -> Group:
+def _drawing(f: Forecast, most: int) -> Group:
     """Strengths as bars, the water level through them."""
-    n_drawn = f.spectrum.rank if f.objective.n_latents is None else min(f.spectrum.rank, max(3 * f.n_usable, 28))
-    index = np.unique(np.linspace(0, n_drawn - 1, min(n_drawn, WIDTH)).round().astype(int))
+    n_drawn = f.spectrum.rank if f.objective.n_latents is None else min(f.spectrum.rank, max(3 * f.n_usable, most // 2))
+    index = np.unique(np.linspace(0, n_drawn - 1, min(n_drawn, most)).round().astype(int))
     width = max(len(index) - len("mode 1"), 1)
     axis = f"mode 1{n_drawn:>{width}}" if n_drawn > 1 else "mode 1"
     label = words.water(f).split(" (")[0]

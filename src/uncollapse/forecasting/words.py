@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from uncollapse.forecasting.intervals import Intervals
-from uncollapse.forecasting.keep import Keep
 from uncollapse.forecasting.level_words import about_condition, about_levels, levels_verdict
-from uncollapse.forecasting.result import Forecast
 
-__all__ = ["about_nonlinear", "advice", "caveats", "verdict", "water"]
+if TYPE_CHECKING:
+    from uncollapse.forecasting.intervals import Intervals
+    from uncollapse.forecasting.keep import Keep
+    from uncollapse.forecasting.result import Forecast
+
+__all__ = ["about_nonlinear", "advice", "caveats", "limits", "verdict", "water"]
 
 
 def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:

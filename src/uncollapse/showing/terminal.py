@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["WIDTH", "bars", "plain_table", "shown"]
+from uncollapse.showing.noun import Card
 
-HEIGHT, WIDTH, MARGIN = 10, 56, 13
+__all__ = ["bars", "card_text", "n_bars", "plain_table", "printed", "shown"]
+
+HEIGHT, MARGIN, END = 10, 13, 11
+"""Rows of a chart, and columns beside its bars: labels at the left, the word "water" at the right."""
+
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
@@ -38,8 +43,13 @@ def shown(n: int, edge: int) -> list[int | None]:
     return found
 
 
+def n_bars(width: int) -> int:
+    """Bars that a terminal of this width has room for."""
+    return max(width - MARGIN - END, 8)
+
+
 def bars(levels: np.ndarray, water: float, lit: np.ndarray, *, label: str, axis: str, color: str = "green") -> Group:
-    """Levels as bars, at most `WIDTH` of them, the water level as a line through them.
+    """Levels as bars, at most `n_bars` of them, the water level as a line through them.
 
     Parameters
     ----------
@@ -86,3 +96,26 @@ def _draw_cell(line: Text, bar: float, color: str | None, is_surface: bool) -> N
         line.append(filled, style=color)
     else:
         line.append("▒" if filled == "█" else filled, style="bright_black")
+
+
+def printed(width: int, put: Callable[[Console], None]) -> str:
+    """What `put` prints on a terminal of this width, without colours and without spaces at the ends of lines."""
+    console = Console(width=width, file=io.StringIO(), highlight=False, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        put(console)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n")
+
+
+def card_text(card: Card, width: int) -> str:
+    """A card as text."""
+    parts: list[RenderableType] = [Text(card.headline), *(Text("→ " + line) for line in card.lines)]
+    if card.facts:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column()
+        grid.add_column(overflow="fold")
+        for name, value in card.facts:
+            grid.add_row(Text(name), Text(value))
+        parts += [Text(), grid]
+    if card.headings:
+        parts.append(plain_table(card.headings, [list(row) for row in card.rows]))
+    return printed(width, lambda console: console.print(*parts, sep="\n"))

@@ -1,4 +1,4 @@
-"""A pilot in words: the answer in a sentence, and a row for each water level."""
+"""Pilots and trained models in words."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from uncollapse.showing.noun import Card, number
+
 if TYPE_CHECKING:
     from uncollapse.training.pilot import Pilot
+    from uncollapse.training.result import Evaluation, Trained
 
-__all__ = ["HEADINGS", "about_pilot", "pilot_rows"]
+__all__ = ["HEADINGS", "about_pilot", "evaluation_card", "pilot_card", "pilot_rows", "trained_card"]
 
 HEADINGS = ("water level", "alive", "linear", "KL, nats", "linear", "loss", "linear")
 
@@ -55,3 +58,30 @@ def _spread(counts: np.ndarray) -> str:
 def _range(values: np.ndarray) -> str:
     low, high = f"{values.min():.3g}", f"{values.max():.3g}"
     return low if low == high else f"{low} to {high}"
+
+
+def pilot_card(p: Pilot) -> Card:
+    """The answer at the objective's own water level, and each level."""
+    facts = (("rows", f"{p.n_rows:,}"), ("hidden units", "-".join(map(str, p.network.hidden)) or "none"))
+    rows = tuple(tuple(row) for row in pilot_rows(p))
+    return Card(about_pilot(p), (*facts, ("seconds", f"{p.seconds:.0f}")), headings=HEADINGS, rows=rows)
+
+
+def evaluation_card(e: Evaluation) -> Card:
+    """How many latents live, and what the model costs."""
+    facts = [("loss, nats per sample", number(e.loss)), ("ELBO", number(e.elbo)), ("KL", number(e.rate))]
+    facts += [("misfit", number(e.misfit)), ("decoder variance", number(e.decoder_variance))]
+    facts += [] if e.importance_bound is None else [("importance bound", number(e.importance_bound))]
+    how = "from second moments, exactly" if e.exact else "from samples of z"
+    return Card(f"{e.n_alive} of {len(e.kl)} latents are alive.", (*facts, ("computed", how)))
+
+
+def trained_card(t: Trained) -> Card:
+    """How training ended."""
+    last = {name: float(values[-1]) for name, values in t.history.items() if len(values)}
+    facts = [("epochs", f"{t.n_epochs:,}"), ("seconds", f"{t.seconds:.1f}")]
+    names = {"loss": "loss of the last epoch, nats per sample", "elbo": "ELBO", "kl": "KL", "n_alive": "latents alive"}
+    facts += [(words, number(last[name])) for name, words in names.items() if name in last]
+    facts += [("why", t.message)] if t.message else []
+    ends = {"finished": "ran to its last epoch", "plateau": "ended on a plateau", "failed": "failed"}
+    return Card(f"Training {ends[t.status]}.", tuple(facts))

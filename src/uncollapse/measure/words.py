@@ -1,0 +1,48 @@
+"""Measurements in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uncollapse.showing.noun import MOST_ROWS, Card, number
+
+if TYPE_CHECKING:
+    from uncollapse.measure.decoder import DecoderMeasurement
+    from uncollapse.measure.result import Measurement
+
+__all__ = ["decoder_card", "measurement_card"]
+
+
+def measurement_card(m: Measurement) -> Card:
+    """How many latents live, and the first of them."""
+    facts = [("rows", f"{m.n_samples:,}"), ("active units", f"{m.n_active} of {m.n_latents}")]
+    facts += [("KL, nats per sample", number(m.rate))]
+    if m.mutual_information_at_most is not None:
+        facts += [("mutual information at most", number(m.mutual_information_at_most))]
+    if m.mean_rank is not None:
+        facts += [("directions that the means use", number(m.mean_rank))]
+    if len(m.level_kl) > 1:
+        facts += [("KL of each level", ", ".join(number(float(level.sum())) for level in m.level_kl))]
+    order = np.argsort(-m.kl, kind="stable")[:MOST_ROWS].tolist()
+    rows = tuple(
+        (str(i + 1), number(m.kl[i]), number(m.mean_variance[i]), "alive" if m.alive[i] else "collapsed") for i in order
+    )
+    headline = f"{m.n_alive} of {m.n_latents} latents are alive."
+    return Card(headline, tuple(facts), headings=("latent", "KL, nats", "Var of mean", "state"), rows=rows)
+
+
+def decoder_card(d: DecoderMeasurement) -> Card:
+    """The bound and the information, with what they were measured on."""
+    facts = [
+        ("rows, draws each", f"{d.n_rows:,}, {d.n_draws}"),
+        ("loss, nats per sample", number(d.loss)),
+        ("KL, nats per sample", number(d.rate)),
+        ("mutual information, nats", number(d.mutual_information)),
+        ("squared error", number(d.misfit)),
+        ("decoder variance", number(d.decoder_variance)),
+    ]
+    if d.importance_bound is not None:
+        facts += [("importance bound", number(d.importance_bound))]
+    return Card(f"ELBO {d.elbo:.6g} ± {d.elbo_error:.2g} nats per sample.", tuple(facts))
