@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from uncollapse import checks
 from uncollapse.errors import ObjectiveError
+from uncollapse.showing.noun import Settings
+from uncollapse.showing.plain import Record
 
 __all__ = ["LossConvention", "Reconstruction", "Reduction"]
 
@@ -15,8 +17,8 @@ Reconstruction = Literal["mse", "bce"]
 Reduction = Literal["sum", "mean"]
 
 
-@dataclass(frozen=True)
-class LossConvention:
+@dataclass(frozen=True, repr=False)
+class LossConvention(Record, Settings):
     """How a VAE's loss is written in code.
 
     Attributes
@@ -114,10 +116,6 @@ class LossConvention:
     def with_kl_weight(self, kl_weight: float) -> LossConvention:
         """The same loss with another weight."""
         return replace(self, kl_weight=kl_weight)
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def _water_level_per_weight(self) -> float:
         # 1/a and b are products of whole numbers and halves, so common losses come out exact

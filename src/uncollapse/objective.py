@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args
 from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.loss import LossConvention
+from uncollapse.showing.noun import Settings
+from uncollapse.showing.plain import Record
 from uncollapse.theory.likelihoods import Likelihood
 
 __all__ = ["Learned", "Level", "Objective"]
@@ -17,8 +19,8 @@ __all__ = ["Learned", "Level", "Objective"]
 Learned = Literal["learned"]
 
 
-@dataclass(frozen=True)
-class Level:
+@dataclass(frozen=True, repr=False)
+class Level(Record, Settings):
     """One level of a hierarchical VAE.
 
     Attributes
@@ -41,8 +43,8 @@ class Level:
         _store(self, "n_latents", _n_latents(self.n_latents, "n_latents of a level"))
 
 
-@dataclass(frozen=True)
-class Objective:
+@dataclass(frozen=True, repr=False)
+class Objective(Record, Settings):
     """What is minimised: E‖y − ŷ‖²/(2η²) + β KL(q(z|x) ‖ N(0, η_enc² I)), in nats per sample.
 
     Attributes
@@ -229,6 +231,21 @@ class Objective:
             for level in self.levels
         )
         return replace(self, encoder_variance=widths, n_latents=len(kept), levels=levels)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Objective:
+        """What `to_dict` gave, or JSON made of it.
+
+        Examples
+        --------
+        >>> objective = Objective(beta=2.0, levels=(Level(variance=0.5), Level(beta=3.0)), n_latents=4)
+        >>> Objective.from_dict(objective.to_dict()) == objective
+        True
+        """
+        result = super().from_dict({**values, "levels": [], "loss": None} if isinstance(values, dict) else values)
+        levels = tuple(Level.from_dict(level) for level in values.get("levels") or ())
+        written = values.get("loss")
+        return replace(result, levels=levels, loss=None if written is None else LossConvention.from_dict(written))
 
     @property
     def water_level(self) -> float:

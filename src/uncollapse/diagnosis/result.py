@@ -13,6 +13,8 @@ from uncollapse.measure.decoder import DecoderMeasurement, residual_water_level
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import EPSILONS
 from uncollapse.objective import Objective
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import WIDTH, Card, Drawn, short, width_of
 from uncollapse.showing.plain import finite
 
 __all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
@@ -135,8 +137,8 @@ class Trial:
         return abs(self.alive_after - promised) <= 1 and self.alive_after != self.alive_before
 
 
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(Drawn):
     """Why a model is as it is.
 
     Attributes
@@ -250,3 +252,37 @@ class Diagnosis:
         }
         plain: dict[str, Any] = finite(facts)
         return plain
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.diagnosis.words import diagnosis_card
+
+        return diagnosis_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.diagnosis.pictures import diagnosis_figure
+
+        return diagnosis_figure(self)
+
+    def __repr__(self) -> str:
+        return short(
+            self,
+            name=self.name,
+            cause=self.cause,
+            confidence=self.confidence,
+            n_alive=self.n_alive,
+            n_latents=self.measurement.n_latents,
+        )
+
+    def summary(self, width: int = WIDTH) -> str:
+        """What the command prints: the verdict, advice, tables, and what the decoder has left.
+
+        Parameters
+        ----------
+        width : int
+            Letters in a line, 40 or more; charts and tables follow it.
+        """
+        from uncollapse.diagnosis.terminal import diagnosis_text
+
+        return diagnosis_text(self, width_of(width))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from uncollapse.diagnosis.result import Diagnosis, Remedy, Trial
-from uncollapse.diagnosis.tables import baseline_name, number
+from uncollapse.diagnosis.tables import baseline_name, latent_headings, latents, measured, number
+from uncollapse.showing.noun import MOST_ROWS, Card
 
-__all__ = ["about_trial", "facts", "finding", "promise", "readable", "reading"]
+__all__ = ["about_trial", "diagnosis_card", "facts", "finding", "promise", "readable", "reading"]
 
 
 def finding(d: Diagnosis) -> str:
@@ -81,3 +82,12 @@ def reading(d: Diagnosis) -> list[str]:
 def readable(text: str) -> str:
     """Text from outside without what a terminal would obey."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def diagnosis_card(d: Diagnosis) -> Card:
+    """The verdict, the cause, the remedies, what was measured, and each latent."""
+    n_levels = len(d.measurement.level_kl)
+    remedies = tuple(f"{remedy.change}{promise(remedy)} {remedy.why}".strip() for remedy in d.remedies)
+    rows = tuple(tuple(row.cells(n_levels)) for row in latents(d)[:MOST_ROWS])
+    headings = tuple(latent_headings(n_levels))
+    return Card(f"{d.verdict} {finding(d)}", tuple(measured(d)), remedies, headings, rows)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from uncollapse.forecasting.level_words import LEVEL_HEADINGS, level_rows
+from uncollapse.forecasting.levels import MOST_LISTED
 from uncollapse.forecasting.words import advice, limits, verdict
 from uncollapse.showing.noun import MOST_ROWS, Card, number
 
@@ -67,17 +68,18 @@ def intervals_card(i: Intervals) -> Card:
 
 def level_card(level: LevelForecast) -> Card:
     """How many latents of the level live, and what each does."""
-    columns = (level.alive, level.carries_data, level.kl, level.variance_of_latent)
-    rows = zip(*(column[:MOST_ROWS].tolist() for column in columns), strict=True)
+    listed = level.n_latents <= MOST_LISTED
+    columns = (level.alive, level.carries_data, level.kl, level.variance_of_latent) if listed else ((),) * 4
+    rows = zip(*(list(column[:MOST_ROWS]) for column in columns), strict=True)
     variance = level.variance if isinstance(level.variance, str) else number(level.variance)
     return Card(
         f"Level {level.level}: {level.n_alive} of {level.n_latents} latents alive.",
         (
             ("β", number(level.beta)),
             ("encoder variance", variance),
-            ("KL, nats per sample", number(float(level.kl.sum()))),
+            ("KL, nats per sample", number(level.rate)),
         ),
-        headings=("latent", "alive", "carries data", "KL, nats", "variance"),
+        headings=("latent", "alive", "carries data", "KL, nats", "variance") if listed else (),
         rows=tuple(
             (str(i), _yes(alive), _yes(carries), number(kl), number(spread))
             for i, (alive, carries, kl, spread) in enumerate(rows, start=1)

@@ -15,6 +15,8 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.errors import ObjectiveError, UncollapseError
 from uncollapse.forecasting.result import Forecast
+from uncollapse.showing.noun import Card, Noun
+from uncollapse.showing.plain import Record
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +30,8 @@ ALLOWANCE = 1e-7
 MOST_STARTS, MOST_WEIGHTS = 10_000, 10**7
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, repr=False)
+class Certificate(Record, Noun):
     """The closed form beside the best loss that optimisation found.
 
     Attributes
@@ -60,6 +62,12 @@ class Certificate:
     def attained(self) -> bool:
         """Whether some start came within 1e-5 of it."""
         return self.holds and self.gap <= 1e-5
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.forecasting.cards import certificate_card
+
+        return certificate_card(self)
 
 
 def certify(forecast: Forecast, *, n_starts: int = 3, seed: int = 0) -> Certificate:

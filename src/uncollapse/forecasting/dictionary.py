@@ -12,7 +12,7 @@ from uncollapse.showing.plain import finite
 if TYPE_CHECKING:
     from uncollapse.forecasting.result import Forecast
 
-__all__ = ["facts"]
+__all__ = ["facts", "level_facts"]
 
 
 def facts(f: Forecast) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def facts(f: Forecast) -> dict[str, Any]:
     if f.spectrum.condition:
         facts["condition"] = _condition(f)
     if f.objective.levels:
-        facts["levels"] = [_level(level) for level in f.levels]
+        facts["levels"] = [level_facts(level) for level in f.levels]
     plain: dict[str, Any] = finite(facts)
     return plain
 
@@ -96,7 +96,8 @@ def _condition(f: Forecast) -> dict[str, Any]:
     }
 
 
-def _level(level: LevelForecast) -> dict[str, Any]:
+def level_facts(level: LevelForecast) -> dict[str, Any]:
+    """One level, and each of its latents."""
     return {
         "level": level.level,
         "beta": level.beta,

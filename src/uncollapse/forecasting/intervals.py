@@ -15,6 +15,7 @@ from uncollapse import checks
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.forecasting.resampling import finite_parts, replicates, scores_of, shards_of
 from uncollapse.forecasting.result import Forecast
+from uncollapse.showing.noun import Card, Noun
 
 __all__ = ["Intervals", "bootstrap"]
 
@@ -25,8 +26,8 @@ SPARE_MODES, MOST_MODES = 32, 256
 """Modes followed beyond those alive, and at most: a k × k eigenproblem is solved for each bootstrap sample."""
 
 
-@dataclass(frozen=True, eq=False)
-class Intervals:
+@dataclass(frozen=True, eq=False, repr=False)
+class Intervals(Noun):
     """Bootstrap intervals around a forecast.
 
     Attributes
@@ -55,6 +56,22 @@ class Intervals:
             "critical_beta": self.critical_betas[0].tolist() if len(self.critical_betas) else None,
             "critical_betas": self.critical_betas.tolist(),
         }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Intervals:
+        """What `to_dict` gave, or JSON made of it."""
+        try:
+            low, high = values["n_alive"]
+            ends = np.array(values["critical_betas"], dtype=float).reshape(-1, 2)
+            return cls(values["level"], ends, (low, high), values["n_bootstrap"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"Intervals.from_dict needs the dict that to_dict gave: {error!r}") from None
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.forecasting.cards import intervals_card
+
+        return intervals_card(self)
 
 
 def bootstrap(

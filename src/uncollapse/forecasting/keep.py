@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.status import explained_by
+from uncollapse.showing.noun import Card, Noun
+from uncollapse.showing.plain import Record
 
 if TYPE_CHECKING:
     from uncollapse.forecasting.result import Forecast
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Keep", "limits", "n_keepable"]
 
 
-@dataclass(frozen=True)
-class Keep:
+@dataclass(frozen=True, repr=False)
+class Keep(Record, Noun):
     """Limits that keep `n_alive` latents alive. Each holds with all else unchanged, and must be stayed *below*.
 
     Attributes
@@ -36,6 +38,12 @@ class Keep:
     decoder_variance: float | None
     water_level: float | None
     kl_weight: float | None
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.forecasting.cards import keep_card
+
+        return keep_card(self)
 
 
 def limits(f: Forecast, n_alive: int) -> Keep:

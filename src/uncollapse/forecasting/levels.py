@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.hierarchy import Groups
 from uncollapse.objective import Learned, Objective
+from uncollapse.showing.noun import Card, Noun, short
 from uncollapse.theory.hierarchy import ChainOptimum
 
 __all__ = ["MOST_LISTED", "LevelForecast", "level_forecasts"]
@@ -17,8 +19,8 @@ MOST_LISTED = 2**20
 """Most latents of a level that are listed one by one; those beyond the modes are alike and can be any number."""
 
 
-@dataclass(frozen=True, eq=False)
-class LevelForecast:
+@dataclass(frozen=True, eq=False, repr=False)
+class LevelForecast(Noun):
     """What the latents of one level do.
 
     Arrays have one entry a latent, the one on the strongest mode first; for more than 2^20 latents asking for one is an
@@ -110,6 +112,21 @@ class LevelForecast:
                 f"them, and those beyond the modes are alike"
             )
         return np.repeat(values, self.sizes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        from uncollapse.forecasting.dictionary import level_facts
+
+        return level_facts(self)
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.forecasting.cards import level_card
+
+        return level_card(self)
+
+    def __repr__(self) -> str:
+        return short(self, level=self.level, n_alive=self.n_alive, n_latents=self.n_latents)
 
 
 def level_forecasts(optimum: ChainOptimum, objective: Objective, groups: Groups) -> tuple[LevelForecast, ...]:

@@ -28,7 +28,7 @@ def spectrum_figure(forecast: Forecast) -> Figure:
     """Strength of each mode as a bar, alive or collapsed, with the water level and the noise edge across."""
     f = forecast
     n = min(f.spectrum.rank, MOST_BARS)
-    ends = (0.5, n + 0.5)
+    ends = (0.5, max(n, 1) + 0.5)
     marks: list[Mark] = [
         Bars(
             np.arange(1, n + 1),

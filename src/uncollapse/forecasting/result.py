@@ -19,6 +19,8 @@ from uncollapse.forecasting.solution import solution
 from uncollapse.forecasting.status import flat, ill_posed
 from uncollapse.forecasting.weights import Weights, optimal_weights
 from uncollapse.objective import Objective
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import WIDTH, Card, Drawn, short, width_of
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.optimum import ModeOptimum, Totals
 
@@ -27,8 +29,8 @@ __all__ = ["Forecast", "Status"]
 Status = Literal["alive", "partial", "complete", "ill-posed", "flat"]
 
 
-@dataclass(frozen=True, eq=False)
-class Forecast:
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecast(Drawn):
     """The global optimum of an objective on a data set.
 
     Attributes
@@ -253,3 +255,36 @@ class Forecast:
         from uncollapse.forecasting.dictionary import facts
 
         return facts(self)
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.forecasting.cards import forecast_card
+
+        return forecast_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.forecasting.pictures import spectrum_figure
+
+        return spectrum_figure(self)
+
+    def __repr__(self) -> str:
+        return short(
+            self,
+            status=self.status,
+            n_alive=self.n_alive,
+            n_latents=self.n_latents,
+            water_level=self.water_level,
+        )
+
+    def summary(self, width: int = WIDTH) -> str:
+        """What the command prints: the verdict, advice, tables, and the spectrum against the water.
+
+        Parameters
+        ----------
+        width : int
+            Letters in a line, 40 or more; charts and tables follow it.
+        """
+        from uncollapse.forecasting.terminal import forecast_text
+
+        return forecast_text(self, width_of(width))

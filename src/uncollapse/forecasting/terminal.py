@@ -111,7 +111,9 @@ def _drawing(f: Forecast, most: int) -> Group:
     """Strengths as bars, the water level through them."""
     n_drawn = f.spectrum.rank if f.objective.n_latents is None else min(f.spectrum.rank, max(3 * f.n_usable, most // 2))
     index = np.unique(np.linspace(0, n_drawn - 1, min(n_drawn, most)).round().astype(int))
-    width = max(len(index) - len("mode 1"), 1)
-    axis = f"mode 1{n_drawn:>{width}}" if n_drawn > 1 else "mode 1"
+    room = len(index) - len("mode 1")
+    axis = (
+        f"mode 1{n_drawn:>{room}}" if room > len(str(n_drawn)) else f"modes 1 to {n_drawn}" if n_drawn > 1 else "mode 1"
+    )
     label = words.water(f).split(" (")[0]
     return bars(f.critical_levels[index], f.water_level, f.modes.alive[index], label=label, axis=axis)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.problem import quiet
 from uncollapse.forecasting.solution import latents_of, relative_widths, widths_taken
+from uncollapse.showing.noun import Card, Noun
+from uncollapse.showing.plain import Record
 
 if TYPE_CHECKING:
     from uncollapse.forecasting.levels import LevelForecast
@@ -22,8 +24,8 @@ MOST_VALUES = 2**31
 """Most numbers that weights may have: 16 GB."""
 
 
-@dataclass(frozen=True, eq=False)
-class Weights:
+@dataclass(frozen=True, eq=False, repr=False)
+class Weights(Record, Noun):
     """Parameters of the linear VAE at its global optimum; latent j lives in column j.
 
     Attributes
@@ -56,6 +58,18 @@ class Weights:
     upper: tuple[Weights, ...] = ()
     decoder_condition: np.ndarray | None = None
     encoder_condition: np.ndarray | None = None
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.forecasting.cards import weights_card
+
+        return weights_card(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Weights:
+        """What `to_dict` gave, or JSON made of it."""
+        result = super().from_dict(values)
+        return replace(result, upper=tuple(cls.from_dict(level) for level in values["upper"]))
 
 
 @quiet

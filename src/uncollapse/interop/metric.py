@@ -115,6 +115,25 @@ class PosteriorCollapse(Metric):
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self.sync_on_compute):
             return Measurement(self._sums())
 
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:
+        """Draw the KL of each latent and the collapse curve with Matplotlib.
+
+        Parameters
+        ----------
+        val : Measurement, optional
+            What `measurement` gave; what the metric holds now when left out.
+        ax : sequence of two Matplotlib Axes, optional
+            New ones when left out.
+
+        Returns
+        -------
+        figure, axes
+            As every torchmetrics metric does.
+        """
+        measurement = self.measurement() if val is None else checks.instance(val, "val", Measurement, error=DataError)
+        axes = measurement.plot(ax)
+        return axes[0].figure, axes
+
     def _sums(self) -> PosteriorSums:
         values = {name: getattr(self, f"sum_{name}").cpu().numpy() for name in SUMS}
         values["n_samples"] = int(values["n_samples"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from uncollapse.showing.noun import Card, Noun
+from uncollapse.showing.plain import Record
+
 __all__ = ["Direction"]
 
 
-@dataclass(frozen=True, eq=False)
-class Direction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Direction(Record, Noun):
     """A straight way out of a stationary point (or up from it): one latent moves towards one mode.
 
     Attributes
@@ -35,3 +38,9 @@ class Direction:
     encoder: float
     distance: float
     drop: float
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.landscape.words import direction_card
+
+        return direction_card(self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -27,14 +27,17 @@ from uncollapse.landscape.descent import (
     time_per_step,
     warn_if_unstable,
 )
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn
+from uncollapse.showing.plain import plain
 from uncollapse.theory import dynamics as theory
 from uncollapse.theory.landscape import planes
 
 __all__ = ["EscapeTimes", "escape_times"]
 
 
-@dataclass(frozen=True, eq=False)
-class EscapeTimes:
+@dataclass(frozen=True, eq=False, repr=False)
+class EscapeTimes(Drawn):
     """When each mode comes alive under gradient descent; arrays of shape (m,), in the order of the strengths.
 
     Attributes
@@ -86,6 +89,22 @@ class EscapeTimes:
             f"mode {k + 1} lies under water ({f.critical_levels[k]:.3g} against {f.water_level:.3g}): "
             f"no number of steps brings it to life"
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; steps of modes that stay dead are None."""
+        return {"learning_rate": self.learning_rate, "rates": plain(self.rates), "steps": plain(self.steps)}
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.landscape.words import escape_card
+
+        return escape_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.landscape.pictures import escape_figure
+
+        return escape_figure(self)
 
 
 def escape_times(

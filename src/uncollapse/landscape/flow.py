@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from uncollapse.landscape.descent import (
     time_per_step,
     warn_if_unstable,
 )
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn
+from uncollapse.showing.plain import Record
 from uncollapse.theory.landscape import loss
 from uncollapse.theory.optimum import fixed_width_kl
 
@@ -37,8 +40,8 @@ MOST_POINTS = 10**6
 """Times at which a path is reported."""
 
 
-@dataclass(frozen=True, eq=False)
-class Flow:
+@dataclass(frozen=True, eq=False, repr=False)
+class Flow(Record, Drawn):
     """Gradient flow, each latent carrying one mode; arrays over n times and the p modes that have a latent.
 
     Attributes
@@ -65,6 +68,24 @@ class Flow:
     def product(self) -> np.ndarray:
         """u v, shape (n, p): how much of each mode's whitened score reaches the output; ζ would be all of it."""
         return self.decoder * self.encoder
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.landscape.words import flow_card
+
+        return flow_card(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Flow:
+        """What `to_dict` gave, or JSON made of it; a mode that did not escape has None there."""
+        result = super().from_dict(values)
+        return replace(result, escapes=np.where(np.isnan(result.escapes), np.inf, result.escapes))
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.landscape.pictures import flow_figure
+
+        return flow_figure({"": self})
 
 
 def gradient_flow(

@@ -11,13 +11,15 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
 from uncollapse.landscape.restricted import restricted_to
+from uncollapse.showing.noun import Card, Noun
+from uncollapse.showing.plain import Record
 from uncollapse.theory import landscape as theory
 
 __all__ = ["OriginHessian", "origin_hessian"]
 
 
-@dataclass(frozen=True, eq=False)
-class OriginHessian:
+@dataclass(frozen=True, eq=False, repr=False)
+class OriginHessian(Record, Noun):
     """Curvature of the loss where every latent is dead, nats per squared unit of the parameters.
 
     Attributes
@@ -45,6 +47,12 @@ class OriginHessian:
     def positive_semidefinite(self) -> bool:
         """True iff the origin is the global minimum."""
         return self.index == 0
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.landscape.words import origin_card
+
+        return origin_card(self)
 
 
 def origin_hessian(forecast: Forecast, *, whitened: bool = False) -> OriginHessian:

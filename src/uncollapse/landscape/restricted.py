@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from uncollapse.forecasting.result import Forecast
+from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.modes import Basis
 
 __all__ = ["restricted_to"]
@@ -17,6 +19,10 @@ def restricted_to(f: Forecast, modes: tuple[int, ...]) -> Forecast:
         s,
         strengths=s.strengths[kept],
         strength_errors=s.strength_errors[kept],
-        find_basis=lambda: Basis(s.basis.decoder[:, kept], s.basis.encoder[:, kept]),
+        find_basis=partial(_basis, s, kept),
     )
     return Forecast(visible, f.objective, f.n_latents)
+
+
+def _basis(s: Spectrum, kept: list[int]) -> Basis:
+    return Basis(s.basis.decoder[:, kept], s.basis.encoder[:, kept])

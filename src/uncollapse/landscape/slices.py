@@ -14,6 +14,9 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.landscape.direction import Direction
 from uncollapse.landscape.stationary import StationaryPoint
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn
+from uncollapse.showing.plain import Record
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory import landscape, ppca
 
@@ -26,8 +29,8 @@ MARGIN = 1.6
 """A slice shows this many times the way to the lowest point."""
 
 
-@dataclass(frozen=True, eq=False)
-class Slice:
+@dataclass(frozen=True, eq=False, repr=False)
+class Slice(Record, Drawn):
     """Values on a grid of steps along two directions, relative to the point in the middle.
 
     Attributes
@@ -48,6 +51,18 @@ class Slice:
     second_label: str
     title: str
     quantity: str
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.landscape.words import slice_card
+
+        return slice_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.landscape.pictures import slice_figure
+
+        return slice_figure([self])
 
 
 def loss_slice(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from uncollapse.forecasting.solution import one_level
 from uncollapse.forecasting.weights import Weights, refuse_too_many
 from uncollapse.landscape.direction import Direction
 from uncollapse.landscape.restricted import restricted_to
+from uncollapse.showing.noun import Card, Noun, short
+from uncollapse.showing.plain import finite
 from uncollapse.theory import landscape as theory
 
 __all__ = ["StationaryPoint", "stationary_point", "stationary_points"]
@@ -30,8 +33,8 @@ MOST_ESCAPES = 10**6
 """Most ways out of a point that are listed."""
 
 
-@dataclass(frozen=True, eq=False)
-class StationaryPoint:
+@dataclass(frozen=True, eq=False, repr=False)
+class StationaryPoint(Noun):
     """The point where the first latents carry `modes`, each at its optimum, and the others are dead.
 
     Attributes
@@ -148,6 +151,26 @@ class StationaryPoint:
             Direction(latent, int(mode), source, *map(float, row))
             for mode, row in zip(modes, np.transpose(columns), strict=True)
         ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: what the point is, and the ways out of it."""
+        return {
+            "modes": list(self.modes),
+            "index": self.index,
+            "loss": finite(self.loss),
+            "elbo": finite(self.elbo),
+            "water_level": self.water_level,
+            "escapes": [way.to_dict() for way in self.escapes],
+        }
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.landscape.words import stationary_card
+
+        return stationary_card(self)
+
+    def __repr__(self) -> str:
+        return short(self, modes=self.modes, index=self.index, loss=self.loss)
 
 
 def stationary_point(forecast: Forecast, modes: Sequence[int]) -> StationaryPoint:

@@ -64,8 +64,8 @@ def slice_card(each: Slice) -> Card:
 def stationary_card(p: StationaryPoint) -> Card:
     """Minimum or saddle, and how to leave it."""
     carried = ", ".join(str(k + 1) for k in p.modes[:MOST_ROWS]) + (", …" if len(p.modes) > MOST_ROWS else "")
-    what = "the global minimum" if p.index == 0 else f"a saddle with {p.index} directions down"
-    where = f"carry modes {carried}" if p.modes else "carry nothing"
+    what = "the global minimum" if p.index == 0 else f"a saddle with {_directions(p.index)} down"
+    where = f"carry {'mode' if len(p.modes) == 1 else 'modes'} {carried}" if p.modes else "carry nothing"
     rows = tuple(
         (str(way.latent + 1), str(way.mode + 1), number(way.curvature), number(way.drop))
         for way in p.escapes[:MOST_ROWS]
@@ -98,6 +98,10 @@ def origin_card(h: OriginHessian) -> Card:
     if h.positive_semidefinite:
         headline = "The point where every latent is dead is the global minimum: complete collapse."
     else:
-        headline = f"The point where every latent is dead is a saddle: {h.index} directions lead down."
+        headline = f"The point where every latent is dead is a saddle with {_directions(h.index)} down."
     lowest = number(float(h.lowest.min())) if h.lowest.size else "–"
     return Card(headline, (("lowest curvature", lowest), ("modes", str(len(h.lowest)))))
+
+
+def _directions(n: int) -> str:
+    return "1 direction" if n == 1 else f"{n:,} directions"

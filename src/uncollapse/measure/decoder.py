@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import MOST, Posterior
 from uncollapse.measure.protocol import RAISED, Probe, check_probe, first_line
 from uncollapse.objective import Objective
+from uncollapse.showing.noun import Card, Noun
+from uncollapse.showing.plain import plain
 from uncollapse.theory.likelihoods import inverse_dispersion
 from uncollapse.theory.loglikelihood import information, misfit, negative_log_likelihood, score
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information, tuned_elbo
@@ -28,8 +31,8 @@ LEAST_INFORMATION = 1e-30
 decoder calls the data all but impossible."""
 
 
-@dataclass(frozen=True, eq=False)
-class DecoderMeasurement:
+@dataclass(frozen=True, eq=False, repr=False)
+class DecoderMeasurement(Noun):
     """A model with its decoder, on a sample of rows; nats per sample.
 
     Attributes
@@ -78,6 +81,22 @@ class DecoderMeasurement:
     def mutual_information_cap(self) -> float:
         """log n, above which `mutual_information` cannot rise."""
         return float(np.log(self.n_rows))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; what is not known is None."""
+        names = (
+            "n_rows", "n_draws", "misfit", "rate", "loss", "elbo", "elbo_error", "importance_bound",
+            "decoder_variance", "tuned_decoder_variance", "tuned_elbo", "mutual_information",
+        )  # fmt: skip
+        r = self.residual
+        residual = {"strengths": plain(r.held_out), "errors": plain(r.errors), "n_rows": r.n_rows}
+        return {name: plain(getattr(self, name)) for name in names} | {"residual": residual}
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.measure.words import decoder_card
+
+        return decoder_card(self)
 
 
 def measure_decoder(

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from uncollapse.errors import DataError
 from uncollapse.measure.sums import EPSILONS, PosteriorSums
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn, short
+from uncollapse.showing.plain import plain
 from uncollapse.theory.posterior import aggregate_kl, share_collapsed
 
 __all__ = ["ACTIVE_VARIANCE", "ALIVE_NATS", "Measurement"]
@@ -23,8 +27,8 @@ ACTIVE_VARIANCE = 0.01
 """Variance of the posterior mean from which on a unit is active: Burda, Grosse & Salakhutdinov 2016, section 4.3."""
 
 
-@dataclass(frozen=True, eq=False)
-class Measurement:
+@dataclass(frozen=True, eq=False, repr=False)
+class Measurement(Drawn):
     """How collapsed the posteriors of a model are. KL in nats per sample.
 
     Attributes
@@ -172,6 +176,31 @@ class Measurement:
     def level_kl(self) -> tuple[np.ndarray, ...]:
         """KL of the latents of each level."""
         return tuple(np.split(self.kl, np.cumsum(self.sums.level_sizes)[:-1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; what is not known is None."""
+        names = (
+            "n_samples", "n_latents", "n_alive", "n_active", "rate", "kl", "kl_std", "mean_variance", "variance",
+            "alive", "active", "mean_rank", "mutual_information_at_most",
+        )  # fmt: skip
+        values = {name: plain(getattr(self, name)) for name in names}
+        values["kl_per_level"] = [float(level.sum()) for level in self.level_kl]
+        return values | {"collapse_curve": {"epsilon": plain(EPSILONS), "fraction": plain(self.collapse_curve())}}
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.measure.words import measurement_card
+
+        return measurement_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.measure.pictures import measurement_figure
+
+        return measurement_figure(self)
+
+    def __repr__(self) -> str:
+        return short(self, n_samples=self.n_samples, n_alive=self.n_alive, n_latents=self.n_latents, rate=self.rate)
 
 
 def _steady(mean: np.ndarray, square: np.ndarray, scale: np.ndarray) -> bool:

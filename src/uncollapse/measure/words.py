@@ -29,7 +29,7 @@ def measurement_card(m: Measurement) -> Card:
     rows = tuple(
         (str(i + 1), number(m.kl[i]), number(m.mean_variance[i]), "alive" if m.alive[i] else "collapsed") for i in order
     )
-    headline = f"{m.n_alive} of {m.n_latents} latents are alive."
+    headline = f"{m.n_alive} of {m.n_latents} latents {'is' if m.n_alive == 1 else 'are'} alive."
     return Card(headline, tuple(facts), headings=("latent", "KL, nats", "Var of mean", "state"), rows=rows)
 
 

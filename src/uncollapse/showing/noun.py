@@ -13,11 +13,11 @@ from uncollapse import checks
 if TYPE_CHECKING:
     from uncollapse.showing.figure import Figure
 
-__all__ = ["Card", "Drawn", "Noun", "Settings", "number", "short"]
+__all__ = ["MOST_ROWS", "WIDTH", "Card", "Drawn", "Noun", "Settings", "number", "short", "width_of"]
 
 WIDTH, LEAST_WIDTH = 80, 40
-MOST_LETTERS, MOST_OF_ONE = 180, 60
-MOST_ROWS = 12
+MOST_LETTERS, MOST_OF_ONE = 160, 60
+MOST_ROWS, MOST_LISTED = 12, 8
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Settings(Noun):
             default = item.default if item.default_factory is MISSING else item.default_factory()
             if value != default:
                 given[item.name] = value
-        return _line(type(self).__name__, given)
+        return _line(type(self).__name__, given, exact=True)
 
     def __str__(self) -> str:
         return repr(self)
@@ -155,23 +155,28 @@ def short(noun: Any, **values: Any) -> str:
     return _line(type(noun).__name__, values or own)
 
 
-def _line(name: str, values: dict[str, Any]) -> str:
-    inside = ", ".join(f"{key}={_brief(value)}" for key, value in values.items())
+def _line(name: str, values: dict[str, Any], *, exact: bool = False) -> str:
+    inside = ", ".join(f"{key}={_brief(value, exact=exact)}" for key, value in values.items())
     if len(inside) > MOST_LETTERS:
         inside = inside[: MOST_LETTERS - 1] + "…"
     return f"{name}({inside})"
 
 
-def _brief(value: Any) -> str:
-    if value is None or isinstance(value, bool | int | float | np.generic):
-        text = repr(value.item() if isinstance(value, np.generic) else value)
+def _brief(value: Any, *, exact: bool = False) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        text = repr(value) if exact else f"{value:.6g}"
+    elif value is None or isinstance(value, bool | int):
+        text = repr(value)
     elif isinstance(value, str):
         text = repr("".join(letter if letter.isprintable() else "�" for letter in value))
     elif isinstance(getattr(value, "shape", None), tuple):
         return f"<{'×'.join(map(str, value.shape)) or 'scalar'}>"
     elif isinstance(value, list | tuple):
-        text = "(" + ", ".join(map(_brief, value)) + ("," if len(value) == 1 else "") + ")" if len(value) <= 8 else ""
-        return text if text and len(text) <= MOST_OF_ONE else f"<{len(value)}>"
+        parts = [_brief(item, exact=exact) for item in value[:MOST_LISTED]]
+        text = "(" + ", ".join(parts) + ("," if len(parts) == 1 else "") + ")"
+        return text if len(value) <= MOST_LISTED and len(text) <= MOST_OF_ONE else f"<{len(value)}>"
     elif isinstance(value, Settings):
         return repr(value)
     else:

@@ -19,6 +19,8 @@ from uncollapse.data.blocks import Block, Rows, dense, is_dask, paired_blocks
 from uncollapse.data.kinds import relative
 from uncollapse.data.rows import as_rows
 from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.showing.noun import Card, Noun
+from uncollapse.showing.plain import Record
 
 __all__ = ["Moments", "moments"]
 
@@ -40,8 +42,8 @@ NEEDLESS = 4.0
 means of one standard deviation left in cost 1.4e-4 of the largest strength, taken out 2e-6."""
 
 
-@dataclass(frozen=True, eq=False)
-class Moments:
+@dataclass(frozen=True, eq=False, repr=False)
+class Moments(Record, Noun):
     """Count, mean and centred second moments of the columns of [x | y].
 
     Attributes
@@ -109,6 +111,12 @@ class Moments:
         """Covariance of the columns, or E[row rowᵀ] when not `centred` (a model without biases), shape (d, d)."""
         covariance = self.scatter / (self.n_samples - ddof)
         return covariance if centred else covariance + np.multiply.outer(self.mean, self.mean)
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.spectra.words import moments_card
+
+        return moments_card(self)
 
 
 @np.errstate(under="ignore")  # what vanishes beside the largest moment is rounding

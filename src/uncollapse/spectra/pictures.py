@@ -15,7 +15,7 @@ MOST_BARS = 300
 def strengths_figure(s: Spectrum) -> Figure:
     """Strengths as bars, dark where they stand above sampling noise, whose edge lies across."""
     n = min(s.rank, MOST_BARS)
-    ends = (0.5, n + 0.5)
+    ends = (0.5, max(n, 1) + 0.5)
     colours = ["mode" if above else "collapsed" for above in s.above_noise[:n]]
     marks: list[Mark] = [Bars(np.arange(1, n + 1), s.strengths[:n], colours, hover="mode {x}: {y:.4g}")]
     if s.noise.edge > 0:

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from uncollapse.errors import DataError
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn, Noun, short
+from uncollapse.showing.plain import Record, finite, plain
 from uncollapse.theory.likelihoods import CountResiduals, Likelihood
 from uncollapse.theory.modes import Basis
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
@@ -17,8 +20,8 @@ from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 __all__ = ["Condition", "Noise", "Options", "Spectrum"]
 
 
-@dataclass(frozen=True, eq=False)
-class Condition:
+@dataclass(frozen=True, eq=False, repr=False)
+class Condition(Record, Noun):
     """What a condition x, seen by encoder and decoder, takes from the target before any latent has to code it.
 
     Attributes
@@ -44,9 +47,15 @@ class Condition:
     regression: np.ndarray = field(repr=False)
     mean: np.ndarray = field(repr=False)
 
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.spectra.words import condition_card
 
-@dataclass(frozen=True, eq=False)
-class Spectrum:
+        return condition_card(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Drawn):
     """Mode strengths of a data set: all that the linear theory needs to know about it.
 
     Attributes
@@ -175,6 +184,33 @@ class Spectrum:
             condition=self.condition and replace(self.condition, explained=self.condition.explained[:n_modes]),
             complete=self.complete and n_modes >= self.rank,
             find_basis=partial(_leading, self.find_basis, n_modes),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: strengths and sizes, without directions and columns."""
+        names = (
+            "n_samples", "n_features", "n_targets", "input_rank", "n_constant", "likelihood", "centred", "complete",
+            "target_is_input", "total_energy", "residual_energy", "collapsed_loss", "strengths", "strength_errors",
+        )  # fmt: skip
+        values = {name: plain(getattr(self, name)) for name in names}
+        values |= {"debiased_strengths": plain(self.debiased_strengths), "above_noise": plain(self.above_noise)}
+        return values | {"noise_edge": finite(float(self.noise.edge)), "condition": plain(self.condition)}
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.spectra.words import spectrum_card
+
+        return spectrum_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.spectra.pictures import strengths_figure
+
+        return strengths_figure(self)
+
+    def __repr__(self) -> str:
+        return short(
+            self, rank=self.rank, n_samples=self.n_samples, n_features=self.n_features, likelihood=self.likelihood
         )
 
 

@@ -18,6 +18,8 @@ from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.objective import Objective
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn
 from uncollapse.theory.optimum import Totals
 from uncollapse.training.config import Network, Setup, Training
 from uncollapse.training.ensemble import train_all
@@ -37,8 +39,8 @@ ABOVE, BELOW = 1.1, 30.0
 """The grid runs from a tenth above the strongest mode, where everything is dead, to a thirtieth of it."""
 
 
-@dataclass(frozen=True, eq=False)
-class Pilot:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pilot(Drawn):
     """What small networks did at each water level; arrays of shape (n_levels, n_seeds), levels descending.
 
     Attributes
@@ -107,6 +109,18 @@ class Pilot:
                 for i in range(len(self.water_levels))
             ],
         }
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.training.words import pilot_card
+
+        return pilot_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.training.pictures import pilot_figure
+
+        return pilot_figure(self)
 
 
 def pilot(

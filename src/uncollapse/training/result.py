@@ -13,6 +13,9 @@ from torch import Tensor
 from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.result import ALIVE_NATS
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn, Noun, short
+from uncollapse.showing.plain import Record, plain
 from uncollapse.training.analytic import analytic_terms, second_moments
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
@@ -29,8 +32,8 @@ History = dict[str, np.ndarray]
 """A table: name of the column → one value per epoch."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Record, Noun):
     """A model on data, nats per sample.
 
     Attributes
@@ -66,6 +69,12 @@ class Evaluation:
         """KL of all latents."""
         return float(self.kl.sum())
 
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.training.words import evaluation_card
+
+        return evaluation_card(self)
+
 
 def forecast_loss(forecast: Forecast) -> float:
     """The loss that training minimises at a forecast's optimum: with (d/2) log η² when η² is learned.
@@ -77,8 +86,8 @@ def forecast_loss(forecast: Forecast) -> float:
     return -forecast.elbo - forecast.spectrum.n_targets / 2 * LOG_2PI
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained(Drawn):
     """One trained VAE.
 
     Attributes
@@ -226,3 +235,35 @@ class Trained:
             return None
         value: Tensor = torch.as_tensor(np.asarray(rows), dtype=self._dtype)
         return value[None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: settings and history, without the parameters; `save` keeps those."""
+        return {
+            "setup": self.setup.to_dict(),
+            "status": self.status,
+            "message": self.message,
+            "seconds": self.seconds,
+            "history": plain(self.history),
+            "latent_kl": plain(self.latent_kl),
+        }
+
+    def card(self) -> Card:
+        """The headline and the facts: what `summary` and notebooks show."""
+        from uncollapse.training.words import trained_card
+
+        return trained_card(self)
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.training.pictures import training_figure
+
+        return training_figure(self)
+
+    def __repr__(self) -> str:
+        return short(
+            self,
+            status=self.status,
+            n_epochs=self.n_epochs,
+            n_inputs=self.architecture.n_inputs,
+            latents=self.architecture.latents,
+        )

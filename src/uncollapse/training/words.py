@@ -73,7 +73,9 @@ def evaluation_card(e: Evaluation) -> Card:
     facts += [("misfit", number(e.misfit)), ("decoder variance", number(e.decoder_variance))]
     facts += [] if e.importance_bound is None else [("importance bound", number(e.importance_bound))]
     how = "from second moments, exactly" if e.exact else "from samples of z"
-    return Card(f"{e.n_alive} of {len(e.kl)} latents are alive.", (*facts, ("computed", how)))
+    return Card(
+        f"{e.n_alive} of {len(e.kl)} latents {'is' if e.n_alive == 1 else 'are'} alive.", (*facts, ("computed", how))
+    )
 
 
 def trained_card(t: Trained) -> Card:
