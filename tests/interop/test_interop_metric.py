@@ -259,3 +259,21 @@ def test_batches_that_are_no_posteriors_are_refused_and_change_nothing():
         with pytest.raises(DataError):
             metric.update(good, good, prior_variance=prior)
     assert metric.measurement().sums.n_samples == before.n_samples
+
+
+def test_plot_draws_what_the_metric_holds_or_a_measurement(rows):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    metric = fed(rows)
+    figure, axes = metric.plot()
+    heights = [patch.get_height() for patch in axes[0].patches]
+    np.testing.assert_allclose(heights, sorted(metric.measurement().kl, reverse=True))
+    mine, two = plt.subplots(1, 2)
+    assert metric.plot(metric.measurement(), ax=two) == (mine, two)
+    with pytest.raises(DataError, match="val must be a Measurement, got dict"):
+        metric.plot(metric.compute())
+    plt.close(figure)
+    plt.close(mine)
