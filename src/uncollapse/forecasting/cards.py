@@ -59,7 +59,7 @@ def intervals_card(i: Intervals) -> Card:
     )
     alive = str(low) if low == high else f"{low} to {high}"
     return Card(
-        f"On another sample of this size {alive} latents would live ({i.level:.0%} interval).",
+        f"On another sample of this size {alive} latents would live ({i.confidence:.0%} interval).",
         (("bootstrap samples", f"{i.n_samples:,}"),),
         headings=("mode", "critical β from", "to"),
         rows=rows,
