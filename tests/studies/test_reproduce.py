@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -119,20 +123,42 @@ def test_mistakes_end_in_one_line_and_exit_code_two(run, tmp_path, words, told):
     assert error.count("\n") == 1
 
 
-def test_a_mirror_with_other_contents_is_refused_and_leaves_nothing(tmp_path):
+@pytest.fixture
+def served():
+    """A function that serves a folder over HTTP on this machine and gives its address."""
+    with contextlib.ExitStack() as open_servers:
+
+        def serve(folder) -> str:
+            handler = functools.partial(Quiet, directory=str(folder))
+            server = open_servers.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            open_servers.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}/"
+
+        yield serve
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words) -> None:
+        pass
+
+
+def test_a_mirror_with_other_contents_is_refused_and_leaves_nothing(tmp_path, served):
     mirror, folder = tmp_path / "mirror", tmp_path / "mnist"
     mirror.mkdir()
     for name in MD5:
         (mirror / name).write_bytes(b"an error page")
-    missing = (tmp_path / "absent").as_uri() + "/"
-    with pytest.raises(SourceError, match="train-images.*No such file.*wrong MD5 sum.*--data"):
-        fetch_mnist(folder, (missing, mirror.as_uri() + "/"))
+    (tmp_path / "absent").mkdir()
+    mirrors = ("http://127.0.0.1:9/", served(tmp_path / "absent"), served(mirror))
+    with pytest.raises(SourceError, match=r"train-images.*Max retries.*404.*wrong MD5 sum.*--data") as caught:
+        fetch_mnist(folder, mirrors)
+    assert "\n" not in str(caught.value)
     assert list(folder.iterdir()) == []
 
 
-def test_mnist_is_fetched_whole_and_a_damaged_file_again(mnist_dir, tmp_path):
+def test_mnist_is_fetched_whole_and_a_damaged_file_again(mnist_dir, tmp_path, served):
     folder = tmp_path / "mnist"
-    mirror = mnist_dir.resolve().as_uri() + "/"
+    mirror = served(mnist_dir.resolve())
     assert {path.name for path in fetch_mnist(folder, (mirror,))} == set(MD5)
     assert fetch_mnist(folder, (mirror,)) == []
     labels = folder / "t10k-labels-idx1-ubyte.gz"

@@ -17,9 +17,9 @@ from pyarrow import parquet
 
 from uncollapse import DataError, Objective, OutputError
 from uncollapse.cli import main
+from uncollapse.files import locked
 from uncollapse.training import Network, Setup, Training, grid, load, sweep, train
 from uncollapse.training.cells import cell_id
-from uncollapse.training.sweep import _own
 
 BASE = Setup(Objective(n_latents=3), Network(hidden=(8,)), Training(epochs=3))
 
@@ -89,7 +89,7 @@ def test_the_folder_of_another_sweep_is_refused(x, tmp_path):
     with pytest.raises(DataError, match="no poisson likelihood fits"):
         sweep(x, [BASE, replace(BASE, objective=Objective(likelihood="poisson"))], out)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be made a folder"):
         sweep(x, [BASE], tmp_path / "file")
 
 
@@ -133,7 +133,7 @@ def test_a_killed_sweep_goes_on(x, tmp_path, jobs):
 
 
 def test_two_sweeps_at_once_in_one_folder_are_refused(x, tmp_path):
-    with _own(tmp_path), pytest.raises(OutputError, match="another process works on this sweep"):
+    with locked(tmp_path / ".lock", ""), pytest.raises(OutputError, match="another process works on this sweep"):
         sweep(x, [BASE], tmp_path)
 
 

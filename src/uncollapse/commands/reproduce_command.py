@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from uncollapse.data.mnist import MNIST_FOLDER, fetch_mnist
-from uncollapse.errors import OutputError, UncollapseError, UncollapseWarning
+from uncollapse.errors import UncollapseError, UncollapseWarning
+from uncollapse.files import clear_leftovers, made_folder
 
 __all__ = ["reproduce"]
 
@@ -42,11 +43,8 @@ def reproduce(
         _print_list(STUDIES)
         return
     study = _named(name, STUDIES)
-    folder = out or Path("results") / study.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}; name another with --out") from None
+    folder = made_folder(out or Path("results") / study.name, "; name another with --out")
+    clear_leftovers(folder)
     if download:
         where = data or MNIST_FOLDER
         fetched = fetch_mnist(where)

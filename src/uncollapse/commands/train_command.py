@@ -10,7 +10,6 @@ import typer
 
 from uncollapse.commands import training_options as options
 from uncollapse.commands.options import levels_from, number
-from uncollapse.errors import OutputError
 
 __all__ = ["train"]
 
@@ -59,6 +58,7 @@ def train(
 ) -> None:
     """Train a VAE; the same command goes on where it was stopped, and --epochs may be raised."""
     side = options.training_side()
+    from uncollapse.files import locked, made_folder
     from uncollapse.objective import Objective
 
     rule, variance = "parameter", "learned" if decoder_variance == "optimal" else decoder_variance
@@ -80,28 +80,21 @@ def train(
         cooling=cooling, optimiser=optimiser, momentum=momentum, seed=seed, warm_start=warm_start, free_bits=free_bits,
         patience=patience, clip=clip, mixed_precision=mixed_precision, decoder_variance_rule=rule,
     )  # fmt: skip
-    folder = _folder(out)
+    folder = made_folder(out)
     rows = options.opened_table(
         source, target, given, scale=scale, drop_nonfinite=drop_nonfinite, likelihood=likelihood
     )
-    vae = side.train(
-        rows,
-        objective=setup.objective,
-        network=setup.network,
-        training=setup.training,
-        device=device,
-        checkpoint=folder / "checkpoint.safetensors",
-        progress=True,
-    )
-    _report(folder, source, vae, vae.evaluate(rows), _forecast(vae, rows))
-
-
-def _folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made a folder: {error.strerror}") from None
-    return out
+    with locked(folder / ".lock", f"{folder}: another process trains into this folder; wait for it, or stop it"):
+        vae = side.train(
+            rows,
+            objective=setup.objective,
+            network=setup.network,
+            training=setup.training,
+            device=device,
+            checkpoint=folder / "checkpoint.safetensors",
+            progress=True,
+        )
+        _report(folder, source, vae, vae.evaluate(rows), _forecast(vae, rows))
 
 
 def _forecast(vae: Any, rows: Any) -> Any:

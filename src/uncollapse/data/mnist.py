@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.request import urlopen
 
-from uncollapse.errors import OutputError, SourceError
-from uncollapse.files import write_bytes
+from uncollapse.errors import SourceError
+from uncollapse.files import clear_leftovers, made_folder, write_bytes
 
 __all__ = ["MIRRORS", "MNIST_FOLDER", "fetch_mnist"]
 
@@ -48,10 +48,8 @@ def fetch_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> list[Path]:
     OutputError
         The folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}; name another with --data") from None
+    made_folder(folder, "; name another with --data")
+    clear_leftovers(folder)
     fetched = []
     for name, wanted in MD5.items():
         path = folder / name
@@ -63,14 +61,18 @@ def fetch_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> list[Path]:
 
 
 def _content(name: str, wanted: str, mirrors: Sequence[str]) -> bytes:
+    from pooch import HTTPDownloader
+
     failures = []
+    download = HTTPDownloader(timeout=TIMEOUT_SECONDS)
     for mirror in mirrors:
+        answer = io.BytesIO()  # not a file of pooch's own, which a killed process would leave behind
         try:
-            with urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as answer:
-                content: bytes = answer.read()
-        except OSError as error:
-            failures.append(f"{mirror}: {getattr(error, 'reason', error)}")
+            download(mirror + name, answer, None)
+        except (OSError, ValueError) as error:  # requests derives its errors from OSError
+            failures.append(f"{mirror}: {str(error)[:100]}")
             continue
+        content = answer.getvalue()
         if _md5(content) == wanted:
             return content
         failures.append(f"{mirror}: wrong MD5 sum")

@@ -7,8 +7,6 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from uncollapse.errors import UncollapseError
@@ -17,7 +15,7 @@ from uncollapse.training.data import Table
 from uncollapse.training.ensemble import best_size, train_all
 from uncollapse.training.fit import prepared
 from uncollapse.training.result import Evaluation, Trained
-from uncollapse.training.state import save
+from uncollapse.training.state import model_bytes
 
 __all__ = ["Cell", "cell_id", "record", "result_of", "run_cells"]
 
@@ -101,7 +99,7 @@ def _unit(unit: Sequence[Cell], rows: Table, keep_models: bool, stack: int | Non
         # one cell cannot be trained at all, a warm start without an optimum say: the others still can
         return [outcome for cell in unit for outcome in _unit([cell], rows, keep_models)]
     return [
-        (name, result_of(vae, vae.evaluate(rows)), _file(vae) if keep_models else None)
+        (name, result_of(vae, vae.evaluate(rows)), model_bytes(vae) if keep_models else None)
         for (name, _), vae in zip(unit, trained, strict=True)
     ]
 
@@ -128,10 +126,3 @@ def result_of(vae: Trained, found: Evaluation) -> dict[str, Any]:
         [finite(value) for value in found.kl.tolist()],
     )
     return dict(zip(RESULTS, values, strict=True))
-
-
-def _file(vae: Trained) -> bytes:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        save(vae, path)
-        return path.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from uncollapse.errors import DataError, ObjectiveError, TrainingError
-from uncollapse.files import check_writable
+from uncollapse.files import check_writable, locked
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.weights import Weights
 from uncollapse.objective import Objective
@@ -74,6 +75,8 @@ def train(
     TrainingError
         The loss left the finite numbers (its `trained` is the last good state, which the checkpoint holds too), or the
         checkpoint is of another training.
+    OutputError
+        The checkpoint cannot be written, or another process trains into it.
 
     Examples
     --------
@@ -87,22 +90,43 @@ def train(
     setup = Setup(objective or Objective(), network or Network(), training or Training())
     path = None if checkpoint is None else Path(checkpoint)
     check_writable(path)
-    rows, a = prepared(setup, table(data, target, given, likelihood=setup.objective.likelihood), device)
+    with nullcontext() if path is None else _own(path):
+        return _train(setup, table(data, target, given, likelihood=setup.objective.likelihood), device, path,
+                      checkpoint_seconds, progress=progress)  # fmt: skip
+
+
+def _own(path: Path) -> Any:
+    """The checkpoint for this process alone."""
+    return locked(path.with_name(f".{path.name}.lock"), f"{path}: another process trains into it; wait, or stop it")
+
+
+def _train(
+    setup: Setup, rows: Table, device: str | None, path: Path | None, checkpoint_seconds: float, *, progress: bool
+) -> Trained:
+    rows, a = prepared(setup, rows, device)
     stopped: list[Trained] = []
     run = Run(Stack([setup], a, rows, warm_starts([setup], rows)), [0], lambda _, result: stopped.append(result))
     member, fingerprint = run.members[0], rows.fingerprint() if path else ""
     if path is not None and path.exists() and (failed := _resume(run, path, fingerprint)):
         raise TrainingError(f"{path}: this training failed before: {failed}; train anew with other settings")
-    saved_at = time.monotonic()
+    saved_at, last = time.monotonic(), Snapshot(run) if path is not None and run.members else None
 
-    def keep(now: Run, *, force: bool = False) -> None:
-        nonlocal saved_at
-        if path is not None and (force or time.monotonic() - saved_at >= checkpoint_seconds):
-            _write(path, now.trained(0), now, member, fingerprint)
+    def keep(now: Run) -> None:
+        nonlocal saved_at, last
+        if path is None:
+            return
+        last = Snapshot(now)
+        if time.monotonic() - saved_at >= checkpoint_seconds:
+            last.write(path, fingerprint)
             saved_at = time.monotonic()
 
-    with watching_epochs(setup.training.epochs, shown=progress) as on_epoch:
-        run.go(on_epoch, keep)
+    try:
+        with watching_epochs(setup.training.epochs, shown=progress) as on_epoch:
+            run.go(on_epoch, keep)
+    except BaseException:  # an interrupt, or anything else from outside: the epochs that are done are kept
+        if path is not None and last is not None and last.epoch:
+            last.write(path, fingerprint)
+        raise
     result = stopped[0]
     if path is not None:
         _write(path, result, run, member, fingerprint)
@@ -147,6 +171,25 @@ def _device(device: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ObjectiveError(f"device {device!r} is not to be had here: {str(error).splitlines()[0]}") from None
     return found
+
+
+class Snapshot:
+    """A run between two epochs: what a checkpoint needs, whatever the run does next."""
+
+    def __init__(self, run: Run) -> None:
+        self.member, self.epoch = run.members[0], run.epoch
+        self.setup, self.architecture = run.stack.setups[0], run.stack.architecture
+        self.names = list(run.stack.parameters)
+        self.best, self.since = self.member.best, self.member.since
+        self.tensors = {name: value.detach().clone() for name, value in run.stack.tensors().items()}
+
+    def write(self, path: Path, fingerprint: str) -> None:
+        """The checkpoint, as if training had stopped here."""
+        parameters = {name: self.tensors[name][0].cpu().clone() for name in self.names}
+        result = self.member.result(self.setup, self.architecture, parameters, "finished", "", self.epoch)
+        state = {f"state.{name}": value for name, value in self.tensors.items()}
+        best = self.best if np.isfinite(self.best) else None
+        save(result, path, state, epoch=self.epoch, fingerprint=fingerprint, best=best, since=self.since)
 
 
 def _write(path: Path, result: Trained, run: Run, member: Member, fingerprint: str) -> None:

@@ -17,6 +17,7 @@ from uncollapse.progress import OnEpoch
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.losses import LOG_2PI
+from uncollapse.training.models import Parameters
 from uncollapse.training.result import Trained
 from uncollapse.training.schedules import kl_weight
 from uncollapse.training.stack import Stack
@@ -38,6 +39,23 @@ class Member:
     best: float = math.inf
     since: int = 0
     seconds: float = 0.0
+
+    def result(
+        self,
+        setup: Setup,
+        a: Architecture,
+        parameters: Parameters,
+        status: Stop,
+        message: str,
+        epochs: int | None = None,
+    ) -> Trained:
+        """With these parameters, and the history of the first `epochs`; of all when left out."""
+        rows = np.array(self.rows[:epochs]).reshape(-1, len(COLUMNS))
+        history = {"epoch": np.arange(1, len(rows) + 1)} | {
+            name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(COLUMNS)
+        }
+        latent_kl = np.array(self.latent_kl[:epochs]).reshape(-1, a.n_latents)
+        return Trained(setup, a, parameters, history, latent_kl, status, message, self.seconds)
 
 
 class Run:
@@ -68,14 +86,8 @@ class Run:
     def trained(self, position: int, status: Stop = "finished", message: str = "") -> Trained:
         """The member at this place of the stack as a result, in its present state."""
         member, stack = self.members[position], self.stack
-        rows = np.array(member.rows).reshape(-1, len(COLUMNS))
-        history = {"epoch": np.arange(1, len(rows) + 1)} | {
-            name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(COLUMNS)
-        }
-        latent_kl = np.array(member.latent_kl).reshape(-1, stack.architecture.n_latents)
         parameters = {name: value[position].detach().cpu().clone() for name, value in stack.parameters.items()}
-        setup = stack.setups[position]
-        return Trained(setup, stack.architecture, parameters, history, latent_kl, status, message, member.seconds)
+        return member.result(stack.setups[position], stack.architecture, parameters, status, message)
 
     def _one_epoch(self, on_epoch: OnEpoch | None) -> None:
         stack, started = self.stack, time.perf_counter()

@@ -21,7 +21,7 @@ from uncollapse.training.architecture import architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.result import Trained
 
-__all__ = ["load", "read_state", "save", "write_state"]
+__all__ = ["load", "model_bytes", "read_state", "save"]
 
 FORMAT = "uncollapse-training-1"
 HISTORY = "history."
@@ -43,6 +43,11 @@ def save(trained: Trained, path: str | Path, extra: dict[str, Tensor] | None = N
     OutputError
         The file cannot be written; what was there before stays.
     """
+    write_bytes(Path(path), model_bytes(trained, extra, **facts))
+
+
+def model_bytes(trained: Trained, extra: dict[str, Tensor] | None = None, **facts: Any) -> bytes:
+    """The content of the file that `save` writes."""
     tensors = {f"parameters.{name}": value for name, value in trained.parameters.items()}
     tensors |= {HISTORY + name: torch.from_numpy(column) for name, column in trained.history.items()}
     tensors[LATENT_KL] = torch.from_numpy(trained.latent_kl)
@@ -54,7 +59,7 @@ def save(trained: Trained, path: str | Path, extra: dict[str, Tensor] | None = N
         "message": trained.message,
         "seconds": trained.seconds,
     }
-    write_state(Path(path), tensors | (extra or {}), {**known, **facts})
+    return _as_bytes(tensors | (extra or {}), {**known, **facts})
 
 
 def load(path: str | Path) -> Trained:
@@ -82,17 +87,15 @@ def load(path: str | Path) -> Trained:
         raise SourceError(f"{path}: not a model of this version: {error}") from None
 
 
-def write_state(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Tensors and facts into one file, whole or not at all."""
+def _as_bytes(tensors: dict[str, Tensor], facts: dict[str, Any]) -> bytes:
     from safetensors.torch import save as to_bytes
 
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    metadata = {"format": FORMAT, "facts": json.dumps(facts), "checksum": _checksum(plain)}
-    write_bytes(path, to_bytes(plain, metadata))
+    return to_bytes(plain, {"format": FORMAT, "facts": json.dumps(facts), "checksum": _checksum(plain)})
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `write_state` wrote, or a `SourceError` that names the file."""
+    """What `save` wrote, or a `SourceError` that names the file."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():

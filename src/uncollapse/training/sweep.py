@@ -7,13 +7,12 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
-from uncollapse.files import write_bytes, write_text
+from uncollapse.files import clear_leftovers, locked, made_folder, write_bytes, write_text
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.result import Forecast
 from uncollapse.progress import watching_epochs
@@ -122,7 +121,9 @@ def sweep(
         check_fits(likelihood, rows.y, rows.name)
     cells = {cell_id(setup): setup for setup in setups}
     folder = Path(out)
-    with _own(folder):
+    made_folder(folder / "cells")
+    with locked(folder / ".lock", f"{folder}: another process works on this sweep; wait for it, or stop it"):
+        clear_leftovers(folder, folder / "cells", folder / "models")
         _check_same(folder, cells, rows)
         done = _finished(folder)
         missing = [(name, setup) for name, setup in cells.items() if name not in done]
@@ -141,27 +142,6 @@ def sweep(
         columns = _columns(cells, _finished(folder), forecasts(cells, rows))
         write_parquet(folder / "results.parquet", columns)
     return columns
-
-
-@contextmanager
-def _own(folder: Path) -> Iterator[None]:
-    """The folder for this process alone; the lock goes with the process, however it ends."""
-    try:
-        (folder / "cells").mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
-    try:
-        if os.name == "posix":
-            import fcntl
-
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise OutputError(f"{folder}: another process works on this sweep; wait for it, or stop it") from None
-        yield
-    finally:
-        os.close(lock)
 
 
 def _check_same(folder: Path, cells: dict[str, Setup], rows: Table) -> None:
