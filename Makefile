@@ -14,7 +14,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 MEASURED := COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage.
 COVERED := --cov --cov-report= --cov-fail-under=0
 
-.PHONY: demo quick test lint types tests libraries coverage docs package browser figures theory-figures bench constraints libraries-constraints clean
+.PHONY: demo quick test lint types tests libraries coverage docs package browser figures theory-figures bench fuzz constraints libraries-constraints clean
 
 demo: $(VENV)/.core
 	$(BIN)/uncollapse forecast digits --latents 32 --decoder-variance 10 --html report.html
@@ -99,6 +99,10 @@ theory-figures: $(VENV)/.dev browser
 	$(BIN)/python docs/make_theory_figures.py
 	$(BIN)/python docs/make_landscape_figures.py
 	$(BIN)/python benchmarks/thresholds/measure.py
+
+# a hundred thousand odd inputs: a quarter of an hour; FUZZ_SEED=1 for others
+fuzz: $(VENV)/.dev
+	$(ONE_THREAD) $(BIN)/python tests/fuzz/run.py $(INPUTS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

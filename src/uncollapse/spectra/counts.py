@@ -110,13 +110,14 @@ def fit_moments(raw: Moments, options: Options) -> tuple[Moments, ColumnFit]:
     kept, centre = slice(0, targets.stop), raw.mean.copy()
     centre[targets] = 0.0  # E[y − sμ] = 0 by the choice of μ
     before, after = (np.diagonal(matrix)[targets] @ fit.scale**2 for matrix in (raw.scatter, scatter))
+    with np.errstate(over="ignore"):  # one column has no residual of its total: all of it is rounding
+        cancelled = max(1.0, float(before / max(after, np.finfo(float).tiny)))
     taken = replace(
         raw,
         mean=centre[kept],
         scatter=scatter[kept, kept],
         n_inputs=min(raw.n_inputs, targets.stop),
-        precision=raw.precision
-        * max(1.0, float(before / max(after, np.finfo(float).tiny))),  # what cancelled is rounding
+        precision=raw.precision * cancelled,
     )
     return taken, replace(fit, residuals=residuals)
 
