@@ -36,7 +36,7 @@ from uncollapse import (
 from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
-from uncollapse.training import Network, Setup, Training, train
+from uncollapse.training import Network, Schedule, Setup, Training, train
 from uncollapse.training.pilot import pilot
 
 matplotlib.use("Agg")
@@ -151,7 +151,6 @@ BOTH_WAYS = (
     "Setup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
-SHOWN = tuple(name for name in NAMES if name != "Setup")
 UNPICTURED = {"LevelForecast", "StationaryPoint", "DecoderMeasurement"}
 PICTURED = (*(name for name in ONE_WAY if name not in UNPICTURED), "Flow", "Slice")
 
@@ -194,7 +193,7 @@ def test_the_lists_of_this_test_are_complete():
     assert {name for name, noun in nouns().items() if isinstance(noun, Drawn)} == set(PICTURED)
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", NAMES)
 def test_repr_is_one_short_line_that_shows_no_array(name):
     noun = nouns()[name]
     line = repr(noun)
@@ -206,7 +205,7 @@ def test_repr_is_one_short_line_that_shows_no_array(name):
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", NAMES)
 def test_summary_keeps_to_its_width_and_starts_with_the_headline(name, width):
     noun = nouns()[name]
     lines = noun.summary(width=width).splitlines()
@@ -284,7 +283,7 @@ class _Tags(HTMLParser):
         self.words += data
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", NAMES)
 def test_html_is_small_escaped_and_loads_nothing(name):
     page = nouns()[name]._repr_html_()
     tags = _Tags(page)
@@ -329,4 +328,6 @@ def test_plot_draws_on_new_axes_or_on_those_given_and_returns_them(name):
 def test_a_short_line_of_settings_names_what_differs_and_makes_them_again():
     for objective in (Objective(), Objective(beta=0.1, n_latents=3), Objective.from_loss("bce", kl_weight=1 / 3)):
         assert eval(repr(objective), {"Objective": Objective, "LossConvention": LossConvention}) == objective
-    assert repr(Setup().objective) == "Objective()"
+    setup = Setup(Objective(beta=2.0), Network(hidden=(16,)), Training(epochs=3, schedule=Schedule("linear", warmup=2)))
+    assert eval(repr(setup), {kind.__name__: kind for kind in (Setup, Objective, Network, Training, Schedule)}) == setup
+    assert repr(Setup()) == "Setup()"

@@ -11,7 +11,7 @@ import pytest
 from uncollapse.errors import DataError
 from uncollapse.showing.colours import COLOURS
 from uncollapse.showing.figure import Axis, Bars, Contour, Figure, Line, Panel, Points, across
-from uncollapse.showing.ticks import label, log_ticks
+from uncollapse.showing.ticks import label, log_ticks, whole_ticks
 from uncollapse.showing.with_matplotlib import draw
 from uncollapse.showing.with_plotly import plotly_figure
 
@@ -118,3 +118,19 @@ def test_ticks_of_a_logarithmic_axis_are_few_round_and_inside(low, high):
     if high / low > 1e3:  # whole powers of ten alone
         assert all(abs(math.log10(tick) - round(math.log10(tick))) < 1e-9 for tick in ticks)
     assert len({label(tick) for tick in ticks}) == len(ticks)
+
+
+def test_axes_of_whole_numbers_have_whole_ticks():
+    panel = Panel(
+        (Line([1, 2], [0, 2], "alive"),), Axis("epoch", whole=True), Axis("alive", from_zero=True, whole=True)
+    )
+    page, ax = plotly_figure(Figure((panel,))), draw(Figure((panel,)))
+    assert ax.get_xticks().tolist() == list(page.layout.xaxis.tickvals) == [1.0, 2.0]
+    assert ax.get_yticks().tolist() == list(page.layout.yaxis.tickvals) == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 1.5), (0, 0), (0.5, 17.5), (0, 1e6), (-3, 12)])
+def test_whole_ticks_are_few_whole_and_inside(low, high):
+    ticks = whole_ticks(low, high)
+    assert 1 <= len(ticks) <= 11
+    assert all(low <= tick <= high and tick == round(tick) for tick in ticks)

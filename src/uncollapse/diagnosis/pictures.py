@@ -48,7 +48,7 @@ def residual_figure(d: Diagnosis) -> Figure:
         log=True,
         limits=_decades([*data, water], left[np.isfinite(left)].tolist()),
     )
-    return Figure((Panel(tuple(marks), Axis("mode, direction", limits=ends), y),), legend="above")
+    return Figure((Panel(tuple(marks), Axis("mode, direction", limits=ends, whole=True), y),), legend="above")
 
 
 def latents_figure(d: Diagnosis) -> Figure:
@@ -75,7 +75,7 @@ def latents_figure(d: Diagnosis) -> Figure:
         symbol="bar",
         hover="forecast: {y:.4g} nats",
     )
-    x = Axis("latents, the largest KL first", limits=(0.4, len(rows) + 0.6))
+    x = Axis("latents, the largest KL first", limits=(0.4, len(rows) + 0.6), whole=True)
     return Figure((Panel((bars, expected), x, Axis("KL, nats per sample", from_zero=True)),))
 
 

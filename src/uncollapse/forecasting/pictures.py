@@ -41,7 +41,7 @@ def spectrum_figure(forecast: Forecast) -> Figure:
     if f.spectrum.noise.edge > 0:
         marks.append(across(ends, f.spectrum.noise.edge, "noise", "edge of sampling noise", width=1.5, dash="dot"))
     y = Axis("strength ζ²" if f.exact else "strength, in units of β", log=True)
-    return Figure((Panel(tuple(marks), Axis("mode", limits=ends), y),))
+    return Figure((Panel(tuple(marks), Axis("mode", limits=ends, whole=True), y),))
 
 
 def alive_figure(forecast: Forecast) -> Figure:
@@ -49,7 +49,7 @@ def alive_figure(forecast: Forecast) -> Figure:
     f, betas = forecast, beta_grid(forecast)
     curve = Line(betas, f.curves(betas).n_alive, "alive", steps=True)
     marks = (curve, own_point(f.objective.beta, f.n_alive))
-    return Figure((Panel(marks, Axis("β", log=True), Axis("latents alive", from_zero=True)),))
+    return Figure((Panel(marks, Axis("β", log=True), Axis("latents alive", from_zero=True, whole=True)),))
 
 
 def rate_distortion_figure(forecast: Forecast) -> Figure:

@@ -100,5 +100,5 @@ def escape_figure(times: EscapeTimes) -> Figure:
     alive = np.isfinite(steps)
     index = np.arange(1, len(steps) + 1)
     bars = Bars(index[alive], steps[alive], "alive", hover="mode {x}: {y:.4g} steps")
-    x = Axis("mode (no bar: never alive)", limits=(0.5, max(len(steps), 1) + 0.5))
+    x = Axis("mode (no bar: never alive)", limits=(0.5, max(len(steps), 1) + 0.5), whole=True)
     return Figure((Panel((bars,), x, Axis("steps of gradient descent", log=True)),))

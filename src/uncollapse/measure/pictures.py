@@ -25,7 +25,7 @@ def measurement_figure(m: Measurement) -> Figure:
         hover="{text}: {y:.4g} nats",
         texts=[f"latent {i + 1}" for i in order],
     )
-    x = Axis("latents, the largest KL first", limits=(0.4, len(order) + 0.6))
+    x = Axis("latents, the largest KL first", limits=(0.4, len(order) + 0.6), whole=True)
     return Figure(
         (Panel((bars,), x, Axis("KL, nats per sample", from_zero=True)), collapse_panel(m)),
         legend="left",

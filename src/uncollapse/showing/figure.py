@@ -54,6 +54,8 @@ class Axis:
         Whether values are shares, written in percent.
     from_zero : bool
         Whether the axis starts at 0.
+    whole : bool
+        Whether values are whole numbers, so that ticks are too.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Axis:
     limits: tuple[float, float] | None = None
     percent: bool = False
     from_zero: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from uncollapse.showing.figure import Axis, Panel
 
-__all__ = ["label", "limits_of", "log_ticks"]
+__all__ = ["label", "limits_of", "log_ticks", "whole_ticks"]
 
 MOST_TICKS = 8
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -40,6 +40,19 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks[:: math.ceil(len(ticks) / MOST_TICKS)]
 
 
+def whole_ticks(low: float, high: float) -> list[float]:
+    """Round whole numbers from `low` to `high`, at most eleven.
+
+    Examples
+    --------
+    >>> whole_ticks(0.5, 3.5), whole_ticks(0.5, 64.5)
+    ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0, 40.0, 50.0, 60.0])
+    """
+    step = next(m * 10**k for k in range(300) for m in (1, 2, 5) if (high - low) / (m * 10**k) <= 10)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [float(i * step) for i in range(first, last + 1)]
+
+
 def _within(values: Iterable[float], low: float, high: float) -> list[float]:
     return [float(value) for value in values if low <= value * (1 + 1e-12) and value <= high * (1 + 1e-12)]
 
@@ -60,12 +73,15 @@ def label(value: float) -> str:
 
 
 def limits_of(panel: Panel, *, of_x: bool) -> tuple[float, float]:
-    """What a logarithmic axis shows: its own limits, or a little more than the positive values of its marks."""
+    """What a logarithmic or whole axis shows: its own limits, or a little more than its marks need."""
     axis: Axis = panel.x if of_x else panel.y
     if axis.limits is not None:
         return axis.limits
     parts = [np.asarray(mark.x if of_x else mark.y, dtype=float) for mark in panel.marks]
     values = np.concatenate([part.ravel() for part in parts]) if parts else np.ones(1)
+    if axis.whole:
+        values = np.append(values[np.isfinite(values)], 0.0 if axis.from_zero else [])
+        return (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return 0.1, 10.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.showing.figure import Axis, Bars, Contour, Figure, Line, Mark, Panel, Points, colour_of, colours_of
-from uncollapse.showing.ticks import label, limits_of, log_ticks
+from uncollapse.showing.ticks import label, limits_of, log_ticks, whole_ticks
 
 __all__ = ["draw"]
 
@@ -151,6 +151,8 @@ def _set_axis(drawn: Any, panel: Panel, *, of_x: bool) -> None:
         set_limits(bottom=0)
     elif axis.from_zero:
         set_limits(left=0)
+    if axis.whole:
+        drawn.set_ticks(whole_ticks(*limits_of(panel, of_x=of_x)))
     if axis.percent:
         drawn.set_major_formatter(PercentFormatter(1.0, decimals=0))
 

@@ -20,7 +20,7 @@ from uncollapse.showing.figure import (
     colour_of,
     colours_of,
 )
-from uncollapse.showing.ticks import label, limits_of, log_ticks
+from uncollapse.showing.ticks import label, limits_of, log_ticks, whole_ticks
 
 __all__ = ["plotly_figure"]
 
@@ -141,6 +141,8 @@ def _axis(panel: Panel, *, of_x: bool) -> dict[str, Any]:
         found["range"] = list(axis.limits)
     elif axis.from_zero:
         found["rangemode"] = "tozero"
+    if axis.whole:
+        found["tickvals"] = whole_ticks(*limits_of(panel, of_x=of_x))
     return found | ({"tickformat": ".0%"} if axis.percent else {})
 
 

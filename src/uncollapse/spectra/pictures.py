@@ -21,4 +21,4 @@ def strengths_figure(s: Spectrum) -> Figure:
     if s.noise.edge > 0:
         marks.append(across(ends, s.noise.edge, "noise", "edge of sampling noise", width=1.5, dash="dot"))
     y = Axis("strength ζ²" if s.likelihood == "gaussian" else "strength, in units of β", log=True)
-    return Figure((Panel(tuple(marks), Axis("mode", limits=ends), y),))
+    return Figure((Panel(tuple(marks), Axis("mode", limits=ends, whole=True), y),))

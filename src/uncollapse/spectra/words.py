@@ -44,7 +44,13 @@ def condition_card(c: Condition) -> Card:
     facts = [("energy without it", number(c.energy)), ("strongest mode without it", number(_first(c)))]
     if len(c.explained):
         facts += [("explained along the strongest mode", f"{c.explained[0]:.1%}")]
-    return Card(f"A condition of {c.n_columns:,} columns that vary in {c.rank:,} directions.", tuple(facts))
+    return Card(
+        f"A condition of {_count(c.n_columns, 'column')}, with {_count(c.rank, 'direction')} of its own.", tuple(facts)
+    )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _first(c: Condition) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Level, Objective
+from uncollapse.showing.noun import Settings
 from uncollapse.training.schedules import Schedule
 
 __all__ = ["Activation", "Network", "Setup", "Training", "differences"]
@@ -18,8 +19,8 @@ DECODER_VARIANCE_RULES = ("parameter", "optimal")
 TRAINED_LIKELIHOODS = ("gaussian", "bernoulli", "poisson", "negative-binomial")
 
 
-@dataclass(frozen=True)
-class Network:
+@dataclass(frozen=True, repr=False)
+class Network(Settings):
     """Encoder and decoder. Without hidden layers both are linear.
 
     Attributes
@@ -90,8 +91,8 @@ class Network:
         return self.encoder_variance or ("data" if self.hidden or self.channels else "global")
 
 
-@dataclass(frozen=True)
-class Training:
+@dataclass(frozen=True, repr=False)
+class Training(Settings):
     """How the loss is minimised.
 
     Attributes
@@ -189,8 +190,8 @@ _CHOICES = {
 }
 
 
-@dataclass(frozen=True)
-class Setup:
+@dataclass(frozen=True, repr=False)
+class Setup(Settings):
     """One training: objective, network and optimisation.
 
     Examples

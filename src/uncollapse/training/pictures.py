@@ -26,12 +26,14 @@ def pilot_figure(p: Pilot) -> Figure:
         Points(seen, p.n_alive.ravel(), "alive", "small networks", size=9, opacity=0.6),
         own_point(float(p.water_levels[p.here]), float(np.median(p.n_alive[p.here]))),
     )
-    return Figure((Panel(marks, Axis("water level", log=True), Axis("latents alive", from_zero=True)),))
+    return Figure((Panel(marks, Axis("water level", log=True), Axis("latents alive", from_zero=True, whole=True)),))
 
 
 def training_figure(t: Trained) -> Figure:
     """Loss and number of living latents over the epochs."""
-    epochs, x = t.history["epoch"], Axis("epoch")
+    epochs, x = t.history["epoch"], Axis("epoch", whole=True)
     loss = Panel((Line(epochs, t.history["loss"], "water"),), x, Axis("loss, nats per sample"))
-    alive = Panel((Line(epochs, t.history["n_alive"], "alive", steps=True),), x, Axis("latents alive", from_zero=True))
+    alive = Panel(
+        (Line(epochs, t.history["n_alive"], "alive", steps=True),), x, Axis("latents alive", from_zero=True, whole=True)
+    )
     return Figure((loss, alive), panel_width=400)

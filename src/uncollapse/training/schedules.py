@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from uncollapse.errors import ObjectiveError
+from uncollapse.showing.noun import Settings
 
 __all__ = ["Schedule", "ScheduleKind", "kl_weight", "rate_factor"]
 
@@ -16,8 +17,8 @@ TANH_STEEPNESS = 3.0
 """tanh(3) = 0.995: the last step of the warm-up then changes the weight by half a per cent."""
 
 
-@dataclass(frozen=True)
-class Schedule:
+@dataclass(frozen=True, repr=False)
+class Schedule(Settings):
     """What multiplies β at each time of a training.
 
     Attributes
