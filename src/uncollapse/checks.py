@@ -164,7 +164,7 @@ def size(value: Any, name: str, *, least: int = 1, error: Error = ObjectiveError
 
 def counts(values: Any, name: str, *, least: int = 0, error: Error = ObjectiveError) -> tuple[int, ...]:
     """Whole numbers from `least` on, as a tuple; one alone is taken as a tuple of one."""
-    return tuple(count(value, f"each of {name}", least=least, error=error) for value in _several(values, name, error))
+    return tuple(size(value, f"each of {name}", least=least, error=error) for value in _several(values, name, error))
 
 
 def pair(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from uncollapse import Objective, measure_posterior
+from uncollapse import Objective, forecast, measure_posterior
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.measure.baseline import baseline_losses
 from uncollapse.measure.decoder import measure_decoder, row_losses
@@ -132,7 +132,7 @@ def test_the_row_of_a_mean_too_large_is_that_of_the_whole_data():
     x[2500, 0] = 1e155
     blocks = [x[i : i + 1000] for i in range(0, 3000, 1000)]
     with pytest.raises(DataError, match="first in row 2501"):
-        observe(CallableProbe(encode, lambda z: z), blocks)
+        observe(CallableProbe(encode, lambda z: z), iter(blocks))
 
 
 def test_nothing_of_numpys_leaks_even_where_it_raises_at_everything(rng):
@@ -202,7 +202,7 @@ def test_what_is_no_probe_is_told_how_to_become_one(model):
     [
         ({"observation": GOOD}, "observation must be an Observation"),
         ({"objective": "mse"}, "objective must be an Objective"),
-        ({"n_draws": 1}, "n_draws must be a whole number from 2 on"),
+        ({"n_draws": 1}, "n_draws must be a whole number from 2 to 1000"),
         ({"n_draws": "4"}, "n_draws must be"),
         ({"seed": None}, "seed must be"),
     ],
@@ -243,3 +243,28 @@ def test_a_complex_decoder_of_a_users_own_probe_is_refused():
 def test_the_baseline_wants_a_forecast():
     with pytest.raises(UncollapseError, match="forecast must be a Forecast"):
         baseline_losses("forecast", GOOD, GOOD)
+
+
+def test_a_decoder_without_error_has_no_best_variance_and_no_bound_where_it_is_learned(rng):
+    x = rng.standard_normal((40, 2))
+    probe = CallableProbe(lambda x: (x, np.full_like(x, -700.0)), lambda z: np.zeros_like(z))
+    seen = observe(probe, 0 * x)
+    d = measure_decoder(probe, seen, Objective(n_latents=2))
+    assert (d.misfit, d.tuned_decoder_variance, d.tuned_elbo) == (0, None, None)
+    with pytest.raises(DataError, match="makes no error at all.*give a decoder variance"):
+        measure_decoder(probe, seen, Objective(n_latents=2, decoder_variance="learned"))
+
+
+def test_a_scale_that_overflows_the_data_is_refused():
+    with pytest.raises(DataError, match="a scale of 1e[+]308 takes the values beyond"):
+        observe(CallableProbe(lambda x: (x, 0 * x), lambda z: z), GOOD, scale=1e308)
+
+
+@pytest.mark.parametrize("part", ["x", "y", "given"])
+def test_rows_of_the_baseline_are_checked(part):
+    f = forecast(GOOD, n_latents=1)
+    for rows in ("abc", GOOD[0], GOOD + 1j, GOOD * np.nan):
+        with pytest.raises(DataError):
+            baseline_losses(f, **{"x": GOOD, "y": GOOD, part: rows})
+    with pytest.raises(DataError, match="x has 3 rows and y has 2"):
+        baseline_losses(f, GOOD, GOOD[:2])

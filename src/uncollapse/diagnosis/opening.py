@@ -85,7 +85,8 @@ def _opened(
     """The probe, or None, and what must be said: a spread is found to be unknown when the first rows are encoded."""
     condition = None if given is None else as_rows(given, "the condition")
     sample, of_condition = (None if part is None else _first_rows(part) for part in (rows, condition))
-    sample = None if sample is None else sample * scale
+    with np.errstate(all="ignore"):  # what overflows is refused when it is measured
+        sample = None if sample is None else np.nan_to_num(sample * scale)
     probe: Any = None
     for shape in _shapes(data, input_shape):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
@@ -22,6 +23,9 @@ from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import PosteriorSums, posterior_sums
 
 __all__ = ["PosteriorCollapse"]
+
+MOST_LATENTS = 2**28
+"""Latents whose sums, some 70 numbers each, would still fit in the memory of a large machine."""
 
 
 class PosteriorCollapse(Metric):
@@ -63,6 +67,8 @@ class PosteriorCollapse(Metric):
     def __init__(self, latent_shape: int | tuple[int, ...], level_sizes: tuple[int, ...] = (), **settings: Any) -> None:
         super().__init__(**settings)
         shape = checks.counts(latent_shape, "latent_shape", least=1, error=DataError)
+        if math.prod(shape) > MOST_LATENTS:
+            raise DataError(f"latent_shape has {math.prod(shape):.3g} latents; {MOST_LATENTS:,} are the most")
         no_rows = np.empty((0, *shape))
         empty = posterior_sums(posterior(no_rows, variance=no_rows, level_sizes=level_sizes, where="the metric"))
         self.latent_shape, self.level_sizes = empty.latent_shape, empty.level_sizes

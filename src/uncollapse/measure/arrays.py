@@ -77,9 +77,12 @@ def measure_posterior(
 def _is_of_batches(mean: Any) -> bool:
     if isinstance(mean, list | tuple):
         return bool(mean) and isinstance(mean[0], Posterior)
-    if isinstance(mean, str | bytes | dict | memoryview | bytearray) or hasattr(mean, "__array__"):
+    if isinstance(mean, str | bytes | dict | memoryview | bytearray):
         return False
-    return isinstance(mean, Iterable) and not hasattr(mean, "shape")
+    try:
+        return isinstance(mean, Iterable) and not hasattr(mean, "__array__") and not hasattr(mean, "shape")
+    except Exception:  # an object's own __getattr__ raises anything
+        return False
 
 
 def _batches(parts: Any) -> Iterator[Any]:

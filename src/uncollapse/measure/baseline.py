@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from uncollapse import checks
+from uncollapse.errors import DataError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood
 from uncollapse.theory.posterior import gaussian_kl
@@ -52,6 +53,10 @@ def baseline_losses(
     True
     """
     checks.instance(forecast, "forecast", Forecast)
+    x, y = (checks.array(part, name, shape=(None, None), error=DataError) for part, name in ((x, "x"), (y, "y")))
+    given = None if given is None else checks.array(given, "given", shape=(len(x), None), error=DataError)
+    if len(x) != len(y):
+        raise DataError(f"x has {len(x)} rows and y has {len(y)}; both need one row per sample")
     f, o = forecast, forecast.objective
     if not f.exact or o.levels or f.ill_posed or f.flat or f.spectrum.rank == 0:
         return collapsed_losses(f, y, given, dispersion)

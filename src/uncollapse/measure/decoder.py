@@ -26,6 +26,9 @@ __all__ = ["DecoderMeasurement", "dispersion_of", "measure_decoder", "residual_w
 DRAWS = 4
 """Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
 
+MOST_DRAWS = 1000
+"""Every draw of every row is kept."""
+
 LEAST_INFORMATION = 1e-30
 """Least Fisher information that the scores of a column are scaled by, so that their squares stay finite where the
 decoder calls the data all but impossible."""
@@ -51,7 +54,7 @@ class DecoderMeasurement(Noun):
     decoder_variance : float
         η² that all this was computed with.
     tuned_decoder_variance, tuned_elbo : float or None
-        For a Gaussian decoder: η² at its best for the misfit, and the bound with it.
+        For a Gaussian decoder: η² at its best for the misfit, and the bound with it; None where it makes no error.
     mutual_information : float
         Mutual information I(x; z) with the latents that the decoder sees, by sampling: a lower bound, at most log n.
     residual : ResidualSpectrum
@@ -121,13 +124,8 @@ def measure_decoder(
     DataError
         The decoder's output does not fit the target.
     """
-    check_probe(probe)
-    checks.instance(observation, "observation", Observation, error=DataError)
-    checks.instance(objective, "objective", Objective)
-    n_draws = checks.count(n_draws, "n_draws", least=2, error=DataError)
-    seed = checks.count(seed, "seed", error=DataError)
-    y, q = np.asarray(observation.y, dtype=np.float64), observation.posterior
     drawn = _draw(probe, observation, objective, n_draws, seed)
+    y, q = np.asarray(observation.y, dtype=np.float64), observation.posterior
     with np.errstate(under="ignore"):
         return _measured(y, q, drawn, observation, objective)
 
@@ -138,7 +136,8 @@ def _measured(
     seen_by_encoder = None if observation.y is observation.x else observation.x
     kl = q.kl.sum(axis=1)
     bounds = -drawn.costs.mean(axis=0) - kl
-    tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" else None
+    # a decoder that makes no error at all has no best variance above 0
+    tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" and drawn.misfit > 0 else None
     return DecoderMeasurement(
         n_rows=len(y),
         n_draws=len(drawn.z),
@@ -177,6 +176,11 @@ class _Drawn:
 
 
 def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed: int) -> _Drawn:
+    check_probe(probe)
+    checks.instance(o, "observation", Observation, error=DataError)
+    checks.instance(objective, "objective", Objective)
+    n_draws = checks.count(n_draws, "n_draws", least=2, most=MOST_DRAWS, error=DataError)
+    seed = checks.count(seed, "seed", error=DataError)
     y, q, likelihood = np.asarray(o.y, dtype=np.float64), o.posterior, objective.likelihood
     # a stream of its own: data simulated from the same seed would be correlated with the noise of z
     rng = np.random.default_rng([seed, n_draws])
@@ -188,6 +192,11 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
         costs = [
             negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means
         ]
+    if variance == 0:
+        raise DataError(
+            f"{probe.name}: the decoder makes no error at all, so the learned decoder variance is 0 and the loss "
+            f"has no lower bound; give a decoder variance"
+        )
     if not np.isfinite(costs).all() or not missed <= MOST:
         raise DataError(
             f"{probe.name}: the decoder's output is up to {max(float(np.abs(mean).max()) for mean in means):.4g}, too "

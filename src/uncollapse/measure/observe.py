@@ -210,8 +210,18 @@ def _blocks(
             parts = [part[finite] for part in parts]
         numbers = n_seen + np.flatnonzero(finite)
         n_seen += len(finite)
-        x = parts[0] if scale == 1 else parts[0] * scale
+        x = _scaled(parts[0], scale, rows.name)
         if target is not None:
-            yield x, parts[1] if scale == 1 else parts[1] * scale, None, numbers
+            yield x, _scaled(parts[1], scale, name), None, numbers
         else:
             yield x, None, (parts[1] if given is not None else None), numbers
+
+
+def _scaled(block: np.ndarray, scale: float, name: str) -> np.ndarray:
+    if scale == 1:
+        return block
+    with np.errstate(all="ignore"):
+        scaled: np.ndarray = block * scale
+    if not np.isfinite(scaled).all():
+        raise DataError(f"{name}: a scale of {scale:g} takes the values beyond what a float holds")
+    return scaled

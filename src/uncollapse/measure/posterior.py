@@ -150,6 +150,9 @@ def posterior(
     v0 = _prior(prior_variance, means, shape, f"{where}: the prior's variance")
     if (v0 <= 0).any():
         raise DataError(f"{where}: the prior's variance must be positive, got {v0.min():.4g}")
+    for prior, what in ((m0, "prior's mean"), (v0, "prior's variance")):
+        if np.abs(prior).max(initial=0.0) > MOST:
+            raise DataError(f"{where}: the {what} is too large to be measured: {np.abs(prior).max():.4g}")
     if kl is None:
         with np.errstate(all="ignore"):  # what is too large is refused below, and what is too small is 0
             kls = gaussian_kl(means, variances, v0, m0)
@@ -163,7 +166,9 @@ def posterior(
     _moderate(kls, where, "KL")
     sizes = checks.counts(level_sizes, "level_sizes", least=1, error=DataError) or (means.shape[1],)
     if sum(sizes) != means.shape[1]:
-        raise DataError(f"{where}: levels of {' + '.join(map(str, sizes))} latents, and {means.shape[1]} means a row")
+        raise DataError(
+            f"{where}: levels of {' + '.join(map(checks.shown, sizes[:9]))} latents, and {means.shape[1]} means a row"
+        )
     return Posterior(means, variances, m0, v0, kls, sizes, shape)
 
 

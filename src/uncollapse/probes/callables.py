@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,7 +120,7 @@ class CallableProbe:
             kind = "complex " if mean.dtype.kind == "c" else ""
             raise DataError(f"{self.name}: the decoder gave {kind}{type(out).__name__} of shape {mean.shape} for "
                             f"{len(z)} rows of latents; the mean of each row's target is due")  # fmt: skip
-        return mean.astype(np.float64).reshape(len(z), -1)
+        return mean.astype(np.float64).reshape(len(z), math.prod(mean.shape[1:]))
 
 
 def _called(function: Callable[..., Any], rows: np.ndarray, given: np.ndarray | None, where: str) -> Any:

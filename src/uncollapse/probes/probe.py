@@ -24,6 +24,9 @@ __all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
 DECODED_ROWS = 4096
 """Rows that go through an encoder or a decoder at once."""
 
+MOST_NAMED = 4
+"""Outputs of a model that a message lists."""
+
 ENCODED_NUMBERS = 2**20
 """Numbers that go through an encoder at once; the layers of an image model hold tens of times as many."""
 
@@ -221,9 +224,10 @@ def _copied(module: nn.Module) -> nn.Module:
 
 def _described(output: Any) -> str:
     if torch.is_tensor(output):
-        return f"one tensor of shape {tuple(output.shape)}"
+        return "one nested tensor" if output.is_nested else f"one tensor of shape {tuple(output.shape)}"
     if isinstance(output, tuple | list):
-        return f"{type(output).__name__} of {', '.join(_described(part) for part in output)}"
+        parts = [_described(part) if torch.is_tensor(part) else type(part).__name__ for part in output[:MOST_NAMED]]
+        return f"{type(output).__name__} of {', '.join(parts)}{', …' if len(output) > MOST_NAMED else ''}"
     return f"{type(output).__name__}"
 
 
