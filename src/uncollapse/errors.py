@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
+
 __all__ = [
     "DataError",
     "ObjectiveError",
@@ -11,7 +15,13 @@ __all__ = [
     "UncollapseError",
     "UncollapseWarning",
     "first_line",
+    "warn",
 ]
+
+OURS = str(Path(__file__).parent)
+
+WRAPPERS = ("contextlib.py", "_ufunc_config.py")
+"""Files of functions that stand between ours when one is decorated, as by ``np.errstate``."""
 
 
 class UncollapseError(ValueError):
@@ -49,3 +59,14 @@ def first_line(error: BaseException) -> str:
     except Exception:  # a message may be anyone's code
         lines = [""]
     return next((line.strip() for line in lines if line.strip()), type(error).__name__)
+
+
+def warn(message: str) -> None:
+    """An `UncollapseWarning` at the line of the caller: the first frame that is neither ours nor a wrapper of ours."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None:
+        name = frame.f_code.co_filename
+        if not (name.startswith(OURS) or name.endswith(WRAPPERS)):
+            break
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UncollapseWarning, stacklevel=level)

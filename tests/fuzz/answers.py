@@ -32,9 +32,9 @@ def forecast_flaw(f: Forecast, strengths: np.ndarray, beta: float, variance: flo
     loss = sum(paid) + strengths[n_latents:].sum() / (2 * variance)
     if abs(f.loss - loss) > 1e-6 * max(1.0, abs(loss)):
         return f"loss {f.loss:.9g}, by search {loss:.9g}"
-    gains = strengths[:n_latents] / (2 * variance) - paid
+    gains = 1 - np.array(paid) / (strengths[:n_latents] / (2 * variance))
     sure = np.abs(strengths[:n_latents] / (beta * variance) - 1) > 1e-3
-    alive = int((gains[sure] > 0).sum())
+    alive = int((gains[sure] > 1e-9).sum())
     if not alive <= f.n_alive <= alive + int((~sure).sum()):
         return f"{f.n_alive} alive, by search {alive}"
     if f.n_alive and f.keep(f.n_alive).beta is not None:

@@ -88,7 +88,7 @@ def flaw(answer: tuple[int, str, str]) -> str:
     lines = [line for line in err.strip().splitlines() if line and not line.startswith("uncollapse: warning")]
     if len(lines) != 1 or not clear(lines[0]):
         return f"exit 2 with {len(lines)} lines: {err[:200]!r}"
-    if out:
+    if out.strip():
         return f"exit 2 after an answer: {out[:80]!r}"
     raise UncollapseError(lines[0])
 

@@ -59,13 +59,16 @@ def judged(attempt: Attempt) -> Outcome:
         with _clock(), warnings.catch_warnings(record=True) as said, _numpy(attempt.strict):
             warnings.simplefilter("always")
             answer = attempt.call()
-            flaw = attempt.flaw(answer)
     except Hang:
         return Outcome("hang", f"longer than {MOST_SECONDS:g} s")
     except UncollapseError as error:
         return _of_error(str(error), attempt.expected)
     except BaseException as error:
         return Outcome("traceback", f"{type(error).__name__}: {error}"[:300])
+    try:
+        flaw = attempt.flaw(answer)
+    except UncollapseError as error:  # of a command: told from an answer by its exit code
+        return _of_error(str(error), attempt.expected)
     leaked = [w for w in said if not issubclass(w.category, UncollapseWarning | ImportWarning | ResourceWarning)]
     if leaked:
         return Outcome("wrong", f"leaks a warning: {leaked[0].category.__name__}: {leaked[0].message}"[:300])

@@ -105,7 +105,8 @@ def rows_per_block(n_columns: int) -> int:
 def checked_array(data: Any, name: str, *, may_be_empty: bool = False) -> np.ndarray:
     """An array of real numbers with rows and columns, trailing dimensions flattened; a view where possible."""
     if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
-        data = np.ma.filled(data.astype(float), np.nan)  # a masked value is a missing one
+        whole = data.dtype.kind == "f" or not np.ma.getmaskarray(data).any()
+        data = np.ma.filled(data if whole else data.astype(float), np.nan)  # a masked value is a missing one
     try:
         array = np.asarray(data)
     except Exception as error:  # theirs: a ragged list, a tensor without numbers, an object's own conversion

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.blocks import Rows, rows_per_block
-from uncollapse.errors import SourceError, UncollapseWarning
+from uncollapse.errors import SourceError, warn
 
 __all__ = ["read_csv", "read_parquet"]
 
@@ -50,11 +49,7 @@ def read_csv(path: Path) -> Rows:
 
 
 def _warn_counted(path: Path) -> None:
-    warnings.warn(
-        f"{path}: the first line only counts the columns, so it is taken for a header; if it is data, add a header",
-        UncollapseWarning,
-        stacklevel=3,
-    )
+    warn(f"{path}: the first line only counts the columns, so it is taken for a header; if it is data, add a header")
 
 
 def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_seen: int) -> np.ndarray:

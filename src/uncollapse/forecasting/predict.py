@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import fields
 from typing import Any
 
 from uncollapse import checks
-from uncollapse.errors import ObjectiveError, UncollapseWarning
+from uncollapse.errors import ObjectiveError, warn
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import strongest_latents
 from uncollapse.objective import Objective
@@ -118,9 +117,9 @@ def _for_latents(spectrum: Spectrum, objective: Objective) -> Forecast:
     wanted, rank = objective.n_latents, spectrum.rank
     if spectrum.complete or (wanted is not None and wanted <= rank):
         if wanted is not None and wanted > rank:
-            _warn(f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss")
+            warn(f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss")
         return Forecast(spectrum, objective, wanted or max(rank, 1))
-    _warn(
+    warn(
         f"only the {rank} strongest modes were found, so {rank} latents are assumed; ask for more with n_modes "
         f"(--modes) if they all live"
     )
@@ -129,7 +128,3 @@ def _for_latents(spectrum: Spectrum, objective: Objective) -> Forecast:
     elif objective.levels:
         objective = objective.cut_to(range(rank))
     return Forecast(spectrum, objective, rank)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UncollapseWarning, stacklevel=4)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.errors import ObjectiveError, UncollapseWarning
+from uncollapse.errors import ObjectiveError, warn
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
 from uncollapse.loss import LossConvention
@@ -173,11 +173,9 @@ def warn_if_unstable(f: Forecast, per_step: float, inputs: Inputs, width_paramet
         steep = strengths[0] / (f.decoder_variance * f.objective.prior_variance)
         sharpest = max(sharpest, float(steep * (mean @ mean + 1)))
     if per_step * sharpest > 2:
-        warnings.warn(
+        warn(
             f"at this learning rate gradient descent cannot settle at the optimum, and steps counted here mean little; "
-            f"it would have to be below {2 / sharpest / per_step:.2g} of what it is",
-            UncollapseWarning,
-            stacklevel=4,
+            f"it would have to be below {2 / sharpest / per_step:.2g} of what it is"
         )
 
 

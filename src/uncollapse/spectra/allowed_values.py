@@ -24,6 +24,9 @@ PER_COLUMN, PER_ROW = "a positive number, or one per column", "one positive numb
 CHECKED_ENTRIES = 2**20
 """Entries checked at a time: the comparisons need a few copies of what they look at."""
 
+MOST_COUNTS = 2**53
+"""From here on a float is no longer one of all whole numbers."""
+
 
 def with_defaults(options: Options) -> Options:
     """The same options with `dispersion` and `size_factors` checked and in one form, arrays where given as such."""
@@ -184,9 +187,10 @@ def _misfits(values: np.ndarray, options: Options) -> np.ndarray:
         if options.likelihood == "bernoulli":
             return np.asarray((scaled < -SLACK) | (scaled > 1 + SLACK))
         if scaled.dtype.kind in "ui":
-            return np.asarray(scaled < 0)
+            return np.asarray((scaled < 0) | (scaled > MOST_COUNTS))
         fraction = np.abs(scaled - np.rint(scaled))
-        return np.asarray((scaled < -SLACK) | (fraction > SLACK * np.maximum(np.abs(scaled), 1.0)))
+        unfit = (scaled < -SLACK) | (fraction > SLACK * np.maximum(np.abs(scaled), 1.0))
+        return np.asarray(unfit | (scaled > MOST_COUNTS))
 
 
 def _misfit_error(name: str, row: int, column: int, value: float, options: Options) -> DataError:
@@ -194,6 +198,8 @@ def _misfit_error(name: str, row: int, column: int, value: float, options: Optio
     where = f"{name}: value {shown} in row {row}, column {column} (counted from 0)"
     if options.likelihood == "bernoulli":
         return DataError(f"{where}: Bernoulli data must not leave [0, 1]; rescale them (--scale), or use mse")
+    if value * options.scale > MOST_COUNTS:
+        return DataError(f"{where} is no count: from 2^53 on, floats skip whole numbers; give the raw counts")
     why = "is negative" if value * options.scale < 0 else "is not a whole number"
     return DataError(f"{where} {why}, and a {options.likelihood} likelihood needs counts; give the raw counts")
 

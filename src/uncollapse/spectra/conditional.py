@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from functools import partial
 from operator import attrgetter
 
 import numpy as np
 
-from uncollapse.errors import UncollapseWarning
+from uncollapse.errors import warn
 from uncollapse.spectra.one_pass import Moments, overflow_error
 from uncollapse.spectra.result import Condition, Options, Spectrum
 from uncollapse.theory.conditional import Residual, residual_modes
@@ -72,24 +71,20 @@ def conditional_spectrum(raw: Moments, options: Options) -> Spectrum:
 def _check_condition(raw: Moments, found: Residual, energy: float, options: Options) -> None:
     n, columns, rank = raw.n_samples, raw.n_inputs, found.rank
     if rank >= n - options.bias:
-        _warn(
+        warn(
             f"the condition has {columns} columns, {rank} of them independent on {n} rows: it explains any data "
             f"exactly, so nothing can be said of the latents; give more rows or fewer columns"
         )
         return
     if energy > 0 and not len(found.strengths):
-        _warn("the condition explains the data entirely: nothing is left for a latent to code, and every one collapses")
+        warn("the condition explains the data entirely: nothing is left for a latent to code, and every one collapses")
     varying = columns - int((np.diagonal(raw.scatter)[: raw.n_inputs] == 0).sum())
     if rank == 0:
-        _warn("the condition never changes, so it explains nothing: this is an ordinary VAE")
+        warn("the condition never changes, so it explains nothing: this is an ordinary VAE")
     elif rank < varying:
-        _warn(f"the condition's {varying} varying columns span only {rank} directions; redundant ones are left out")
+        warn(f"the condition's {varying} varying columns span only {rank} directions; redundant ones are left out")
     if rank > MUCH_FREEDOM * n:
-        _warn(
+        warn(
             f"the regression on the condition takes {rank} of {n} degrees of freedom, so the strengths are low by a "
             f"factor of about {1 - rank / n:.2f}; the de-biased ones undo it"
         )
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UncollapseWarning, stacklevel=5)

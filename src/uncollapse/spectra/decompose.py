@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 
 from uncollapse import checks
 from uncollapse.data.rows import Rows, as_rows, is_dask
-from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.errors import DataError, warn
 from uncollapse.spectra.allowed_values import checked_inputs, with_defaults
 from uncollapse.spectra.conditional import conditional_spectrum
 from uncollapse.spectra.counts import fit_moments
@@ -232,7 +231,7 @@ def _from_moments(raw: Moments, options: Options) -> Spectrum:
     # float32 products cannot tell a weak mode from none; in float64 what is left out is rounding
     complete = joint.has_target or raw.precision < SINGLE or len(strengths) >= room
     if not complete and len(strengths):
-        _warn(
+        warn(
             f"float32 data show strengths down to {tolerance * strengths[0]:.2g} only; weaker modes than the "
             f"{len(strengths)} listed may exist; pass float64 data to see them"
         )
@@ -266,29 +265,25 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
     s = result
     if s.n_constant and s.total_energy > 0:
         columns = "columns" if s.target_is_input else "target columns"
-        _warn(
+        warn(
             f"{s.n_constant} of {s.n_targets} {columns} are constant: they hold no mode, but they count as dimensions "
             f"and pull a learned decoder variance down; drop them unless your model decodes them"
         )
     if s.condition and s.condition.energy > 0:
         return s  # its own checks have spoken
     if s.total_energy == 0 or s.rank == 0:
-        _warn("no mode has any strength: the target is constant, or unrelated to the input; every latent collapses")
+        warn("no mode has any strength: the target is constant, or unrelated to the input; every latent collapses")
     elif not s.target_is_input and s.n_samples <= s.input_rank + 1:
-        _warn(
+        warn(
             f"{s.n_samples} rows against {s.n_features} input features: a linear map fits any target exactly, so these "
             f"strengths are upper limits; use more rows or fewer features"
         )
     elif s.target_is_input and s.n_samples <= s.n_features:
-        _warn(
+        warn(
             f"{s.n_samples} rows against {s.n_features} features: at most {s.n_samples - s.centred} modes can be "
             f"seen, and their strengths are pushed up by sampling noise; look at the de-biased ones"
         )
     return s
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UncollapseWarning, stacklevel=4)
 
 
 def _options(

@@ -6,7 +6,6 @@ are found by Newton's method, one pass each, and the spectrum is then that of th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.rows import Block, Rows, as_rows, dense, paired_blocks
-from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.errors import DataError, warn
 from uncollapse.spectra.allowed_values import checked, mapped, sizes_of
 from uncollapse.spectra.counts import inverse_of_dispersion
 from uncollapse.spectra.one_pass import nonfinite_error
@@ -149,10 +148,8 @@ def _newton(pairs: Callable[[], Any], level: np.ndarray, alpha: np.ndarray) -> t
         if np.abs(step).max() <= TOLERANCE:
             return level, information / n, loss / n
         level = level * np.exp(np.clip(step, -1, 1))
-    warnings.warn(
+    warn(
         f"the column means of the negative binomial moved by {np.abs(step).max():.1g} in the last of {MOST_PASSES} "
-        f"passes; the strengths are that uncertain",
-        UncollapseWarning,
-        stacklevel=4,
+        f"passes; the strengths are that uncertain"
     )
     return level, information / n, loss / n

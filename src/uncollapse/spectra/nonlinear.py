@@ -8,7 +8,6 @@ replaced by out-of-fold predictions: an encoder can compute those, hence the low
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from uncollapse import checks
 from uncollapse.data.rows import as_rows, dense
-from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.errors import DataError, warn
 from uncollapse.spectra.allowed_values import with_defaults
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
@@ -185,7 +184,7 @@ def _tables(data: Any, target: Any, name: str, drop_nonfinite: bool) -> tuple[np
     if not drop_nonfinite:
         name, table = (name, x) if not np.isfinite(x).all() else ("the target", y)
         raise nonfinite_error(name, table, 0, iter(()))
-    _warn(f"left out {len(x) - int(finite.sum())} rows with NaN or infinite values")
+    warn(f"left out {len(x) - int(finite.sum())} rows with NaN or infinite values")
     return x[finite], y[finite]
 
 
@@ -285,12 +284,8 @@ def _leading_scores(y: np.ndarray, n_components: int) -> np.ndarray:
     rank = max(int((values > 1e-12 * values[0]).sum()), 1)
     left_out = float(values[n_components:].sum()) / max(float(values.sum()), np.finfo(float).tiny)
     if n_components < rank and left_out > WORTH_SAYING:
-        _warn(
+        warn(
             f"{n_components} of the target's {rank} components are predicted; modes in the other {left_out:.0%} of its "
             f"energy are not counted; raise n_components to see them"
         )
     return centred @ vectors[:, : min(n_components, rank)]
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UncollapseWarning, stacklevel=4)

@@ -6,7 +6,6 @@ cluster workers and bootstrap samples all go through the same two functions.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -18,7 +17,7 @@ from uncollapse import checks
 from uncollapse.data.blocks import Block, Rows, dense, is_dask, paired_blocks
 from uncollapse.data.kinds import relative
 from uncollapse.data.rows import as_rows
-from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.errors import DataError, warn
 from uncollapse.showing.noun import Card, Noun
 from uncollapse.showing.plain import Record
 
@@ -160,11 +159,7 @@ def moments(data: Any, target: Any = None, *, paired: bool = False, drop_nonfini
     else:
         total = moments_of_blocks(as_rows(data, paired=paired), target, drop_nonfinite)
     if total.n_dropped:
-        warnings.warn(
-            f"left out {total.n_dropped} of {total.n_dropped + total.n_samples} rows with NaN or infinite values",
-            UncollapseWarning,
-            stacklevel=2,
-        )
+        warn(f"left out {total.n_dropped} of {total.n_dropped + total.n_samples} rows with NaN or infinite values")
     return total
 
 

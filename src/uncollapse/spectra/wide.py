@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ import numpy as np
 
 from uncollapse.data.blocks import Block, Rows, dense, is_sparse
 from uncollapse.data.kinds import less, offset_of
-from uncollapse.errors import DataError, UncollapseWarning
+from uncollapse.errors import DataError, warn
 from uncollapse.spectra.allowed_values import checked, mapped, sizes_of
 from uncollapse.spectra.counts import column_fit
 from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
@@ -142,7 +141,7 @@ def _sums(rows: Rows, options: Options) -> _Table:
         scatter = scatter + block_scatter + gap**2 * share
         n += m
     if n_dropped:
-        warnings.warn(f"left out {n_dropped} rows with NaN or infinite values", UncollapseWarning, stacklevel=4)
+        warn(f"left out {n_dropped} rows with NaN or infinite values")
     options.check_rows(n)
     if not np.isfinite(scatter / n + mean**2).all():
         raise overflow_error(rows.name)
