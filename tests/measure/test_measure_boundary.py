@@ -266,5 +266,9 @@ def test_rows_of_the_baseline_are_checked(part):
     for rows in ("abc", GOOD[0], GOOD + 1j, GOOD * np.nan):
         with pytest.raises(DataError):
             baseline_losses(f, **{"x": GOOD, "y": GOOD, part: rows})
+    with pytest.raises(DataError, match="x has 1 columns and the forecast is for 2"):
+        baseline_losses(f, GOOD[:, :1], GOOD)
+    with pytest.raises(DataError, match="too far from the data of the forecast: row 2"):
+        baseline_losses(f, np.array([[1.0, 2.0], [1e200, 1.0], [1.0, 1.0]]), GOOD)
     with pytest.raises(DataError, match="x has 3 rows and y has 2"):
         baseline_losses(f, GOOD, GOOD[:2])

@@ -13,7 +13,7 @@ from uncollapse.theory.posterior import gaussian_kl
 __all__ = ["baseline_losses", "collapsed_losses"]
 
 
-@np.errstate(under="ignore")
+@np.errstate(all="ignore")  # what is not finite is refused
 def baseline_losses(
     forecast: Forecast,
     x: np.ndarray,
@@ -55,6 +55,10 @@ def baseline_losses(
     checks.instance(forecast, "forecast", Forecast)
     x, y = (checks.array(part, name, shape=(None, None), error=DataError) for part, name in ((x, "x"), (y, "y")))
     given = None if given is None else checks.array(given, "given", shape=(len(x), None), error=DataError)
+    s = forecast.spectrum
+    for rows, name, width in ((x, "x", s.n_features), (y, "y", s.n_targets)):
+        if rows.shape[1] != width:
+            raise DataError(f"{name} has {rows.shape[1]} columns and the forecast is for {width}")
     if len(x) != len(y):
         raise DataError(f"x has {len(x)} rows and y has {len(y)}; both need one row per sample")
     f, o = forecast, forecast.objective
@@ -68,7 +72,10 @@ def baseline_losses(
     missed = misfit(y, mean @ w.decoder.T + w.decoder_bias + added) + spread
     kl = gaussian_kl(mean, w.encoder_std**2, o.prior_variance).sum(axis=1)
     constant = y.shape[1] / 2 * np.log(2 * np.pi * f.decoder_variance)
-    return missed / (2 * f.decoder_variance) + constant + o.beta * kl
+    losses: np.ndarray = missed / (2 * f.decoder_variance) + constant + o.beta * kl
+    if not np.isfinite(losses).all():
+        raise DataError(f"x or y is too far from the data of the forecast: row {int(np.isfinite(losses).argmin()) + 1}")
+    return losses
 
 
 @np.errstate(under="ignore")
