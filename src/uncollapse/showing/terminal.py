@@ -35,12 +35,12 @@ def plain_table(headings: Sequence[str], rows: list[list[str]], *, words: Sequen
 def shown(n: int, edge: int) -> list[int | None]:
     """Of n rows the first, those about the `edge` and the last, with gaps marked by None."""
     wanted = sorted({i for i in (0, 1, 2, edge - 2, edge - 1, edge, edge + 1, n - 1) if 0 <= i < n})
-    found: list[int | None] = []
+    index: list[int | None] = []
     for i in wanted:
-        if found and found[-1] is not None and i > found[-1] + 1:
-            found.append(None)
-        found.append(i)
-    return found
+        if index and index[-1] is not None and i > index[-1] + 1:
+            index.append(None)
+        index.append(i)
+    return index
 
 
 def n_bars(width: int) -> int:

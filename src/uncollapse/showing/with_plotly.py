@@ -85,11 +85,11 @@ def _trace(mark: Mark) -> dict[str, Any]:
 
 def _bars(mark: Bars) -> dict[str, Any]:
     colours = colours_of(mark)
-    found: dict[str, Any] = {"marker": {"color": colours[0] if isinstance(mark.colours, str) else colours}}
+    style: dict[str, Any] = {"marker": {"color": colours[0] if isinstance(mark.colours, str) else colours}}
     if mark.texts:
-        found |= {"text": list(mark.texts), "textposition": "none"}
+        style |= {"text": list(mark.texts), "textposition": "none"}
     if mark.above is not None:
-        found["error_y"] = {
+        style["error_y"] = {
             "type": "data",
             "array": _plain(mark.above),
             "arrayminus": _plain(mark.above if mark.below is None else mark.below),
@@ -97,7 +97,7 @@ def _bars(mark: Bars) -> dict[str, Any]:
             "width": 2,
             "color": colour_of("error"),
         }
-    return found
+    return style
 
 
 def _points(mark: Points) -> dict[str, Any]:
@@ -131,19 +131,19 @@ def _contour(mark: Contour) -> dict[str, Any]:
 
 def _axis(panel: Panel, *, of_x: bool) -> dict[str, Any]:
     axis: Axis = panel.x if of_x else panel.y
-    found: dict[str, Any] = {"title": {"text": axis.title}, "ticks": "outside"}
+    settings: dict[str, Any] = {"title": {"text": axis.title}, "ticks": "outside"}
     if axis.log:
         low, high = limits_of(panel, of_x=of_x)
         ticks = log_ticks(low, high)
-        found |= {"type": "log", "range": [math.log10(low), math.log10(high)]}
-        return found | {"tickvals": ticks, "ticktext": [*map(label, ticks)], "minor": {"ticks": ""}}
+        settings |= {"type": "log", "range": [math.log10(low), math.log10(high)]}
+        return settings | {"tickvals": ticks, "ticktext": [*map(label, ticks)], "minor": {"ticks": ""}}
     if axis.limits is not None:
-        found["range"] = list(axis.limits)
+        settings["range"] = list(axis.limits)
     elif axis.from_zero:
-        found["rangemode"] = "tozero"
+        settings["rangemode"] = "tozero"
     if axis.whole:
-        found["tickvals"] = whole_ticks(*limits_of(panel, of_x=of_x))
-    return found | ({"tickformat": ".0%"} if axis.percent else {})
+        settings["tickvals"] = whole_ticks(*limits_of(panel, of_x=of_x))
+    return settings | ({"tickformat": ".0%"} if axis.percent else {})
 
 
 def _plain(values: Numbers) -> list[float | None]:
