@@ -88,7 +88,7 @@ def flaw(answer: tuple[int, str, str]) -> str:
     lines = [line for line in err.strip().splitlines() if line and not line.startswith("uncollapse: warning")]
     if len(lines) != 1 or not clear(lines[0]):
         return f"exit 2 with {len(lines)} lines: {err[:200]!r}"
-    if out.strip():
+    if out.strip() and "say what to do" not in err:  # without a word it prints the help too
         return f"exit 2 after an answer: {out[:80]!r}"
     raise UncollapseError(lines[0])
 
