@@ -37,7 +37,7 @@ class Intervals(Noun):
     critical_betas : ndarray of shape (k, 2)
         Lower and upper end for each of the leading modes.
     n_alive : tuple of two ints
-        Range of the number of living latents at the forecast's objective.
+        Range of the number of living latents at the forecast's objective; it holds the forecast's own number.
     n_samples : int
         Bootstrap samples drawn.
     """
@@ -145,10 +145,21 @@ def bootstrap(
         critical.append(beta)
         alive.append(count)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile(alive, tails, method="inverted_cdf")
+    low, high = _around(forecast, np.asarray(alive), tails)
     with np.errstate(all="ignore"):
         ends = np.quantile(critical, tails, axis=0).T
     return Intervals(confidence, ends, (int(low), int(high)), n_samples)
+
+
+def _around(forecast: Forecast, alive: np.ndarray, tails: list[float]) -> tuple[int, int]:
+    """The spread of the counts, laid around the forecast's own count.
+
+    A resample carries the noise of the sample twice, which moves all its counts to one side; another sample carries it
+    once, as the forecast's own did. So the spread is that of the resamples, and the middle is the forecast's.
+    """
+    low, middle, high = np.quantile(alive, [tails[0], 0.5, tails[1]], method="inverted_cdf").astype(int)
+    own, most = forecast.n_alive, forecast.n_usable
+    return int(max(own + low - middle, 0)), int(max(min(own + high - middle, most), own))
 
 
 def _outcome(forecast: Forecast, strengths: np.ndarray, energy: float) -> tuple[np.ndarray, int]:
