@@ -182,3 +182,30 @@ def test_no_numpy_warning_leaks(x):
         f = forecast(x, n_latents=3)
         assert np.isfinite(escape_times(f, 1e-3).steps[:3]).all()
         assert np.isfinite(gradient_flow(f, 1e4, 1e-3).loss).all()
+
+
+def test_warnings_point_at_the_callers_line(x):
+    f = forecast(x, n_latents=2)
+    for verb in (lambda: escape_times(f, 10.0, inputs="centred"), lambda: gradient_flow(f, 10, 10.0)):
+        with pytest.warns(UserWarning, match="cannot settle at the optimum") as caught:
+            verb()
+        assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="can never live") as caught:
+        forecast(x, n_latents=9)
+    assert caught[0].filename == __file__
+
+
+def test_a_path_too_long_to_follow_is_refused(x):
+    f = forecast(x, n_latents=2)
+    with pytest.warns(UserWarning, match="cannot settle"):
+        refused(lambda: gradient_flow(f, 1e308, 1e10), "more steps than a computer number can count")
+    refused(lambda: gradient_flow(f, 10, 1e-3, n_points=10**9), "n_points must be below 50000000")
+
+
+@pytest.mark.parametrize("rate", [1e-320, 1e-100, 1e100])
+def test_learning_rates_that_no_solver_can_step_with_are_refused(x, rate):
+    """One of 1e-280 never came back."""
+    f = forecast(x, n_latents=2)
+    refused(lambda: escape_times(f, rate), "learning_rate 1e|learning_rate 9.99")
+    refused(lambda: gradient_flow(f, 1e5, rate), "learning_rate 1e|learning_rate 9.99")
+    refused(lambda: gradient_flow(f, 1e-20, 1e-20), "nothing moves within 1e-40")

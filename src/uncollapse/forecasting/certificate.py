@@ -32,26 +32,26 @@ MOST_STARTS, MOST_WEIGHTS = 10_000, 10**7
 
 @dataclass(frozen=True, repr=False)
 class Certificate(Record, Noun):
-    """The closed form beside the best loss that optimisation found.
+    """The closed form beside the best loss that optimisation reached.
 
     Attributes
     ----------
-    closed_form, best_found : float
+    closed_form, best_loss : float
         Loss, nats per sample; with a learned decoder variance (d2/2) log η² is part of it.
     gap : float
-        (best_found − closed_form)/(1 + |closed_form|). Negative beyond rounding: the closed form is wrong. Positive:
+        (best_loss − closed_form)/(1 + |closed_form|). Negative beyond rounding: the closed form is wrong. Positive:
         the optimiser stopped short, which proves nothing.
     n_starts : int
     """
 
     closed_form: float
-    best_found: float
+    best_loss: float
     n_starts: int
 
     @property
     def gap(self) -> float:
-        """Relative distance of the best loss found above the closed form."""
-        return (self.best_found - self.closed_form) / (1 + abs(self.closed_form))
+        """Relative distance of the best loss reached above the closed form."""
+        return (self.best_loss - self.closed_form) / (1 + abs(self.closed_form))
 
     @property
     def holds(self) -> bool:

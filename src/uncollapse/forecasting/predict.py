@@ -120,7 +120,7 @@ def _for_latents(spectrum: Spectrum, objective: Objective) -> Forecast:
             warn(f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss")
         return Forecast(spectrum, objective, wanted or max(rank, 1))
     warn(
-        f"only the {rank} strongest modes were found, so {rank} latents are assumed; ask for more with n_modes "
+        f"only the {rank} strongest modes were computed, so {rank} latents are assumed; ask for more with n_modes "
         f"(--modes) if they all live"
     )
     if isinstance(objective.encoder_variance, tuple):

@@ -8,25 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from uncollapse import checks
 from uncollapse.forecasting.problem import quiet
 from uncollapse.forecasting.result import Forecast
-from uncollapse.landscape.descent import (
-    Inputs,
-    WidthParameter,
-    beta_in_time,
-    checked_start,
-    initial_widths,
-    integrated,
-    mode_at,
-    random_start,
-    time_per_step,
-    warn_if_unstable,
-)
+from uncollapse.landscape.descent import Descent, Inputs, WidthParameter, descent, integrated
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn
 from uncollapse.showing.plain import plain
@@ -161,39 +150,27 @@ def escape_times(
     >>> times.sentences[1]
     'mode 2 lies under water (0.9 against 1): no number of steps brings it to life'
     """
-    f = checks.instance(forecast, "forecast", Forecast)
-    learning_rate = checks.positive(learning_rate, "learning_rate")
-    if beta is not None:
-        checks.function(beta, "beta")
-    checks.one_of(inputs, "inputs", get_args(Inputs))
-    checks.one_of(width_parameter, "width_parameter", get_args(WidthParameter))
-    return _escape_times(f, learning_rate, checked_start(initial_std), beta, inputs, width_parameter)
+    way = descent(forecast, learning_rate, initial_std, beta, inputs, width_parameter)
+    way.warn_if_unstable()
+    rates, steps = _rates_and_steps(way)
+    return EscapeTimes(forecast, float(learning_rate), rates, steps)
 
 
 @quiet
-def _escape_times(
-    f: Forecast,
-    learning_rate: float,
-    initial_std: tuple[float, float] | None,
-    beta: Callable[[float], float] | None,
-    inputs: Inputs,
-    width_parameter: WidthParameter,
-) -> EscapeTimes:
-    per_step = time_per_step(f, learning_rate, inputs)
-    warn_if_unstable(f, per_step, inputs, width_parameter)
-    rates = _centred_rates(f, inputs)
+def _rates_and_steps(way: Descent) -> tuple[np.ndarray, np.ndarray]:
+    f, rates = way.forecast, _centred_rates(way)
     stretch = np.ones(f.spectrum.rank)
-    if inputs == "raw" and f.objective.bias:
-        slowed = _uncentred_rates(f)
+    if way.inputs == "raw" and f.objective.bias:
+        slowed = _uncentred_rates(way)
         np.divide(rates, slowed, out=stretch, where=(rates > 0) & (slowed > 0))
         rates = np.where(rates > 0, slowed, rates)
     steps = np.full(f.spectrum.rank, np.inf)
     for k in range(f.n_alive):
-        unit = stretch[k] / per_step  # steps per unit of the centred mode's time
-        schedule = beta_in_time(f, beta, unit)
-        mode, start = mode_at(f, k, inputs, width_parameter), random_start(f, k, initial_std, inputs, schedule(0.0))
+        unit = float(stretch[k] / way.per_step)  # steps per unit of the centred mode's time
+        schedule = way.schedule(unit)
+        mode, start = way.mode(k), way.random_start(k, schedule(0.0))
         steps[k] = unit * _escape(mode, start, schedule, f.objective.beta, 60 / (rates[k] * stretch[k]))
-    return EscapeTimes(f, learning_rate, rates, steps)
+    return rates, steps
 
 
 def _escape(
@@ -208,21 +185,20 @@ def _escape(
     return math.inf
 
 
-def _centred_rates(f: Forecast, inputs: Inputs) -> np.ndarray:
+def _centred_rates(way: Descent) -> np.ndarray:
     """Minus the lowest curvature of each mode's plane at the origin, shape (m,)."""
-    strengths = f.spectrum.strengths
-    gains = np.ones(len(strengths)) if inputs == "whitened" else np.sqrt(strengths)
-    cost = np.full(len(strengths), f.water_level / f.objective.prior_variance)
-    return -planes(strengths, gains, initial_widths(f), cost, f.decoder_variance).lowest
+    f = way.forecast
+    cost = np.full(f.spectrum.rank, f.water_level / f.objective.prior_variance)
+    return -planes(f.spectrum.strengths, way.gains, way.widths, cost, f.decoder_variance).lowest
 
 
-def _uncentred_rates(f: Forecast) -> np.ndarray:
-    s, o = f.spectrum, f.objective
+def _uncentred_rates(way: Descent) -> np.ndarray:
+    f, s, o = way.forecast, way.forecast.spectrum, way.forecast.objective
     mean = s.basis.decoder.T @ s.mean_input
-    beyond = max(float(s.mean_input @ s.mean_input - mean @ mean), 0.0)
-    width = float(initial_widths(f)[0]) if s.rank else 1.0
+    outside = max(float(s.mean_input @ s.mean_input - mean @ mean), 0.0)
+    width = float(way.widths[0]) if s.rank else 1.0
     given = {"beta": o.beta, "variance": f.decoder_variance, "prior_variance": o.prior_variance, "width": width}
-    return theory.uncentred_rates(s.strengths, mean, beyond, **given)
+    return theory.uncentred_rates(s.strengths, mean, outside, **given)
 
 
 def _round(steps: float) -> str:

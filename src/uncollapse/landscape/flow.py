@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +17,7 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.problem import quiet
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import one_level
-from uncollapse.landscape.descent import (
-    Inputs,
-    WidthParameter,
-    beta_in_time,
-    checked_start,
-    integrated,
-    mode_at,
-    random_start,
-    time_per_step,
-    warn_if_unstable,
-)
+from uncollapse.landscape.descent import Descent, Inputs, WidthParameter, descent, integrated
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn
 from uncollapse.showing.plain import Record
@@ -36,8 +26,8 @@ from uncollapse.theory.optimum import fixed_width_kl
 
 __all__ = ["Flow", "gradient_flow"]
 
-MOST_POINTS = 10**6
-"""Times at which a path is reported."""
+MOST_VALUES = 10**8
+"""Times × modes at which a path is reported: 2.4 GB."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,41 +115,28 @@ def gradient_flow(
     >>> bool(np.isclose(flow.loss[-1], f.loss))
     True
     """
-    f = checks.instance(forecast, "forecast", Forecast)
-    learning_rate, n_steps = checks.positive(learning_rate, "learning_rate"), checks.positive(n_steps, "n_steps")
-    n_points = checks.count(n_points, "n_points", least=2, most=MOST_POINTS)
-    if beta is not None:
-        checks.function(beta, "beta")
-    checks.one_of(inputs, "inputs", get_args(Inputs))
-    checks.one_of(width_parameter, "width_parameter", get_args(WidthParameter))
-    return _flow(f, n_steps, learning_rate, checked_start(initial_std), beta, inputs, width_parameter, n_points)
+    way = descent(forecast, learning_rate, initial_std, beta, inputs, width_parameter)
+    n_steps, n_points = checks.positive(n_steps, "n_steps"), checks.count(n_points, "n_points", least=2)
+    if inputs == "raw" and forecast.objective.bias:
+        raise ObjectiveError('the mean of raw inputs mixes the modes; pass inputs="centred", or see escape_times')
+    if n_points * max(forecast.n_usable, 1) > MOST_VALUES:
+        raise ObjectiveError(f"n_points must be below {MOST_VALUES // max(forecast.n_usable, 1)} for so many modes")
+    way.warn_if_unstable()
+    return _flow(way, n_steps, n_points)
 
 
 @quiet
-def _flow(
-    f: Forecast,
-    n_steps: float,
-    learning_rate: float,
-    initial_std: tuple[float, float] | None,
-    beta: Callable[[float], float] | None,
-    inputs: Inputs,
-    width_parameter: WidthParameter,
-    n_points: int,
-) -> Flow:
-    per_step = time_per_step(f, learning_rate, inputs)
-    if inputs == "raw" and f.objective.bias:
-        raise ObjectiveError('the mean of raw inputs mixes the modes; pass inputs="centred", or see escape_times')
-    warn_if_unstable(f, per_step, inputs, width_parameter)
-    steps = np.linspace(0, n_steps, n_points)
-    schedule = beta_in_time(f, beta, 1 / per_step)
+def _flow(way: Descent, n_steps: float, n_points: int) -> Flow:
+    f, steps = way.forecast, np.linspace(0, n_steps, n_points)
+    times, schedule = steps * way.per_step, way.schedule(1 / way.per_step)
     states, escapes = np.empty((n_points, f.n_usable, 3)), np.full(f.n_usable, np.inf)
     for k in range(f.n_usable):
-        mode, start = mode_at(f, k, inputs, width_parameter), random_start(f, k, initial_std, inputs, schedule(0.0))
+        mode, start = way.mode(k), way.random_start(k, schedule(0.0))
         rest = mode.product_at_rest(f.objective.beta, math.exp(2 * start[2]))
-        path = integrated(mode, start, n_steps * per_step, schedule, rest / 2 or math.inf, steps * per_step)
-        states[:, k], escapes[k] = path.states, path.escape / per_step
+        path = integrated(mode, start, n_steps * way.per_step, schedule, rest / 2 or math.inf, times)
+        states[:, k], escapes[k] = path.states, path.escape / way.per_step
     u, v, std = states[..., 0], states[..., 1], np.exp(states[..., 2])
-    betas = np.array([schedule(t) for t in steps * per_step])
+    betas = np.array([schedule(t) for t in times])
     return Flow(steps, betas, u, v, std, _loss(f, u, v, std**2), escapes)
 
 
