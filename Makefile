@@ -69,6 +69,10 @@ coverage: tests libraries
 	cd build/coverage && ../../$(BIN)/coverage combine -q --keep --rcfile=../../pyproject.toml --data-file=.coverage .coverage.tests* .coverage.libraries*
 	$(BIN)/coverage report --data-file=build/coverage/.coverage
 
+# a hundred kills over `train` and `sweep`, at random times; `make tests` has twelve
+kills: $(VENV)/.dev
+	UNCOLLAPSE_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/commands/test_stopping.py -k killed
+
 docs: $(VENV)/.dev
 	$(BIN)/typer uncollapse.commands.app utils docs --name uncollapse --title "The command" --output docs/command.md >/dev/null
 	$(BIN)/python docs/make_results.py

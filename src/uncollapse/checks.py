@@ -8,9 +8,11 @@ converted, or raises one line that says what was given, where, and what is wante
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from numbers import Integral, Rational, Real
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +21,7 @@ from uncollapse.errors import ObjectiveError, UncollapseError
 
 __all__ = [
     "array",
+    "as_path",
     "count",
     "counts",
     "flag",
@@ -214,6 +217,21 @@ def function(value: Any, name: str, *, error: Error = ObjectiveError) -> Callabl
         raise error(f"{name} must be a function, got {shown(value)}")
     result: Callable[..., Any] = value
     return result
+
+
+def as_path(value: Any, name: str, *, error: Error = ObjectiveError) -> Path:
+    """A path of a file or a folder, as text or as a path.
+
+    Examples
+    --------
+    >>> as_path(b"model", "path")
+    Traceback (most recent call last):
+    uncollapse.errors.ObjectiveError: path must be a path as text, got b'model'
+    """
+    plain = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(plain, str) or not plain or "\0" in plain:
+        raise error(f"{name} must be a path as text, got {shown(value)}")
+    return Path(plain)
 
 
 def array(

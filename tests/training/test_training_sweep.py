@@ -218,13 +218,13 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
         return capsys.readouterr().err
 
     for message, words in {
-        "unknown activation 'gelu'": ["train", "iris", "--activation", "gelu"],
+        "activation must be one of relu, tanh, silu, got 'gelu'": ["train", "iris", "--activation", "gelu"],
         "no bernoulli likelihood fits": ["train", "iris", "--likelihood", "bernoulli"],
         "no poisson likelihood fits": ["sweep", "iris", "--likelihood", "poisson"],
         "expected numbers or learned or optimal": ["sweep", "iris", "--decoder-variance", "1,best"],
         "expected whole numbers": ["train", "iris", "--hidden", "a"],
         "learning_rate must be a positive number": ["train", "iris", "--learning-rate", 0],
-        "from 0 to all 5, got 6": ["sweep", "iris", "--epochs", 5, "--cooling", 6],
+        "from 0 to 5 (epochs, at most all of them), got 6": ["sweep", "iris", "--epochs", 5, "--cooling", 6],
         "no such file": ["sweep", "nothing.npy"],
     }.items():
         told = fails(*words, "--out", tmp_path / "out")

@@ -113,7 +113,11 @@ def initial(a: Architecture, variance: float, generator: torch.Generator, dtype:
     found: dict[str, Tensor] = {}
     for name, shape, fan_in in _layers(a):
         bound = 1 / math.sqrt(fan_in)
-        found[name] = torch.empty(shape, dtype=dtype).uniform_(-bound, bound, generator=generator)
+        try:
+            found[name] = torch.empty(shape, dtype=dtype).uniform_(-bound, bound, generator=generator)
+        except (RuntimeError, OverflowError):  # PyTorch's, whose allocator has no kind of its own on the CPU
+            size = "×".join(map(str, shape))
+            raise ObjectiveError(f"{name} of {size} weights: not enough memory; give a smaller network") from None
     for level, (n, learned) in enumerate(zip(a.latents, a.learned, strict=True)):
         if any(learned) and a.network.spread == "global":
             found[f"encoder{level}.log_variance"] = torch.zeros(1, n, dtype=dtype)

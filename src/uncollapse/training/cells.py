@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from uncollapse.errors import UncollapseError
+from uncollapse.checks import one_of
+from uncollapse.errors import ObjectiveError, UncollapseError
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table
 from uncollapse.training.ensemble import best_size, train_all
@@ -17,7 +18,7 @@ from uncollapse.training.fit import prepared
 from uncollapse.training.result import Evaluation, Trained
 from uncollapse.training.state import model_bytes
 
-__all__ = ["Cell", "cell_id", "record", "result_of", "run_cells"]
+__all__ = ["Cell", "cell_id", "check_backend", "record", "result_of", "run_cells"]
 
 RESULTS = (
     "status",
@@ -34,6 +35,8 @@ RESULTS = (
     "exact",
     "latent_kl",
 )
+
+BACKENDS = ("loky", "dask", "ray", "threading", "multiprocessing", "sequential")
 
 Cell = tuple[str, Setup]
 Outcome = tuple[str, dict[str, Any], bytes | None]
@@ -59,6 +62,22 @@ def record(setup: Setup) -> dict[str, Any]:
         "learning_rate": t.learning_rate,
         "seed": t.seed,
     }
+
+
+def check_backend(backend: Any) -> None:
+    """Refuse a name that joblib does not know, and a cluster that nobody is connected to."""
+    if backend is None:
+        return
+    from joblib import parallel_config
+
+    try:
+        with parallel_config(backend=one_of(backend, "backend", BACKENDS)):
+            pass
+    except (ValueError, ImportError) as error:
+        if isinstance(error, UncollapseError):
+            raise
+        how = "connect a Client first, or give --scheduler ADDRESS" if backend == "dask" else f"install {backend}"
+        raise ObjectiveError(f"backend {backend} cannot be used here: {how}") from None
 
 
 def run_cells(

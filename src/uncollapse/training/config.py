@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, fields
-from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
+from uncollapse.checks import count, counts, flag, instance, non_negative, one_of, positive
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Level, Objective
 from uncollapse.showing.noun import Settings
@@ -15,6 +14,9 @@ from uncollapse.training.schedules import Schedule
 __all__ = ["Activation", "Network", "Setup", "Training", "differences"]
 
 Activation = Literal["relu", "tanh", "silu"]
+MOST = 2**53
+"""Above this no whole number is safe as a float, and none is meant."""
+
 DECODER_VARIANCE_RULES = ("parameter", "optimal")
 TRAINED_LIKELIHOODS = ("gaussian", "bernoulli", "poisson", "negative-binomial")
 
@@ -58,14 +60,16 @@ class Network(Settings):
     log_input: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.activation not in get_args(Activation):
-            known = ", ".join(get_args(Activation))
-            raise ObjectiveError(f"unknown activation {self.activation!r}; known are {known}")
+        one_of(self.activation, "activation", get_args(Activation))
         for name in ("hidden", "decoder_hidden", "channels", "level_hidden", "image"):
-            if (widths := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _widths(name, widths))
-        if self.encoder_variance not in (None, "data", "global"):
-            raise ObjectiveError(f'encoder_variance of a network is "data" or "global", got {self.encoder_variance!r}')
+            optional = name in ("decoder_hidden", "image")
+            if not (optional and getattr(self, name) is None):
+                widths = counts(getattr(self, name), name, least=1)
+                object.__setattr__(self, name, tuple(count(n, f"each of {name}", most=MOST) for n in widths))
+        if self.encoder_variance is not None:
+            one_of(self.encoder_variance, "encoder_variance of a network", ("data", "global"))
+        if self.log_input is not None:
+            object.__setattr__(self, "log_input", flag(self.log_input, "log_input"))
         if bool(self.channels) != (self.image is not None):
             raise ObjectiveError("a convolutional network needs both channels and image=(channels, height, width)")
         if self.image is not None and len(self.image) != 3:
@@ -161,21 +165,29 @@ class Training(Settings):
     double: bool = False
 
     def __post_init__(self) -> None:
+        plain: dict[str, Any] = {}
         for name in ("epochs", "steps_per_epoch", "batch_size", "patience"):
-            _check_whole(name, getattr(self, name), optional=name in ("batch_size", "patience"))
-        for name in ("learning_rate", "initial_decoder_variance", "clip"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, Real) and 0 < float(value) < math.inf):
-                raise ObjectiveError(f"{name} must be a positive number, got {value!r}")
+            if name in ("epochs", "steps_per_epoch") or getattr(self, name) is not None:
+                plain[name] = count(getattr(self, name), name, least=1, most=MOST)
+        for name in ("learning_rate", "initial_decoder_variance"):
+            plain[name] = positive(getattr(self, name), name)
+        plain["clip"] = None if self.clip is None else positive(self.clip, "clip")
         for name in ("free_bits", "min_delta", "momentum"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ObjectiveError(f"{name} must be a number from 0 on, got {getattr(self, name)!r}")
+            plain[name] = non_negative(getattr(self, name), name)
+        for name in ("warm_start", "mixed_precision", "double"):
+            plain[name] = flag(getattr(self, name), name)
+        plain["seed"] = count(self.seed, "seed", most=2**63 - 1)
+        plain["cooling"] = count(self.cooling, "cooling", most=plain["epochs"], why="epochs, at most all of them")
         for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ObjectiveError(f"{name} is one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if not isinstance(self.seed, Integral) or not 0 <= self.seed < 2**63:
-            raise ObjectiveError(f"seed must be a whole number from 0 on, got {self.seed!r}")
-        _check_cooling(self)
+            one_of(getattr(self, name), name, known)
+        instance(self.schedule, "schedule", Schedule)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+        if self.cooling and self.patience is not None:
+            raise ObjectiveError(
+                f"cooling over the last {self.cooling} of {self.epochs} epochs leaves no room for patience, which "
+                "would stop before; give one of them"
+            )
 
     @property
     def epochs_at_full_rate(self) -> int:
@@ -206,7 +218,8 @@ class Setup(Settings):
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
-        o, n, t = self.objective, self.network, self.training
+        o = instance(self.objective, "objective", Objective)
+        n, t = instance(self.network, "network", Network), instance(self.training, "training", Training)
         if o.likelihood not in TRAINED_LIKELIHOODS:
             raise ObjectiveError(f"likelihood is one of {', '.join(TRAINED_LIKELIHOODS)}, got {o.likelihood!r}")
         if t.estimator == "analytic":
@@ -242,7 +255,7 @@ class Setup(Settings):
 
 def differences(ours: Setup, theirs: Setup, ignoring: tuple[str, ...] = ("epochs",)) -> list[str]:
     """Settings that differ, each as ``name: theirs → ours``."""
-    found = []
+    changed = []
     for part in ("objective", "network", "training"):
         a, b = getattr(ours, part), getattr(theirs, part)
         for item in fields(a):
@@ -250,32 +263,5 @@ def differences(ours: Setup, theirs: Setup, ignoring: tuple[str, ...] = ("epochs
                 continue
             new, old = getattr(a, item.name), getattr(b, item.name)
             if new != old:
-                found.append(f"{item.name}: {old!r} → {new!r}")
-    return found
-
-
-def _check_cooling(t: Training) -> None:
-    whole = isinstance(t.cooling, Integral) and not isinstance(t.cooling, bool)
-    if not whole or not 0 <= t.cooling <= t.epochs:
-        raise ObjectiveError(f"cooling must be a whole number of epochs from 0 to all {t.epochs}, got {t.cooling!r}")
-    if t.cooling and t.patience is not None:
-        raise ObjectiveError(
-            f"cooling over the last {t.cooling} of {t.epochs} epochs leaves no room for patience, which would stop "
-            "before; give one of them"
-        )
-
-
-def _widths(name: str, widths: Any) -> tuple[int, ...]:
-    if isinstance(widths, Integral):
-        widths = (widths,)
-    for width in widths:
-        if not isinstance(width, Integral) or isinstance(width, bool) or width < 1:
-            raise ObjectiveError(f"{name} is a list of whole numbers from 1 on, got {widths!r}")
-    return tuple(int(width) for width in widths)
-
-
-def _check_whole(name: str, value: Any, *, optional: bool) -> None:
-    if value is None and optional:
-        return
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ObjectiveError(f"{name} must be a whole number from 1 on, got {value!r}")
+                changed.append(f"{item.name}: {old!r} → {new!r}")
+    return changed

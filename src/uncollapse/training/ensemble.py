@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
+from uncollapse.checks import count, flag, function, instance, shown
 from uncollapse.errors import ObjectiveError
 from uncollapse.progress import watching_epochs
 from uncollapse.training.architecture import Architecture, architecture
@@ -21,7 +22,7 @@ from uncollapse.training.loop import Run
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 
-__all__ = ["best_size", "stackable", "train_all"]
+__all__ = ["best_size", "checked_setups", "stackable", "train_all"]
 
 SIZES = (1, 8, 32, 128)
 """Stack sizes that are tried, besides all members at once up to the largest of these. 100 members of 5-8-5 are fastest
@@ -78,10 +79,13 @@ def train_all(
     >>> [vae.evaluate(x).n_alive for vae in train_all(setups, x)]
     [2, 1]
     """
+    setups = checked_setups(setups)
+    stack = None if stack is None else count(stack, "stack", least=1)
+    if on_finish is not None:
+        function(on_finish, "on_finish")
+    flag(progress, "progress")
     if not setups:
         return []
-    if stack is not None and stack < 1:
-        raise ObjectiveError(f"stack must be a whole number from 1 on, got {stack}")
     rows = table(data, target, given)
     for likelihood in {setup.objective.likelihood for setup in setups}:
         check_fits(likelihood, rows.y, rows.name)
@@ -103,6 +107,13 @@ def train_all(
             with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as on_epoch:
                 run.go(on_epoch)
     return [results[i] for i in range(len(setups))]
+
+
+def checked_setups(setups: Any) -> list[Setup]:
+    """The setups as a list, each of them one."""
+    if isinstance(setups, Setup) or not isinstance(setups, Iterable):
+        raise ObjectiveError(f"setups must be a list of Setup, got {shown(setups)}")
+    return [instance(setup, "each of setups", Setup) for setup in setups]
 
 
 def stackable(setups: Sequence[Setup], widths: tuple[int, int, int]) -> list[list[int]]:

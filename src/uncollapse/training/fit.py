@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from uncollapse.errors import DataError, ObjectiveError, TrainingError
+from uncollapse.checks import as_path, flag, non_negative, shown
+from uncollapse.errors import DataError, ObjectiveError, OutputError, TrainingError
 from uncollapse.files import check_writable, locked
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.weights import Weights
@@ -87,8 +88,14 @@ def train(
     >>> vae.evaluate(x).n_alive
     2
     """
-    setup = Setup(objective or Objective(), network or Network(), training or Training())
-    path = None if checkpoint is None else Path(checkpoint)
+    setup = Setup(
+        Objective() if objective is None else objective,
+        Network() if network is None else network,
+        Training() if training is None else training,
+    )
+    path = None if checkpoint is None else as_path(checkpoint, "checkpoint", error=OutputError)
+    checkpoint_seconds = non_negative(checkpoint_seconds, "checkpoint_seconds")
+    progress = flag(progress, "progress")
     check_writable(path)
     with nullcontext() if path is None else _own(path):
         return _train(setup, table(data, target, given, likelihood=setup.objective.likelihood), device, path,
@@ -165,12 +172,15 @@ def warm_starts(setups: list[Setup], rows: Table) -> list[Weights | None]:
 def _device(device: str | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not isinstance(device, str | torch.device):
+        raise ObjectiveError(f"device must be a word such as cpu or cuda, got {shown(device)}")
     try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
+        place = torch.device(device)
+        torch.zeros(1, device=place).cpu()
     except (RuntimeError, AssertionError) as error:
-        raise ObjectiveError(f"device {device!r} is not to be had here: {str(error).splitlines()[0]}") from None
-    return found
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ObjectiveError(f"device {shown(device)} cannot be used here: {reason}") from None
+    return place
 
 
 class Snapshot:

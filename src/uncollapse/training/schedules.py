@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from uncollapse.checks import count, non_negative, one_of, positive
 from uncollapse.errors import ObjectiveError
 from uncollapse.showing.noun import Settings
 
@@ -46,14 +47,14 @@ class Schedule(Settings):
     cycles: int = 4
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(ScheduleKind):
-            raise ObjectiveError(f"a KL schedule is one of {', '.join(get_args(ScheduleKind))}, got {self.kind!r}")
-        if not (0 < self.warmup < math.inf):
-            raise ObjectiveError(f"a schedule's warmup must be a positive number of epochs, got {self.warmup}")
-        if not 0 <= self.start <= 1:
-            raise ObjectiveError(f"a schedule's start must lie in [0, 1], got {self.start}")
-        if self.cycles < 1:
-            raise ObjectiveError(f"a schedule needs 1 cycle or more, got {self.cycles}")
+        one_of(self.kind, "the kind of a KL schedule", get_args(ScheduleKind))
+        wanted = "a positive number of epochs"
+        object.__setattr__(self, "warmup", positive(self.warmup, "a schedule's warmup", wanted=wanted))
+        start = non_negative(self.start, "a schedule's start", wanted="a number from 0 to 1")
+        if start > 1:
+            raise ObjectiveError(f"a schedule's start must be a number from 0 to 1, got {start:g}")
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "cycles", count(self.cycles, "a schedule's cycles", least=1, most=2**53))
 
     @property
     def end(self) -> float:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uncollapse.errors import SourceError, UncollapseError
+from uncollapse.checks import as_path, instance
+from uncollapse.errors import OutputError, SourceError, UncollapseError
 from uncollapse.files import write_bytes
 from uncollapse.training.architecture import architecture
 from uncollapse.training.config import Setup
@@ -43,7 +44,8 @@ def save(trained: Trained, path: str | Path, extra: dict[str, Tensor] | None = N
     OutputError
         The file cannot be written; what was there before stays.
     """
-    write_bytes(Path(path), model_bytes(trained, extra, **facts))
+    instance(trained, "what is saved", Trained)
+    write_bytes(as_path(path, "path", error=OutputError), model_bytes(trained, extra, **facts))
 
 
 def model_bytes(trained: Trained, extra: dict[str, Tensor] | None = None, **facts: Any) -> bytes:
@@ -70,7 +72,7 @@ def load(path: str | Path) -> Trained:
     SourceError
         Missing, damaged, or not such a file.
     """
-    tensors, facts = read_state(Path(path))
+    tensors, facts = read_state(as_path(path, "path", error=SourceError))
     try:
         setup = Setup.from_dict(facts["setup"])
         return Trained(
@@ -98,7 +100,11 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save` wrote, or a `SourceError` that names the file."""
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise SourceError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
+    if not there:
         raise SourceError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:

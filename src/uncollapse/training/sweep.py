@@ -6,21 +6,24 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from uncollapse.checks import as_path, count, flag, instance, shown
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, UncollapseWarning
 from uncollapse.files import clear_leftovers, locked, made_folder, write_bytes, write_text
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.result import Forecast
 from uncollapse.progress import watching_epochs
 from uncollapse.spectra.decompose import spectrum
-from uncollapse.training.cells import cell_id, record, run_cells
+from uncollapse.training.cells import cell_id, check_backend, record, run_cells
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table
-from uncollapse.training.ensemble import stackable
+from uncollapse.training.ensemble import checked_setups, stackable
 from uncollapse.training.likelihoods import check_fits
 from uncollapse.training.result import forecast_loss
 from uncollapse.training.table import check_parquet, write_parquet
@@ -30,6 +33,9 @@ __all__ = ["forecasts", "grid", "sweep"]
 FORMAT = "uncollapse-sweep-1"
 MOST_CELLS_AT_ONCE = 64
 """Cells given to a worker together: enough to stack, few enough that little is lost with the worker."""
+
+MOST_SEEDS = 1_000_000
+"""Of one combination; a longer list would fill the memory before the first training begins."""
 
 Columns = dict[str, list[Any]]
 
@@ -52,15 +58,22 @@ def grid(base: Setup, *, seeds: int | Sequence[int] = 1, **axes: Sequence[Any]) 
     >>> len(grid(Setup(), beta=(0.5, 1, 2), n_latents=(2, 4), seeds=5))
     30
     """
-    first = base.training.seed
-    found = [base]
-    for name, values in [*axes.items(), ("seed", range(first, first + seeds) if isinstance(seeds, int) else seeds)]:
-        found = [_with(setup, name, value) for setup in found for value in values]
-    return found
+    first = instance(base, "base", Setup).training.seed
+    if isinstance(seeds, Sequence | np.ndarray) and not isinstance(seeds, str):
+        named: Sequence[Any] = list(seeds)
+    else:
+        named = range(first, first + count(seeds, "seeds", least=1, most=MOST_SEEDS))
+    setups = [base]
+    for name, values in [*axes.items(), ("seed", named)]:
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise ObjectiveError(f"{name} must be a list of values to try, got {shown(values)}")
+        listed = list(values)
+        setups = [_with(setup, name, value) for setup in setups for value in listed]
+    return setups
 
 
 def _with(setup: Setup, name: str, value: Any) -> Setup:
-    if name == "decoder_variance" and value in ("optimal", "learned"):
+    if name == "decoder_variance" and isinstance(value, str) and value in ("optimal", "learned"):
         rule: Any = "optimal" if value == "optimal" else "parameter"
         setup, value = replace(setup, training=replace(setup.training, decoder_variance_rule=rule)), "learned"
     for part in ("objective", "network", "training"):
@@ -114,13 +127,19 @@ def sweep(
         cannot be written.
     """
     check_parquet()
+    setups = checked_setups(setups)
+    folder = as_path(out, "out", error=OutputError)
+    if count(jobs, "jobs", least=-4096) == 0:
+        raise ObjectiveError("jobs must be a number of processes, or -1 for one per core, got 0")
+    jobs, keep_models = int(jobs), flag(keep_models, "keep_models")
+    flag(progress, "progress")
+    check_backend(backend)
     if not setups:
         raise ObjectiveError("a sweep needs one setup or more")
     rows = table(data, target, given)
     for likelihood in {setup.objective.likelihood for setup in setups}:
         check_fits(likelihood, rows.y, rows.name)
     cells = {cell_id(setup): setup for setup in setups}
-    folder = Path(out)
     made_folder(folder / "cells")
     with locked(folder / ".lock", f"{folder}: another process works on this sweep; wait for it, or stop it"):
         clear_leftovers(folder, folder / "cells", folder / "models")
