@@ -14,7 +14,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 MEASURED := COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage.
 COVERED := --cov --cov-report= --cov-fail-under=0
 
-.PHONY: demo quick test lint types tests libraries coverage docs package browser figures theory-figures bench fuzz constraints libraries-constraints clean
+.PHONY: demo quick test lint types tests libraries coverage docs package browser figures theory-figures bench fuzz kills constraints libraries-constraints clean
 
 demo: $(VENV)/.core
 	$(BIN)/uncollapse forecast digits --latents 32 --decoder-variance 10 --html report.html
