@@ -150,7 +150,7 @@ def test_wherever_the_gradient_vanishes_only_the_global_minimum_has_no_way_down(
 
     indices = []
     for _ in range(15):
-        found = least_squares(
+        stationary = least_squares(
             lambda part: gradient_at(problem, full(part))[free],
             rng.standard_normal(len(free)) * rng.choice([0.1, 0.7]),
             jac=lambda part: hessian_at(problem, full(part))[np.ix_(free, free)],
@@ -159,9 +159,9 @@ def test_wherever_the_gradient_vanishes_only_the_global_minimum_has_no_way_down(
             gtol=1e-15,
             max_nfev=100,
         )
-        if np.abs(found.fun).max() < 1e-9:
-            index = n_negative(hessian_at(problem, full(found.x))[np.ix_(free, free)])
-            is_global = float(full_loss(problem, full(found.x))) < f.loss + 1e-8
+        if np.abs(stationary.fun).max() < 1e-9:
+            index = n_negative(hessian_at(problem, full(stationary.x))[np.ix_(free, free)])
+            is_global = float(full_loss(problem, full(stationary.x))) < f.loss + 1e-8
             assert (index == 0) is is_global
             indices.append(index)
     assert len(set(indices)) >= 3, f"too few kinds of points were reached: {indices}"

@@ -107,7 +107,7 @@ def certificate_card(c: Certificate) -> Card:
         headline = "The closed form holds: optimisation reached its loss and went no lower."
     else:
         headline = "Optimisation found no lower loss, but did not reach the closed form; try more starts."
-    facts = (("closed form, nats per sample", f"{c.closed_form:.10g}"), ("best found", f"{c.best_loss:.10g}"))
+    facts = (("closed form, nats per sample", f"{c.closed_form:.10g}"), ("best loss reached", f"{c.best_loss:.10g}"))
     return Card(headline, (*facts, ("relative gap", f"{c.gap:.2g}"), ("starts", str(c.n_starts))))
 
 
