@@ -1,0 +1,85 @@
+"""What `import uncollapse` gives, and where each name lives: read by type checkers, and by the package itself."""
+
+from .diagnosis.examine import diagnose
+from .diagnosis.result import Diagnosis
+from .diagnosis.trial import verify
+from .errors import (
+    DataError,
+    ObjectiveError,
+    OutputError,
+    SourceError,
+    UncollapseError,
+    UncollapseWarning,
+)
+from .estimators.linear_cvae import LinearCVAE
+from .estimators.linear_vae import LinearVAE
+from .forecasting.certificate import Certificate, certify
+from .forecasting.keep import Keep
+from .forecasting.levels import LevelForecast
+from .forecasting.predict import forecast
+from .forecasting.result import Forecast
+from .forecasting.weights import Weights
+from .landscape.descent import linear_warmup
+from .landscape.escape import EscapeTimes, escape_times
+from .landscape.flow import Flow, gradient_flow
+from .landscape.origin import OriginHessian, origin_hessian
+from .landscape.slices import Slice, likelihood_slice, loss_slice
+from .landscape.stationary import StationaryPoint, stationary_point, stationary_points
+from .loss import LossConvention
+from .measure.arrays import measure_posterior
+from .measure.result import Measurement
+from .objective import Level, Objective
+from .probes.open import open_probe
+from .spectra.decompose import spectrum
+from .spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
+from .spectra.one_pass import Moments, moments
+from .spectra.result import Condition, Spectrum
+
+__all__ = [
+    "Certificate",
+    "Condition",
+    "DataError",
+    "Diagnosis",
+    "EscapeTimes",
+    "Flow",
+    "Forecast",
+    "Keep",
+    "Level",
+    "LevelForecast",
+    "LinearCVAE",
+    "LinearVAE",
+    "LossConvention",
+    "Measurement",
+    "Moments",
+    "Objective",
+    "ObjectiveError",
+    "OriginHessian",
+    "OutputError",
+    "Slice",
+    "SourceError",
+    "Spectrum",
+    "StationaryPoint",
+    "UncollapseError",
+    "UncollapseWarning",
+    "Weights",
+    "certify",
+    "diagnose",
+    "escape_times",
+    "forecast",
+    "gradient_flow",
+    "likelihood_slice",
+    "linear_warmup",
+    "loss_slice",
+    "measure_posterior",
+    "moments",
+    "nonlinear_residual",
+    "nonlinear_spectrum",
+    "open_probe",
+    "origin_hessian",
+    "spectrum",
+    "stationary_point",
+    "stationary_points",
+    "verify",
+]
+
+__version__: str
