@@ -94,7 +94,7 @@ def test_the_numbers_of_the_objective_move_with_the_parameters(rng, levels):
     other = torch.float64 if next(probe.module.parameters()).dtype == torch.float32 else torch.float32
     moved = probe.copy()
     moved.module.to(other)
-    assert {value.dtype for value in vars(moved.module.knobs).values()} == {other}
+    assert {value.dtype for value in vars(moved.module.coefficients).values()} == {other}
     if not levels:
         assert np.allclose(q.kl, moved.encode(x).kl, rtol=1e-3, atol=1e-4)
     assert np.allclose(probe.decode(q.mean[:, :2]), moved.decode(q.mean[:, :2]), rtol=1e-3, atol=1e-4)

@@ -21,7 +21,7 @@ from uncollapse.training.architecture import architecture, initial, warm
 from uncollapse.training.data import table
 from uncollapse.training.likelihoods import LOG_RATE_LIMIT, negative_log_likelihood
 from uncollapse.training.losses import minimised, objective, sampled_terms
-from uncollapse.training.models import knobs
+from uncollapse.training.models import coefficients
 from uncollapse.training.schedules import kl_weight
 
 CPU, DOUBLE = torch.device("cpu"), torch.float64
@@ -30,7 +30,7 @@ CPU, DOUBLE = torch.device("cpu"), torch.float64
 def stacked(setup: Setup, rows, seed: int = 0):
     a = architecture(setup, *rows.widths)
     values = initial(a, setup.training.initial_decoder_variance, torch.Generator().manual_seed(seed), DOUBLE)
-    return a, {name: value[None] for name, value in values.items()}, knobs([setup], a, CPU, DOUBLE)
+    return a, {name: value[None] for name, value in values.items()}, coefficients([setup], a, CPU, DOUBLE)
 
 
 def analytic(a, p, k, rows):
@@ -228,7 +228,7 @@ def test_schedules_rise_to_one():
         assert (jumps >= 0).all()
         assert jumps.max() < 0.02
     assert kl_weight(Schedule(), 0.0) == 1.0
-    with pytest.raises(ObjectiveError, match="schedule is one of"):
+    with pytest.raises(ObjectiveError, match="schedule must be one of"):
         Schedule("cosine")
 
 

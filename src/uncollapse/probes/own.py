@@ -20,7 +20,7 @@ from uncollapse.theory.posterior import gaussian_kl
 from uncollapse.training.architecture import Architecture, initial
 from uncollapse.training.likelihoods import mean_of
 from uncollapse.training.losses import kl_to_level_above
-from uncollapse.training.models import Knobs, Parameters, decode, knobs, posterior, prior_mean
+from uncollapse.training.models import Coefficients, Parameters, coefficients, decode, posterior, prior_mean
 from uncollapse.training.result import Trained
 from uncollapse.training.state import load
 
@@ -93,14 +93,14 @@ class OwnModule(nn.Module):
         values = {name.replace(".", "/"): value.clone() for name, value in trained.parameters.items()}
         self.values = nn.ParameterDict(values)
         dtype = next(iter(trained.parameters.values())).dtype
-        for name, value in vars(knobs([trained.setup], self.architecture, torch.device("cpu"), dtype)).items():
+        for name, value in vars(coefficients([trained.setup], self.architecture, torch.device("cpu"), dtype)).items():
             self.register_buffer(f"knob_{name}", value, persistent=False)  # moves with the parameters
         self.initial_variance = trained.setup.training.initial_decoder_variance
 
     @property
-    def knobs(self) -> Knobs:
+    def coefficients(self) -> Coefficients:
         """Numbers of the objective, where the parameters are."""
-        return Knobs(**{item.name: getattr(self, f"knob_{item.name}") for item in fields(Knobs)})
+        return Coefficients(**{item.name: getattr(self, f"knob_{item.name}") for item in fields(Coefficients)})
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -125,16 +125,16 @@ class OwnModule(nn.Module):
         """E[y|z_1]."""
         a = self.architecture
         self._check("condition", given, a.n_given)
-        return mean_of(a.likelihood, decode(a, self.stacked(), self.knobs, z[None], _stack(given))[0])
+        return mean_of(a.likelihood, decode(a, self.stacked(), self.coefficients, z[None], _stack(given))[0])
 
     def level(self, level: int, below: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z_l | what lies below), each (B, l)."""
-        moments = posterior(self.architecture, self.stacked(), self.knobs, level, below[None], _stack(given))
+        moments = posterior(self.architecture, self.stacked(), self.coefficients, level, below[None], _stack(given))
         return moments[0][0], moments[1][0].expand_as(moments[0][0])
 
     def prior(self, level: int, z: Tensor) -> Tensor:
         """Mean of p(z_{l-1} | z_l), (B, l below)."""
-        return prior_mean(self.architecture, self.stacked(), self.knobs, level, z[None])[0]
+        return prior_mean(self.architecture, self.stacked(), self.coefficients, level, z[None])[0]
 
     def _check(self, what: str, rows: Tensor | None, width: int) -> None:
         n_columns = 0 if rows is None else rows.shape[1]
@@ -164,7 +164,7 @@ class LevelProbe(TorchProbe):
                 noise = torch.randn(len(x), sum(sizes), generator=generator, dtype=mean.dtype).to(mean.device)
                 drawn += [_one_draw(module, mean, log_variance, signed) for signed in (noise, -noise)]
         means, variances, kls = (np.stack(parts) for parts in zip(*drawn, strict=True))
-        between, top = float(module.knobs.decoder_variance), float(module.knobs.prior_variance)
+        between, top = float(module.coefficients.decoder_variance), float(module.coefficients.prior_variance)
         return checked(
             means.mean(axis=0),
             variance=variances.mean(axis=0) + means.var(axis=0),
@@ -185,12 +185,12 @@ def _one_draw(module: OwnModule, mean: Tensor, log_variance: Tensor, noise: Tens
         z = mean + torch.exp(0.5 * log_variance) * noise[:, columns]
         if level:  # each row a member of its own, as the loss averages over rows
             expected = module.prior(level, z)
-            kls.append(kl_to_level_above(below_log_variance, below[:, None], expected[:, None], module.knobs))
+            kls.append(kl_to_level_above(below_log_variance, below[:, None], expected[:, None], module.coefficients))
         means.append(mean)
         variances.append(log_variance.exp())
         below, below_log_variance = z, log_variance
     stacked = [_plain(torch.cat(parts, 1)) for parts in (means, variances)]
-    top = gaussian_kl(_plain(mean), _plain(log_variance.double().exp()), float(module.knobs.prior_variance))
+    top = gaussian_kl(_plain(mean), _plain(log_variance.double().exp()), float(module.coefficients.prior_variance))
     return [*stacked, np.concatenate([*map(_plain, kls), top], axis=1)]
 
 

@@ -22,7 +22,7 @@ from uncollapse.studies.dang_common import (
 from uncollapse.studies.dang_deep import deep_settings, deep_training, falls, hierarchies, judged, level_row
 from uncollapse.studies.study import Request, Result
 from uncollapse.training import Network, Setup, Trained, Training
-from uncollapse.training.models import knobs, prior_mean
+from uncollapse.training.models import coefficients, prior_mean
 
 __all__ = ["cvae_digits", "mhvae_cnn", "mhvae_samples"]
 
@@ -154,7 +154,7 @@ def _samples(trained: Trained, n: int, seed: int) -> np.ndarray:
     z2 = torch.randn(1, n, trained.architecture.latents[1], generator=generator) * objective.prior_variance**0.5
     stacked = {name: value[None] for name, value in trained.parameters.items()}
     with torch.no_grad():
-        given = knobs([trained.setup], trained.architecture, torch.device("cpu"), z2.dtype)
+        given = coefficients([trained.setup], trained.architecture, torch.device("cpu"), z2.dtype)
         mean = prior_mean(trained.architecture, stacked, given, 1, z2)
     z1 = mean + float(objective.decoder_variance) ** 0.5 * torch.randn(mean.shape, generator=generator)
     return trained.decode(z1[0].numpy())

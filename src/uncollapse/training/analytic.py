@@ -11,7 +11,7 @@ from torch import Tensor
 from uncollapse.spectra.one_pass import Moments
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.losses import Terms, terms
-from uncollapse.training.models import Knobs, Parameters
+from uncollapse.training.models import Coefficients, Parameters
 
 __all__ = ["SecondMoments", "analytic_terms", "second_moments"]
 
@@ -34,7 +34,7 @@ def second_moments(
     return SecondMoments(mean, torch.as_tensor(found.second_moment()).to(device, dtype), n_inputs, n_targets)
 
 
-def analytic_terms(a: Architecture, p: Parameters, k: Knobs, data: SecondMoments) -> Terms:
+def analytic_terms(a: Architecture, p: Parameters, k: Coefficients, data: SecondMoments) -> Terms:
     """The terms that `sampled_terms` has on average over data and noise.
 
     Notes
@@ -85,7 +85,7 @@ def analytic_terms(a: Architecture, p: Parameters, k: Knobs, data: SecondMoments
     return terms(a, p, k, misfit, torch.cat(kls, 1))
 
 
-def _encoder(a: Architecture, p: Parameters, k: Knobs, level: int) -> tuple[Tensor, Tensor, Tensor]:
+def _encoder(a: Architecture, p: Parameters, k: Coefficients, level: int) -> tuple[Tensor, Tensor, Tensor]:
     weight, bias = _map(p, f"encoder{level}", "head")
     log_variance = k.log_variance[:, a.levels[level]]
     if any(a.learned[level]):

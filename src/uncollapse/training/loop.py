@@ -118,7 +118,7 @@ class Run:
     def _note(self, position: int, member: Member, averages: np.ndarray, variance: float) -> None:
         setup, a = self.stack.setups[position], self.stack.architecture
         reconstruction, misfit, kl = float(averages[0]), float(averages[1]), averages[2:]
-        weights = self.stack.knobs.kl_weights[position].double().cpu().numpy()
+        weights = self.stack.coefficients.kl_weights[position].double().cpu().numpy()
         loss = reconstruction + float(weights @ kl)
         weight = kl_weight(setup.training.schedule, self.epoch)
         elbo = -reconstruction - constant(a, variance) - float(kl.sum())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uncollapse.training.architecture import Architecture
 from uncollapse.training.likelihoods import negative_log_likelihood, squared_error
-from uncollapse.training.models import Knobs, Parameters, decode, posterior, prior_mean
+from uncollapse.training.models import Coefficients, Parameters, decode, posterior, prior_mean
 
 __all__ = [
     "Terms",
@@ -48,12 +48,12 @@ class Terms:
     decoder_variance: Tensor
 
 
-def objective(found: Terms, k: Knobs) -> Tensor:
+def objective(found: Terms, k: Coefficients) -> Tensor:
     """What the library calls the loss: reconstruction plus weighted KL, (M,)."""
     return found.reconstruction + (k.kl_weights * found.kl).sum(1)
 
 
-def minimised(found: Terms, k: Knobs, weight: float, *, free_bits: bool) -> Tensor:
+def minimised(found: Terms, k: Coefficients, weight: float, *, free_bits: bool) -> Tensor:
     """What a step of training minimises: the objective with the schedule's weight and free bits, (M,).
 
     Source of free bits: Kingma et al. 2016, eq. 15, with one group per latent.
@@ -71,14 +71,14 @@ def elbo(a: Architecture, found: Terms) -> Tensor:
     return log_p - found.kl.sum(1)
 
 
-def decoder_variance(a: Architecture, p: Parameters, k: Knobs, misfit: Tensor) -> Tensor:
+def decoder_variance(a: Architecture, p: Parameters, k: Coefficients, misfit: Tensor) -> Tensor:
     """η² of each member, (M,): given, a parameter, or the best for this misfit, E‖y − ŷ‖²/d."""
     if a.decoder_variance == "parameter":
         return torch.exp(p["decoder.log_variance"])
     return misfit / a.n_targets if a.decoder_variance == "optimal" else k.decoder_variance
 
 
-def terms(a: Architecture, p: Parameters, k: Knobs, misfit: Tensor, kl: Tensor) -> Terms:
+def terms(a: Architecture, p: Parameters, k: Coefficients, misfit: Tensor, kl: Tensor) -> Terms:
     """Put a misfit and KLs together with whatever decoder variance the model has."""
     if a.likelihood != "gaussian":
         return Terms(misfit, misfit, kl, k.decoder_variance)
@@ -90,7 +90,7 @@ def terms(a: Architecture, p: Parameters, k: Knobs, misfit: Tensor, kl: Tensor) 
 
 
 def sampled_terms(
-    a: Architecture, p: Parameters, k: Knobs, x: Tensor, y: Tensor, given: Tensor | None, noise: Tensor
+    a: Architecture, p: Parameters, k: Coefficients, x: Tensor, y: Tensor, given: Tensor | None, noise: Tensor
 ) -> Terms:
     """One sample of z for each row.
 
@@ -128,14 +128,14 @@ def sampled_terms(
     return terms(a, p, k, misfit, kls[0] if len(kls) == 1 else torch.cat(kls, 1))
 
 
-def kl_to_level_above(log_variance: Tensor, z: Tensor, mean: Tensor, k: Knobs) -> Tensor:
+def kl_to_level_above(log_variance: Tensor, z: Tensor, mean: Tensor, k: Coefficients) -> Tensor:
     """E[log q(z_l | ·) − log N(z_l; mean, η²)] per latent, (M, l); z, mean (M, B, l), mean log-variance (M, l)."""
     variance = k.decoder_variance[:, None]
     return 0.5 * ((z - mean).square().mean(1) / variance + torch.log(variance) - log_variance - 1)
 
 
 def log_weights(
-    a: Architecture, p: Parameters, k: Knobs, x: Tensor, y: Tensor, given: Tensor | None, noise: Tensor
+    a: Architecture, p: Parameters, k: Coefficients, x: Tensor, y: Tensor, given: Tensor | None, noise: Tensor
 ) -> Tensor:
     """log p(y, z) − log q(z | x) of one sample of z for each row, (M, B).
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from uncollapse.training.architecture import KERNEL, PADDING, STRIDE, Architecture, conv_sizes
 from uncollapse.training.config import Setup
 
-__all__ = ["Knobs", "Parameters", "decode", "knobs", "posterior", "prior_mean"]
+__all__ = ["Coefficients", "Parameters", "coefficients", "decode", "posterior", "prior_mean"]
 
 Parameters = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Knobs:
+class Coefficients:
     """Numbers of the objective that may differ between members of one stack.
 
     Attributes
@@ -42,12 +42,12 @@ class Knobs:
     log_variance: Tensor
     free_bits: Tensor
 
-    def of(self, members: Any) -> Knobs:
-        """The knobs of some members."""
-        return Knobs(*(value[members] for value in vars(self).values()))
+    def of(self, members: Any) -> Coefficients:
+        """The coefficients of some members."""
+        return Coefficients(*(value[members] for value in vars(self).values()))
 
 
-def knobs(setups: list[Setup], a: Architecture, device: torch.device, dtype: torch.dtype) -> Knobs:
+def coefficients(setups: list[Setup], a: Architecture, device: torch.device, dtype: torch.dtype) -> Coefficients:
     """One row per setup."""
 
     def tensor(rows: list[Any]) -> Tensor:
@@ -62,7 +62,7 @@ def knobs(setups: list[Setup], a: Architecture, device: torch.device, dtype: tor
         each = [v if isinstance(v, tuple) else (v,) * n for v, n in zip(variances, a.latents, strict=True)]
         log_variances.append([1.0 if v == "learned" else float(v) for row in each for v in row])
     given = [setup.objective.decoder_variance for setup in setups]
-    return Knobs(
+    return Coefficients(
         tensor(weights),
         tensor([1.0 if value == "learned" else value for value in given]),
         tensor([setup.objective.prior_variance for setup in setups]),
@@ -71,7 +71,7 @@ def knobs(setups: list[Setup], a: Architecture, device: torch.device, dtype: tor
     )
 
 
-def posterior(a: Architecture, p: Parameters, k: Knobs, level: int, below: Tensor, given: Tensor | None) -> Any:
+def posterior(a: Architecture, p: Parameters, k: Coefficients, level: int, below: Tensor, given: Tensor | None) -> Any:
     """q(z_l | what lies below): its mean (M, B, l) and log-variance (M, B, l), or (M, 1, l) when it is global."""
     name, columns = f"encoder{level}", a.levels[level]
     if level == 0 and a.log_input:
@@ -95,7 +95,7 @@ def posterior(a: Architecture, p: Parameters, k: Knobs, level: int, below: Tenso
     return mean, log_variance
 
 
-def decode(a: Architecture, p: Parameters, k: Knobs, z: Tensor, given: Tensor | None) -> Tensor:
+def decode(a: Architecture, p: Parameters, k: Coefficients, z: Tensor, given: Tensor | None) -> Tensor:
     """z_1 (M, B, l) and condition → mean, logits or log-rates of y, (M, B, d)."""
     if given is not None:
         z = torch.cat([z, given], -1)
@@ -105,7 +105,7 @@ def decode(a: Architecture, p: Parameters, k: Knobs, z: Tensor, given: Tensor | 
     return out.to(k.log_variance.dtype)
 
 
-def prior_mean(a: Architecture, p: Parameters, k: Knobs, level: int, z: Tensor) -> Tensor:
+def prior_mean(a: Architecture, p: Parameters, k: Coefficients, level: int, z: Tensor) -> Tensor:
     """Mean of p(z_{l-1} | z_l), (M, B, l below)."""
     return _dense(a, p, f"prior{level}", z, len(a.network.level_hidden), "out").to(k.log_variance.dtype)
 

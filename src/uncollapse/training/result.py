@@ -22,7 +22,7 @@ from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table
 from uncollapse.training.likelihoods import mean_of
 from uncollapse.training.losses import LOG_2PI, Terms, elbo, log_weights, objective, sampled_terms, terms
-from uncollapse.training.models import Knobs, Parameters, decode, knobs, posterior
+from uncollapse.training.models import Coefficients, Parameters, coefficients, decode, posterior
 
 __all__ = ["Evaluation", "History", "Trained", "forecast_loss"]
 
@@ -125,13 +125,13 @@ class Trained(Drawn):
     def encode(self, x: Any, given: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of q(z_1 | x), each of shape (n, l)."""
         a, p = self.architecture, self._stacked
-        mean, log_variance = posterior(a, p, self._knobs, 0, self._tensor(x), self._tensor(given))
+        mean, log_variance = posterior(a, p, self._coefficients, 0, self._tensor(x), self._tensor(given))
         return mean[0].numpy(), log_variance.exp().expand_as(mean)[0].numpy()
 
     @torch.no_grad()
     def decode(self, z: Any, given: Any = None) -> np.ndarray:
         """Mean of p(y | z_1), shape (n, d2)."""
-        out = decode(self.architecture, self._stacked, self._knobs, self._tensor(z), self._tensor(given))[0]
+        out = decode(self.architecture, self._stacked, self._coefficients, self._tensor(z), self._tensor(given))[0]
         return mean_of(self.architecture.likelihood, out).numpy()
 
     def reconstruct(self, x: Any, given: Any = None) -> np.ndarray:
@@ -158,7 +158,7 @@ class Trained(Drawn):
         DataError
             The data do not fit the model.
         """
-        a, k = self.architecture, self._knobs
+        a, k = self.architecture, self._coefficients
         rows = table(data, target, given, likelihood=a.likelihood)
         if rows.widths != (a.n_inputs, a.n_targets, a.n_given):
             raise ObjectiveError(
@@ -185,10 +185,10 @@ class Trained(Drawn):
         n_targets = 0 if rows.y is rows.x else a.n_targets
         found = second_moments(rows.moments(), a.n_inputs, n_targets, torch.device("cpu"), torch.float64)
         double = {name: value.double() for name, value in self._stacked.items()}
-        return analytic_terms(a, double, knobs([self.setup], a, torch.device("cpu"), torch.float64), found)
+        return analytic_terms(a, double, coefficients([self.setup], a, torch.device("cpu"), torch.float64), found)
 
     def _sampled_terms(self, rows: Table, generator: torch.Generator) -> Terms:
-        a, k, p = self.architecture, self._knobs, self._stacked
+        a, k, p = self.architecture, self._coefficients, self._stacked
         misfit, kl = torch.zeros(1, dtype=torch.float64), torch.zeros(1, a.n_latents, dtype=torch.float64)
         for share, x, y, given, noise in self._batches(rows, generator):
             found = sampled_terms(a, p, k, x, y, given, noise)
@@ -197,7 +197,7 @@ class Trained(Drawn):
         return terms(a, p, k, misfit, kl)
 
     def _importance_bound(self, rows: Table, n_samples: int, generator: torch.Generator) -> float:
-        a, k, p, total = self.architecture, self._knobs, self._stacked, 0.0
+        a, k, p, total = self.architecture, self._coefficients, self._stacked, 0.0
         if a.decoder_variance == "optimal":
             raise ObjectiveError("the importance-weighted bound needs a decoder variance of the model's own")
         for share, x, y, given, noise in self._batches(rows, generator):
@@ -227,8 +227,8 @@ class Trained(Drawn):
         return {name: value[None] for name, value in self.parameters.items()}
 
     @cached_property
-    def _knobs(self) -> Knobs:
-        return knobs([self.setup], self.architecture, torch.device("cpu"), self._dtype)
+    def _coefficients(self) -> Coefficients:
+        return coefficients([self.setup], self.architecture, torch.device("cpu"), self._dtype)
 
     def _tensor(self, rows: Any) -> Any:
         if rows is None:

@@ -15,7 +15,7 @@ from uncollapse.training.architecture import Architecture, initial, warm
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table
 from uncollapse.training.losses import Terms, minimised, sampled_terms
-from uncollapse.training.models import knobs
+from uncollapse.training.models import coefficients
 from uncollapse.training.optimise import Optimiser, clip_each
 from uncollapse.training.schedules import kl_weight, rate_factor
 
@@ -135,7 +135,7 @@ class Stack:
         for step, (found, n) in enumerate(self._each_terms()):
             now = epoch + step / n_steps
             weight = kl_weight(shared.schedule, now)
-            losses = minimised(found, self.knobs, weight, free_bits=free_bits)
+            losses = minimised(found, self.coefficients, weight, free_bits=free_bits)
             gradients = torch.autograd.grad(losses.sum(), leaves)
             with torch.no_grad():
                 if shared.clip is not None:
@@ -148,11 +148,11 @@ class Stack:
         a, p = self.architecture, self.parameters
         if self._moments is not None:
             for _ in range(self.n_steps):
-                yield analytic_terms(a, p, self.knobs, self._moments), len(self.rows.x)
+                yield analytic_terms(a, p, self.coefficients, self._moments), len(self.rows.x)
             return
         for x, y, given, noise in self.batches.epoch(self.generators):
             with self._precision():
-                found = sampled_terms(a, p, self.knobs, x, y, given, noise)
+                found = sampled_terms(a, p, self.coefficients, x, y, given, noise)
             yield found, x.shape[1]
 
     def _precision(self) -> Any:
@@ -164,4 +164,4 @@ class Stack:
         self.parameters = {name: value.contiguous().requires_grad_() for name, value in parameters.items()}
         rates = [setup.training.learning_rate for setup in self.setups]
         self.optimiser = Optimiser(self.parameters, rates, self.training, moments)
-        self.knobs = knobs(self.setups, self.architecture, self.rows.x.device, self.rows.x.dtype)
+        self.coefficients = coefficients(self.setups, self.architecture, self.rows.x.device, self.rows.x.dtype)
