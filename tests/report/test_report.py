@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from uncollapse import forecast
+from uncollapse import Objective, forecast
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.forecasting.pictures import beta_grid
 from uncollapse.report.page import page
@@ -45,7 +45,7 @@ def test_the_slider_moves_the_water_and_kills_modes(rng, opened):
 def test_text_from_outside_stays_text(rng, opened):
     _, html = make(rng)
     tab, heard = opened(html)
-    assert NASTY in tab.text_content("h1")
+    assert NASTY in tab.text_content("#about")
     assert "<b>tags</b>" in tab.text_content("body")
     assert heard == []
 
@@ -78,3 +78,30 @@ def test_the_page_refers_to_nothing_outside(rng):
     _, html = make(rng)
     own = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)  # Plotly itself mentions addresses in its text
     assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:)[^\"'\s>]+", own)
+
+
+def test_the_page_is_small_and_its_verdict_is_the_only_first_heading(rng):
+    _, html = make(rng)
+    assert len(html.encode()) < 1_500_000
+    assert re.findall(r"<h1[^>]*id=\"(\w+)\"", html) == ["verdict"]
+    assert html.count("<h1") == 1
+
+
+def test_the_slider_speaks_of_the_weight_that_the_user_gave(rng, opened):
+    objective = Objective.from_loss("mse", reduction="mean", kl_weight=0.001, n_features=12, n_latents=8)
+    _, html = make(rng, objective=objective)
+    tab, _ = opened(html)
+    assert tab.text_content("#beta-name") == "kl_weight"
+    assert float(tab.text_content("#beta-value")) == pytest.approx(0.001)
+    assert tab.get_attribute("#beta", "aria-valuetext").startswith("kl_weight 0.001: ")
+
+
+def test_the_page_and_its_figures_follow_a_dark_screen(rng, opened):
+    _, html = make(rng)
+    tab, heard = opened(html)
+    ink = "document.getElementById('spectrum').layout.font.color"
+    light = tab.evaluate(ink)
+    tab.emulate_media(color_scheme="dark")
+    tab.wait_for_function(f"{ink} !== '{light}'")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 25, 31)"
+    assert heard == []

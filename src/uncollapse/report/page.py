@@ -49,13 +49,13 @@ def page(
 def rendered(template: str, **context: Any) -> str:
     """A template of this folder as HTML, with the plotting script in it."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     load = FunctionLoader(lambda name: files(__package__).joinpath(name).read_text("utf-8"))
     environment = Environment(
         loader=load, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template(template).render(plotly=get_plotlyjs(), version=__version__, **context)
+    script = files(__package__).joinpath("plotly/plotly-basic.min.js").read_text("utf-8")  # a quarter of the whole
+    return environment.get_template(template).render(plotly=script, version=__version__, **context)
 
 
 def forecast_context(
@@ -124,6 +124,9 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "rate": [value if f.exact and math.isfinite(value) else None for value in totals.rate.tolist()],
         "distortion": totals.distortion.tolist() if f.exact else [None] * len(betas),
     }
+    own_weight = f.objective.loss is not None
+    if f.objective.loss is not None:
+        grid["kl_weight"] = (betas / f.objective.beta * f.objective.loss.kl_weight).tolist()
     drawn = {
         "spectrum": figures.spectrum_figure(f),
         "alive": figures.alive_figure(f),
@@ -136,6 +139,8 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
     return {
         "grid": grid,
         "start": betas.tolist().index(f.objective.beta),
+        "weight": "kl_weight" if own_weight else "beta",
+        "weight_name": "kl_weight" if own_weight else "β",
         "n_latents": f.n_latents,
         "exact": f.exact,
         "colors": [COLOURS["alive"], COLOURS["collapsed"]],
