@@ -16,6 +16,7 @@ from fuzz.outcomes import Attempt
 from odd_values import HALF, NEVER_NUMBERS, TWO
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
+from uncollapse.training import Network, Training
 
 __all__ = ["odd_settings", "plain_settings"]
 
@@ -59,6 +60,7 @@ NUMBERS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         ("noise_variance",),
     ),
     "LinearVAE": (lambda **k: u.LinearVAE(2, **k).fit(table()), ("beta", "decoder_variance", "prior_variance")),
+    "Training": (Training, ("learning_rate", "clip", "free_bits", "momentum")),
     "measure_posterior": (
         lambda **k: u.measure_posterior(np.zeros((4, 2)), std=np.ones((4, 2)), **k), ("prior_variance",)
     ),
@@ -85,6 +87,8 @@ COUNTS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "nonlinear_residual": (
         lambda **k: nonlinear_residual(table(), table()[:, :2], **{"folds": 2, **k}), ("folds", "n_components", "seed")
     ),
+    "Training": (Training, ("epochs", "batch_size", "seed")),
+    "Network": (Network, ("hidden",)),
 }  # fmt: skip
 SWITCHES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "Objective": (u.Objective, ("bias",)),
@@ -100,6 +104,8 @@ NAMES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "spectrum": (lambda **k: u.spectrum(table(), **k), ("likelihood",)),
     "forecast": (lambda **k: u.forecast(table(), **k), ("likelihood",)),
     "escape_times": (lambda **k: u.escape_times(made(), 0.01, **k), ("inputs", "width_parameter")),
+    "Training": (Training, ("estimator", "optimiser")),
+    "Network": (Network, ("activation",)),
 }
 PARTS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "forecast": (lambda **k: u.forecast(table(), **k), ("objective", "levels")),
@@ -109,6 +115,7 @@ PARTS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "escape_times": (lambda **k: u.escape_times(**{"learning_rate": 0.1, **k}), ("forecast",)),
     "loss_slice": (u.loss_slice, ("point",)),
     "Objective": (u.Objective, ("levels", "loss")),
+    "Training": (Training, ("schedule",)),
     "curves": (lambda **k: made().curves(**k), ("betas",)),
     "open_probe": (u.open_probe, ("model",)),
 }
