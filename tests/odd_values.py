@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-__all__ = ["HALF", "NEVER_NUMBERS", "TWO"]
+__all__ = ["HALF", "NEVER_NUMBERS", "TWO", "label"]
 
 NEVER_NUMBERS: list[Any] = [
     "0.5",
@@ -61,3 +62,8 @@ TWO: list[Any] = [
     torch.tensor(2),
 ]
 """Two, in every way that has an obvious meaning."""
+
+
+def label(value: object) -> str:
+    """A name for a parametrised test, the same in every process: without the address of an object."""
+    return re.sub(r" at 0x[0-9a-f]+|0x[0-9a-f]{8,}", "", repr(value))[:60]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from odd_values import NEVER_NUMBERS
+from odd_values import NEVER_NUMBERS, label
 from uncollapse import LinearCVAE, LinearVAE, UncollapseError
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
@@ -22,7 +22,7 @@ def refused(make, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("ddof", [40, 41, 10**400, -1, 0.5, "1", None, True], ids=repr)
+@pytest.mark.parametrize("ddof", [40, 41, 10**400, -1, 0.5, "1", None, True], ids=label)
 def test_ddof_is_below_the_number_of_rows(x, ddof):
     """From n on the covariance was negative or infinite, and the answer a nonsense one without a word."""
     refused(lambda: LinearVAE(ddof=ddof).fit(x), r"ddof must be a whole number from 0 to 39 \(there are 40 rows\)")
@@ -37,7 +37,7 @@ def test_ddof_divides_by_what_is_left(x):
     )
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1], ids=label)
 @pytest.mark.parametrize("estimator", [LinearVAE, LinearCVAE])
 def test_parameters_are_checked_when_fitting(x, estimator, wrong):
     y = x[:, 2:]

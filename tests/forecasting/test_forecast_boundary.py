@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from odd_values import NEVER_NUMBERS, TWO
+from odd_values import NEVER_NUMBERS, TWO, label
 from problems import rows_with_spectrum
 from uncollapse import (
     Forecast,
@@ -41,7 +41,7 @@ def refused(make, words: str) -> None:
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("wrong", ["x", 1, {}, Objective, {"beta": 1.0}], ids=repr)
+@pytest.mark.parametrize("wrong", ["x", 1, {}, Objective, {"beta": 1.0}], ids=label)
 def test_an_objective_is_an_objective(x, wrong):
     refused(lambda: forecast(x, objective=wrong), "objective must be an Objective, got")
     refused(lambda: Forecast(spectrum(x), wrong, 2), "objective must be an Objective, got")
@@ -59,14 +59,14 @@ def test_a_forecast_is_made_of_its_parts(x):
     refused(lambda: forecast(s, scale=2.0), "a spectrum is taken already")
 
 
-@pytest.mark.parametrize("two", TWO, ids=repr)
+@pytest.mark.parametrize("two", TWO, ids=label)
 def test_keep_takes_a_whole_number(x, two):
     kept = forecast(x).keep(two)
     assert kept.beta == pytest.approx(4.0)
     assert type(kept.n_alive) is int
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, "3", 0, -1, 2.5, 5], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, "3", 0, -1, 2.5, 5], ids=label)
 def test_keep_refuses_what_is_no_number_of_latents(x, wrong):
     refused(lambda: forecast(x).keep(wrong), "n_alive must be|cannot keep")
 
@@ -80,7 +80,7 @@ def test_keep_refuses_what_is_no_number_of_latents(x, wrong):
         {"encoder_variance": (0.5, "learned")},
         {"levels": (Level(1.0, 0.25), Level(2.0))},
     ],
-    ids=repr,
+    ids=label,
 )
 class TestCurves:
     def test_none_at_all_give_an_empty_result(self, x, settings):
@@ -123,7 +123,7 @@ def loss_of_pairing(strengths, total, widths, beta):
     return loss
 
 
-@pytest.mark.parametrize("widths", [(0.1, 0.5, "learned"), ("learned", 0.9, 0.02, 0.3), (0.5, 0.2, 0.9)], ids=repr)
+@pytest.mark.parametrize("widths", [(0.1, 0.5, "learned"), ("learned", 0.9, 0.02, 0.3), (0.5, 0.2, 0.9)], ids=label)
 @pytest.mark.parametrize("beta", [0.3, 1.0, 3.0])
 def test_widths_are_cut_where_latents_are(x, widths, beta):
     """With only two modes known, the two latents kept are those that serve the whole model best: by trying them all."""
@@ -174,7 +174,7 @@ def test_levels_are_cut_where_latents_are(x):
         {"levels": (Level(1.0, 0.25, MANY), Level(2.0, "learned", MANY // 2))},
         {"levels": (Level(1.0, "learned"), Level(2.0, 0.5, 3), Level(0.5, 0.1, MANY))},
     ],
-    ids=repr,
+    ids=label,
 )
 def test_latents_without_a_mode_cost_nothing(x, settings):
     """As many as there are grains of sand: the same answer as six, but for the widths that idle ones pay for."""
@@ -239,14 +239,14 @@ def test_no_numpy_warning_leaks_at_the_ends_of_float64(x, scale, beta):
             assert len(f.critical_levels) == 4
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 0, -1, 1.5], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 0, -1, 1.5], ids=label)
 def test_certify_checks_what_it_is_given(x, wrong):
     f = forecast(x, n_latents=2)
     refused(lambda: certify(wrong), "forecast must be a Forecast, got")
     refused(lambda: certify(f, n_starts=wrong), "n_starts must be")
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, -1, 1.5], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, -1, 1.5], ids=label)
 def test_bootstrap_checks_what_it_is_given(x, wrong):
     f = forecast(x, n_latents=2)
     refused(lambda: bootstrap(x, wrong), "forecast must be a Forecast, got")

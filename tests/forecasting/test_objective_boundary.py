@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from odd_values import HALF, NEVER_NUMBERS, TWO
+from odd_values import HALF, NEVER_NUMBERS, TWO, label
 from uncollapse import Level, LossConvention, Objective, ObjectiveError
 
 NUMBERS = ["beta", "decoder_variance", "prior_variance", "encoder_variance"]
@@ -24,12 +24,12 @@ def refused(make, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 0, -1.0], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 0, -1.0], ids=label)
 def test_a_number_of_an_objective_is_a_positive_number(name, wrong):
     refused(lambda: Objective(**{name: wrong}), name)
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1, 2.5], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1, 2.5], ids=label)
 def test_a_size_is_a_whole_number_from_1_on(wrong):
     for make in (
         lambda: Objective(n_latents=wrong),
@@ -47,7 +47,7 @@ def test_part_of_a_feature_is_refused(wrong):
     refused(lambda: Objective.from_loss("mse", reduction="mean", n_features=wrong), "n_features")
 
 
-@pytest.mark.parametrize("wrong", ["False", "", 16, 0, 1.0, None, [], "learned"], ids=repr)
+@pytest.mark.parametrize("wrong", ["False", "", 16, 0, 1.0, None, [], "learned"], ids=label)
 def test_what_python_merely_takes_for_true_is_no_flag(wrong):
     """half="False" was taken for true: a water level off by a factor of 2."""
     refused(lambda: LossConvention(half=wrong), "half must be True or False")
@@ -55,7 +55,7 @@ def test_what_python_merely_takes_for_true_is_no_flag(wrong):
     refused(lambda: Objective(bias=wrong), "bias must be True or False")
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 3, ["mse"]], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 3, ["mse"]], ids=label)
 def test_words_are_those_listed(wrong):
     for name in WORDS:
         refused(lambda name=name: LossConvention(**{name: wrong}), f"{name} must be one of")
@@ -63,17 +63,17 @@ def test_words_are_those_listed(wrong):
     refused(lambda: Objective.from_loss(wrong), "recon must be one of")
 
 
-@pytest.mark.parametrize("wrong", ["gaussian", 1.0, {}, Objective()], ids=repr)
+@pytest.mark.parametrize("wrong", ["gaussian", 1.0, {}, Objective()], ids=label)
 def test_a_loss_is_a_loss_convention(wrong):
     refused(lambda: Objective(loss=wrong), "loss must be a LossConvention, got")
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, (1.0,), [Level(), "learned"], Level()], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, (1.0,), [Level(), "learned"], Level()], ids=label)
 def test_levels_are_a_list_of_levels(wrong):
     refused(lambda: Objective(levels=wrong), "levels must be a list of Level objects")
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1.0], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1.0], ids=label)
 def test_a_level_has_positive_numbers(wrong):
     refused(lambda: Level(beta=wrong), "beta of a level")
     refused(lambda: Level(variance=wrong), "variance of a level")
@@ -93,13 +93,13 @@ def test_a_level_has_positive_numbers(wrong):
         torch.eye(2).to_sparse(),
         np.array([0.5, np.nan]),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_encoder_variances_are_one_a_latent(wrong):
     refused(lambda: Objective(encoder_variance=wrong), "encoder_variance")
 
 
-@pytest.mark.parametrize("half", HALF, ids=repr)
+@pytest.mark.parametrize("half", HALF, ids=label)
 def test_one_half_in_any_form_is_one_half(half):
     objective = Objective(beta=half, decoder_variance=half, prior_variance=half, encoder_variance=half)
     assert objective == Objective(0.5, 0.5, 0.5, 0.5)
@@ -110,7 +110,7 @@ def test_one_half_in_any_form_is_one_half(half):
     assert Level(half, half) == Level(0.5, 0.5)
 
 
-@pytest.mark.parametrize("two", TWO, ids=repr)
+@pytest.mark.parametrize("two", TWO, ids=label)
 def test_two_in_any_form_is_two(two):
     objective = Objective(n_latents=two, levels=[Level(n_latents=two)])
     assert type(objective.n_latents) is int

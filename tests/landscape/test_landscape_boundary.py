@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from odd_values import NEVER_NUMBERS, TWO
+from odd_values import NEVER_NUMBERS, TWO, label
 from problems import rows_with_spectrum
 from uncollapse import (
     Objective,
@@ -38,7 +38,7 @@ def refused(make, words: str) -> None:
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 3, "a", Objective()], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, None, 3, "a", Objective()], ids=label)
 def test_the_first_argument_is_a_forecast(wrong):
     for make in (
         lambda: stationary_points(wrong),
@@ -52,7 +52,7 @@ def test_the_first_argument_is_a_forecast(wrong):
     refused(lambda: loss_slice(wrong), "point must be a StationaryPoint, got")
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, -1, 1.5, "0"], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, -1, 1.5, "0"], ids=label)
 def test_modes_and_latents_are_counted_from_0(x, wrong):
     f = forecast(x, n_latents=2)
     if not isinstance(wrong, np.ndarray | torch.Tensor):
@@ -67,14 +67,14 @@ def test_modes_and_latents_are_counted_from_0(x, wrong):
         refused(lambda: stationary_points(f, limit=wrong), "limit must be")
 
 
-@pytest.mark.parametrize("two", TWO, ids=repr)
+@pytest.mark.parametrize("two", TWO, ids=label)
 def test_a_mode_in_any_form_is_that_mode(x, two):
     f = forecast(x, n_latents=2)
     assert stationary_point(f, [two]).modes == (2,)
     assert stationary_point(f, np.array([2, 0])).modes == (0, 2)
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1.0], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1.0], ids=label)
 def test_slices_check_their_settings(x, wrong):
     f = forecast(x, n_latents=2)
     point = stationary_point(f, [])
@@ -89,7 +89,7 @@ def test_slices_check_their_settings(x, wrong):
     refused(lambda: origin_hessian(f, whitened="no"), "whitened must be True or False")
 
 
-@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1.0], ids=repr)
+@pytest.mark.parametrize("wrong", [*NEVER_NUMBERS, 0, -1.0], ids=label)
 def test_descents_check_their_settings(x, wrong):
     f = forecast(x, n_latents=2)
     for verb in (escape_times, lambda f, rate, **more: gradient_flow(f, 100, rate, **{"inputs": "centred"} | more)):

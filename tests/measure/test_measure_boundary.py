@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from odd_values import label
 from uncollapse import Objective, forecast, measure_posterior
 from uncollapse.errors import DataError, ObjectiveError, UncollapseError
 from uncollapse.measure.baseline import baseline_losses
@@ -65,7 +66,7 @@ def test_what_is_no_posterior_is_refused_wherever_it_is_given(values):
             line(caught)
 
 
-@pytest.mark.parametrize("values", [v for v in NONE if not isinstance(v, int | float | Fraction) or v != v], ids=str)
+@pytest.mark.parametrize("values", [v for v in NONE if not isinstance(v, int | float | Fraction) or v != v], ids=label)
 def test_what_is_no_prior_is_refused(values):
     for name in ("prior_mean", "prior_variance"):
         with pytest.raises(DataError) as caught:

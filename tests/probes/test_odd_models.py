@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from odd_values import label
 from uncollapse import Objective, diagnose, open_probe
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.measure.observe import observe
@@ -309,7 +310,7 @@ def test_a_switch_is_no_condition(x):
     "rows",
     ["abc", None, 3.0, [1.0, 2.0], np.zeros(4), np.array(["a"]), {"x": 1}, object(), np.zeros((3, 4), dtype=complex),
      torch.zeros(2, 4).to_sparse(), torch.empty(2, 4, device="meta"), [[1, 2], [3]], np.datetime64("2020-01-01")],
-    ids=str,
+    ids=label,
 )  # fmt: skip
 def test_rows_that_are_none_are_refused_by_every_probe(rows):
     for probe in (
