@@ -253,13 +253,13 @@ def test_level_weights_and_the_schedule_weigh_the_kl(rng):
 
 def test_settings_that_make_no_sense_are_refused():
     for message, call in {
-        "unknown activation 'gelu'; known are relu, tanh, silu": lambda: Network(activation="gelu"),
-        "hidden is a list of whole numbers": lambda: Network(hidden=(0,)),
+        "activation must be one of relu, tanh, silu, got 'gelu'": lambda: Network(activation="gelu"),
+        "each of hidden must be a whole number from 1 on": lambda: Network(hidden=(0,)),
         "needs both channels and image": lambda: Network(channels=(8,)),
         "leave nothing of an image": lambda: Network(channels=(8, 8, 8), image=(1, 4, 4)),
         "epochs must be a whole number": lambda: Training(epochs=0),
         "learning_rate must be a positive number": lambda: Training(learning_rate=-1),
-        "optimiser is one of adam, sgd": lambda: Training(optimiser="lion"),
+        "optimiser must be one of adam, sgd": lambda: Training(optimiser="lion"),
         "likelihood is one of": lambda: Setup(Objective(likelihood="categorical")),
         "the analytic loss is that of linear": lambda: Setup(
             network=Network(hidden=(4,)), training=Training(estimator="analytic")
