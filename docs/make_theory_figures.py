@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from uncollapse import Level, certify, forecast, spectrum
 from uncollapse.data.sources import open_source
-from uncollapse.theory.hierarchy import concave_majorant
+from uncollapse.theory.taut_string import concave_majorant
 
 PAGE = Path(__file__).parent / "hierarchy.md"
 ALIVE, COLLAPSED, WATER = "#00897b", "#9e9e9e", "#1565c0"

@@ -209,7 +209,7 @@ def test_ppca_likelihoods_are_those_of_a_multivariate_normal(rng):
     x = rows_with_spectrum(np.array([5.0, 3.0, 2.0, 0.5]), 60, 6, rng)
     s = spectrum(x)
     for modes in ([], [0, 1], [1, 3], [2]):
-        learned = ppca.noise_variance(s.strengths, s.total_energy, 6, modes)
+        learned = ppca.best_noise_variance(s.strengths, s.total_energy, 6, modes)
         for sigma2 in (0.3, learned):
             if modes and sigma2 >= s.strengths[modes].min():
                 continue
@@ -244,7 +244,7 @@ def test_at_beta_one_the_elbo_of_every_stationary_point_is_its_ppca_likelihood(r
             variance = point.restricted.decoder_variance
             assert point.elbo == pytest.approx(ppca.stationary_log_likelihood(*given, variance))
             if s == "learned":
-                assert variance == pytest.approx(ppca.noise_variance(*given))
+                assert variance == pytest.approx(ppca.best_noise_variance(*given))
 
 
 @pytest.mark.parametrize("case", ["vae", "regression"])

@@ -12,7 +12,7 @@ from uncollapse.measure.posterior import posterior
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import EPSILONS, posterior_sums
 from uncollapse.theory.loglikelihood import negative_log_likelihood
-from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information
+from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_mutual_information
 
 
 def channel(rng, n, signal):
@@ -66,7 +66,7 @@ def test_mutual_information_lies_between_its_two_bounds(rng):
     mean, variance = channel(rng, 1500, signal)
     true = -0.5 * np.log(1 - signal).sum()
     q = posterior(mean, variance=variance)
-    low = sampled_information(mean, variance, q.draw(rng))
+    low = sampled_mutual_information(mean, variance, q.draw(rng))
     high = measure_posterior(mean, variance=variance).mutual_information_at_most
     assert low == pytest.approx(true, abs=0.15)
     assert high == pytest.approx(true, abs=0.15)
@@ -74,7 +74,7 @@ def test_mutual_information_lies_between_its_two_bounds(rng):
 
 def test_sampled_information_never_exceeds_the_logarithm_of_the_rows(rng):
     mean = 50.0 * rng.standard_normal((64, 4))
-    assert sampled_information(mean, np.ones_like(mean), mean) == pytest.approx(np.log(64), abs=1e-6)
+    assert sampled_mutual_information(mean, np.ones_like(mean), mean) == pytest.approx(np.log(64), abs=1e-6)
 
 
 def test_a_gap_to_the_prior_is_not_information(rng):
@@ -166,13 +166,13 @@ def test_sums_of_different_models_do_not_add_up():
 @pytest.mark.parametrize("variance", [0.0, 1e-300, 1e-12, 1e-6])
 def test_posteriors_of_no_width_tell_every_row_apart(rng, variance, offset):
     q = posterior(rng.standard_normal((200, 3)) + offset, variance=np.full((200, 3), variance))
-    assert sampled_information(q.mean, q.variance, q.draw(rng)) == pytest.approx(np.log(200), abs=1e-3)
+    assert sampled_mutual_information(q.mean, q.variance, q.draw(rng)) == pytest.approx(np.log(200), abs=1e-3)
 
 
 def test_posteriors_of_no_width_in_one_place_tell_none_apart(rng):
     for place in (0.0, 0.1, 1e5):
         q = posterior(np.full((50, 2), place), variance=np.zeros((50, 2)))
-        assert sampled_information(q.mean, q.variance, q.draw(rng)) == pytest.approx(0.0, abs=0.2)
+        assert sampled_mutual_information(q.mean, q.variance, q.draw(rng)) == pytest.approx(0.0, abs=0.2)
 
 
 def test_a_prior_away_from_zero_moves_the_bound_of_information_with_it(rng):

@@ -11,7 +11,7 @@ import pytest
 
 from draws import alive_at, best_decoder_variance, decoder_loss, decoder_slope, draw, objective, random_strengths
 from uncollapse import forecast
-from uncollapse.theory import optimum
+from uncollapse.theory import critical, optimum
 
 
 def test_eq_43_the_minimum_of_the_objective(rng):
@@ -122,7 +122,7 @@ def test_eqs_57_to_65_and_proposition_7_the_best_decoder_variance(rng, n_modes, 
     beyond = strengths.sum() - np.cumsum(kept)
     thresholds = d2 * kept / (beyond + np.arange(1, n_latents + 1) * kept)  # eqs. 57–59, 60, 62, 64
     explained = n_modes == n_latents
-    package = optimum.critical_betas(strengths, strengths.sum(), d2, None, None)[:n_latents]
+    package = critical.critical_betas(strengths, strengths.sum(), d2, None, None)[:n_latents]
     np.testing.assert_allclose(package, thresholds)
     for p, threshold in enumerate(thresholds, start=1):
         for factor, n_alive in ((0.998, p), (1.002, p - 1)):
@@ -133,7 +133,7 @@ def test_eqs_57_to_65_and_proposition_7_the_best_decoder_variance(rng, n_modes, 
             eq61_63_65 = (strengths.sum() - kept[:n_alive].sum()) / (d2 - beta * n_alive)
             assert alive_at(s, strengths, n_latents, beta) == n_alive
             assert s == pytest.approx(eq61_63_65, rel=1e-4)
-            found = optimum.decoder_variances(
+            found = critical.decoder_variances(
                 np.array([beta]), np.array([n_alive]), strengths, strengths.sum(), d2, None
             )
             assert found[0] == pytest.approx(eq61_63_65)
@@ -170,7 +170,7 @@ def test_remark_a_target_linear_in_x_with_beta_below_d2_over_modes_never_collaps
         n_modes = int(rng.integers(2, 7))
         n_latents, d2 = int(rng.integers(1, n_modes)), n_modes + int(rng.integers(0, 3))
         strengths = random_strengths(rng, n_modes)
-        assert optimum.critical_betas(strengths, strengths.sum(), d2, None, None)[n_latents - 1] >= d2 / n_modes
+        assert critical.critical_betas(strengths, strengths.sum(), d2, None, None)[n_latents - 1] >= d2 / n_modes
     equal = np.full(4, 2.0)
     for beta, alive in ((0.99, 2), (1.01, 0)):
         assert alive_at(best_decoder_variance(equal, 2, beta, 4), equal, 2, beta) == alive

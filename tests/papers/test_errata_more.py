@@ -18,7 +18,7 @@ from draws import (
     random_strengths,
 )
 from uncollapse import forecast
-from uncollapse.theory.optimum import critical_betas
+from uncollapse.theory.critical import critical_betas
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 

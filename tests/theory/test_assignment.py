@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from problems import rows_with_spectrum
 from uncollapse import ObjectiveError, forecast, spectrum
-from uncollapse.theory.assignment import critical_levels, fixed_gain, learned_gain, pair_modes
+from uncollapse.theory.assignment import critical_water_levels, fixed_gain, learned_gain, pair_modes
 
 
 def test_pairing_is_the_best_assignment(rng):
@@ -31,7 +31,7 @@ def test_pairing_is_the_best_assignment(rng):
 
 def test_a_critical_level_is_where_the_gain_ends(rng):
     strengths, rho = np.exp(rng.uniform(-3, 3, 50)), np.exp(rng.uniform(-3, 1, 50))
-    fixed, learned = critical_levels(strengths, rho), critical_levels(strengths, np.full(50, np.nan))
+    fixed, learned = critical_water_levels(strengths, rho), critical_water_levels(strengths, np.full(50, np.nan))
     for share, pays in ((0.999, True), (1.001, False)):
         each = [fixed_gain(strengths[i], fixed[i] * share, rho[i]) > 0 for i in range(50)]
         each += [learned_gain(strengths[i], learned[i] * share) > 0 for i in range(50)]

@@ -8,7 +8,9 @@ from scipy.optimize import minimize
 
 from problems import rows_with_spectrum
 from uncollapse import Level, ObjectiveError, UncollapseWarning, forecast, spectrum
-from uncollapse.theory.hierarchy import Chain, concave_majorant, optimum_at, water_levels
+from uncollapse.theory.chain import Chain
+from uncollapse.theory.hierarchy import optimum_at, water_levels
+from uncollapse.theory.taut_string import concave_majorant
 
 
 def chain(*levels: tuple[float, float | None], eta2: float = 0.5, prior: float = 1.0, n: int = 6) -> Chain:

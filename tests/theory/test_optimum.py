@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from problems import Problem, full_loss, minimum, problems, rows_with_spectrum
 from seeds import SEED
 from uncollapse import UncollapseWarning, forecast, spectrum
-from uncollapse.theory import optimum
+from uncollapse.theory import critical, optimum
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 checked = settings(
@@ -139,9 +139,9 @@ def test_critical_beta_is_where_the_mode_dies(rng, widths, variance):
     x = rng.standard_normal((60, 5)) * [3, 2, 1, 0.5, 0.2]
     s = spectrum(x)
     f = forecast(s, n_latents=3, decoder_variance=variance, encoder_variance=widths)
-    for i, critical in enumerate(f.critical_betas[:3]):
-        below = forecast(s, beta=critical * 0.999, n_latents=3, decoder_variance=variance, encoder_variance=widths)
-        above = forecast(s, beta=critical * 1.001, n_latents=3, decoder_variance=variance, encoder_variance=widths)
+    for i, critical_beta in enumerate(f.critical_betas[:3]):
+        below = forecast(s, beta=critical_beta * 0.999, n_latents=3, decoder_variance=variance, encoder_variance=widths)
+        above = forecast(s, beta=critical_beta * 1.001, n_latents=3, decoder_variance=variance, encoder_variance=widths)
         assert (below.n_alive, above.n_alive) == (i + 1, i)
 
 
@@ -170,7 +170,7 @@ def test_targets_over_modes_guarantees_life_only_without_residual_energy(rng):
     """β < d2/d* keeps every mode alive if T = Σ ζ²: Wang & Ziyin 2022, remark after Theorem 4. With a residual not."""
     strengths = np.exp(rng.uniform(-4, 4, (50, 4)))
     for row in -np.sort(-strengths):
-        assert optimum.critical_betas(row, row.sum(), 6, None, None).min() >= 6 / 4 * (1 - 1e-12)
+        assert critical.critical_betas(row, row.sum(), 6, None, None).min() >= 6 / 4 * (1 - 1e-12)
     x = rng.standard_normal((300, 3)) * [5, 1, 0.1]
     y = np.hstack([x, 3 * rng.standard_normal((300, 2))])
     assert forecast(x, y, beta=5 / 3 * 0.999, n_latents=3, decoder_variance="learned").n_alive < 3

@@ -10,7 +10,7 @@ import numpy as np
 
 from uncollapse.forecasting.problem import Problem, quiet
 from uncollapse.theory import hierarchy, optimum
-from uncollapse.theory.hierarchy import Chain, ChainOptimum
+from uncollapse.theory.chain import Chain, ChainOptimum
 from uncollapse.theory.optimum import ModeOptimum, Totals
 
 __all__ = ["Groups", "Hierarchy", "grouped"]

@@ -11,7 +11,7 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.hierarchy import Groups
 from uncollapse.objective import Learned, Objective
 from uncollapse.showing.noun import Card, Noun, short
-from uncollapse.theory.hierarchy import ChainOptimum
+from uncollapse.theory.chain import ChainOptimum
 
 __all__ = ["MOST_LISTED", "LevelForecast", "level_forecasts"]
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from uncollapse.forecasting.problem import Problem, quiet
-from uncollapse.theory import assignment, optimum
+from uncollapse.theory import assignment, critical, optimum
 from uncollapse.theory.optimum import ModeOptimum, Totals
 
 __all__ = ["OneLevel"]
@@ -26,12 +26,12 @@ class OneLevel:
     @quiet
     def critical_betas(self) -> np.ndarray:
         p = self.problem
-        return optimum.critical_betas(p.strengths, p.total_energy, p.n_targets, p.decoder_variance, self.rho)
+        return critical.critical_betas(p.strengths, p.total_energy, p.n_targets, p.decoder_variance, self.rho)
 
     @property
     @quiet
     def critical_levels(self) -> np.ndarray:
-        return assignment.critical_levels(self.problem.strengths, self.rho)
+        return assignment.critical_water_levels(self.problem.strengths, self.rho)
 
     def keeping(self, n_alive: int) -> float:
         return float(self.critical_betas[n_alive - 1])

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from uncollapse.forecasting.problem import Problem, quiet
-from uncollapse.theory import assignment, optimum
+from uncollapse.theory import assignment, critical, optimum
 from uncollapse.theory.optimum import ModeOptimum, Totals
 
 __all__ = ["PartlyLearned"]
@@ -39,7 +39,7 @@ class PartlyLearned:
     @property
     @quiet
     def critical_levels(self) -> np.ndarray:
-        return assignment.critical_levels(self.problem.strengths, self.rho)
+        return assignment.critical_water_levels(self.problem.strengths, self.rho)
 
     def keeping(self, n_alive: int) -> float:
         narrowest = min(float(self.fixed.min()), 1.0)
@@ -75,7 +75,7 @@ class PartlyLearned:
     @quiet
     def _critical_betas(self, strengths: np.ndarray, rho: np.ndarray) -> np.ndarray:
         p = self.problem
-        return optimum.critical_betas(strengths, p.total_energy, p.n_targets, self._s, rho)
+        return critical.critical_betas(strengths, p.total_energy, p.n_targets, self._s, rho)
 
     @property
     def _s(self) -> float:

@@ -14,7 +14,7 @@ from uncollapse.forecasting.problem import Problem, Solution, quiet
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory import optimum
-from uncollapse.theory.hierarchy import Chain
+from uncollapse.theory.chain import Chain
 
 __all__ = ["latents_of", "one_level", "relative_widths", "solution", "strongest_latents", "widths_taken"]
 

@@ -8,7 +8,7 @@ from uncollapse.forecasting.hierarchy import Hierarchy
 from uncollapse.forecasting.problem import Solution
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
-from uncollapse.theory.optimum import RESIDUAL_ROUNDING
+from uncollapse.theory.critical import RESIDUAL_ROUNDING
 
 __all__ = ["explained_by", "flat", "ill_posed"]
 

@@ -21,7 +21,7 @@ from uncollapse.landscape.descent import Descent, Inputs, WidthParameter, descen
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn
 from uncollapse.showing.plain import Record
-from uncollapse.theory.landscape import loss
+from uncollapse.theory.landscape import loss_at
 from uncollapse.theory.optimum import fixed_width_kl
 
 __all__ = ["Flow", "gradient_flow"]
@@ -144,7 +144,7 @@ def _loss(f: Forecast, u: np.ndarray, v: np.ndarray, widths: np.ndarray) -> np.n
     s, o, p = f.spectrum, f.objective, f.n_usable
     total = np.full(len(u), (s.total_energy - s.strengths[:p].sum()) / (2 * f.decoder_variance))
     for k in range(p):
-        total += loss(
+        total += loss_at(
             u[:, k, None, None],
             v[:, k, None, None],
             widths[:, k, None],

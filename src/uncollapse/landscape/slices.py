@@ -134,7 +134,7 @@ def _loss_slice(
         start + a[None, :, None, None] * along[0, side] + b[:, None, None, None] * along[1, side]
         for side, start in enumerate((decoder, encoder))
     )
-    values = landscape.loss(
+    values = landscape.loss_at(
         u,
         v,
         _widths(point, latents),

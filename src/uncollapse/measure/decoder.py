@@ -16,9 +16,9 @@ from uncollapse.measure.protocol import RAISED, Probe, check_probe, first_line
 from uncollapse.objective import Objective
 from uncollapse.showing.noun import Card, Noun
 from uncollapse.showing.plain import plain
-from uncollapse.theory.likelihoods import inverse_dispersion
-from uncollapse.theory.loglikelihood import information, misfit, negative_log_likelihood, score
-from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_information, tuned_elbo
+from uncollapse.theory.counts import inverse_dispersion
+from uncollapse.theory.loglikelihood import fisher_information, misfit, negative_log_likelihood, score
+from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_mutual_information, tuned_elbo
 from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, residual_spectrum
 
 __all__ = ["DecoderMeasurement", "dispersion_of", "measure_decoder", "residual_water_level"]
@@ -150,7 +150,9 @@ def _measured(
         decoder_variance=drawn.variance,
         tuned_decoder_variance=tuned,
         tuned_elbo=None if tuned is None else tuned_elbo(drawn.misfit, y.shape[1], float(kl.mean())),
-        mutual_information=sampled_information(*(part[:, q.lowest] for part in (q.mean, q.variance, drawn.z[0]))),
+        mutual_information=sampled_mutual_information(
+            *(part[:, q.lowest] for part in (q.mean, q.variance, drawn.z[0]))
+        ),
         residual=residual_spectrum(_residuals(objective.likelihood, y, drawn, seen_by_encoder)),
     )
 
@@ -294,7 +296,7 @@ def _residuals(likelihood: str, y: np.ndarray, drawn: _Drawn, x: np.ndarray | No
     """What is left of y in each draw; of a target that is not the input, paired with what x tells of it (linearly), so
     that the noise in y, which no encoder sees, does not count."""
     r = drawn.dispersion
-    scale = np.mean([information(likelihood, mean, r) for mean in drawn.means], axis=0)
+    scale = np.mean([fisher_information(likelihood, mean, r) for mean in drawn.means], axis=0)
     root = np.where(scale > 0, 1 / np.sqrt(np.where(scale > 0, np.maximum(scale, LEAST_INFORMATION), 1.0)), 0.0)
     left = (score(likelihood, y, mean, r) * root for mean in drawn.means)
     if x is None:

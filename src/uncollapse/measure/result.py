@@ -16,7 +16,7 @@ from uncollapse.measure.sums import EPSILONS, PosteriorSums
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, short
 from uncollapse.showing.plain import plain
-from uncollapse.theory.posterior import aggregate_kl, share_collapsed
+from uncollapse.theory.posterior import aggregate_kl, collapsed_share_from_counts
 
 __all__ = ["ACTIVE_VARIANCE", "ALIVE_NATS", "Measurement"]
 
@@ -98,7 +98,7 @@ class Measurement(Drawn):
 
     def collapse_curve(self, delta: float = 0.01) -> np.ndarray:
         """(ε, δ)-collapsed share of the latents at each of `EPSILONS`, shape (k,): Lucas et al. 2019, section 6.2."""
-        return share_collapsed(self.sums.below, self.n_samples, delta)
+        return collapsed_share_from_counts(self.sums.below, self.n_samples, delta)
 
     @cached_property
     def aggregate_mean(self) -> np.ndarray:

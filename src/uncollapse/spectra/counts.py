@@ -14,8 +14,9 @@ import numpy as np
 from uncollapse.errors import DataError
 from uncollapse.spectra.one_pass import Moments
 from uncollapse.spectra.result import Options
-from uncollapse.theory import likelihoods
-from uncollapse.theory.likelihoods import SLACK, CountResiduals
+from uncollapse.theory import counts, likelihoods
+from uncollapse.theory.counts import CountResiduals
+from uncollapse.theory.likelihoods import SLACK
 
 __all__ = ["ColumnFit", "column_fit", "fit_moments", "inverse_of_dispersion"]
 
@@ -45,11 +46,11 @@ def column_fit(options: Options, mean: np.ndarray, variance: np.ndarray, mean_si
         return ColumnFit(likelihoods.bernoulli_scale(mean, variance + mean**2), likelihoods.bernoulli_entropy(mean))
     _check_moments(mean, variance, options)
     if options.likelihood == "categorical":
-        return ColumnFit(likelihoods.count_scale(mean), likelihoods.categorical_entropy(mean))
+        return ColumnFit(counts.count_scale(mean), likelihoods.categorical_entropy(mean))
     alpha: np.ndarray | float = 0.0
     if options.likelihood == "negative-binomial":
         alpha = inverse_of_dispersion(options, mean, variance)
-    return ColumnFit(likelihoods.count_scale(mean, alpha), likelihoods.count_loss(mean, alpha, mean_size))
+    return ColumnFit(counts.count_scale(mean, alpha), counts.count_loss(mean, alpha, mean_size))
 
 
 def inverse_of_dispersion(
@@ -61,7 +62,7 @@ def inverse_of_dispersion(
 ) -> np.ndarray:
     """α = 1/r of each column, given or by the method of moments."""
     if isinstance(options.dispersion, str):
-        return 1 / likelihoods.inverse_dispersion(mean, residual_square, mean_size, mean_square_size)
+        return 1 / counts.inverse_dispersion(mean, residual_square, mean_size, mean_square_size)
     if options.dispersion.ndim and len(options.dispersion) != len(mean):
         raise DataError(
             f"{len(options.dispersion)} dispersions for {len(mean)} columns; give one number, or one per column decoded"
@@ -106,7 +107,7 @@ def fit_moments(raw: Moments, options: Options) -> tuple[Moments, ColumnFit]:
     residuals = CountResiduals(
         level[targets] * options.scale, fit.scale, np.zeros(len(mean)), sizes, unit, options.scale
     )
-    scatter = likelihoods.rank_one_residual(raw.scatter, coefficients, level)
+    scatter = counts.rank_one_residual(raw.scatter, coefficients, level)
     kept, centre = slice(0, targets.stop), raw.mean.copy()
     centre[targets] = 0.0  # E[y − sμ] = 0 by the choice of μ
     before, after = (np.diagonal(matrix)[targets] @ fit.scale**2 for matrix in (raw.scatter, scatter))

@@ -19,7 +19,7 @@ from uncollapse.spectra.allowed_values import checked, mapped, sizes_of
 from uncollapse.spectra.counts import inverse_of_dispersion
 from uncollapse.spectra.one_pass import nonfinite_error
 from uncollapse.spectra.result import Options
-from uncollapse.theory.likelihoods import CountResiduals, count_information, count_score, loss_above
+from uncollapse.theory.counts import CountResiduals, count_fisher_information, count_mean_cost, count_score
 
 __all__ = ["RowFit", "fit_rows"]
 
@@ -142,8 +142,8 @@ def _newton(pairs: Callable[[], Any], level: np.ndarray, alpha: np.ndarray) -> t
             fitted = np.multiply.outer(s, level)
             n += len(y)
             score += count_score(y, fitted, alpha).sum(axis=0)
-            information += count_information(y, fitted, alpha).sum(axis=0)
-            loss += float(loss_above(y, fitted, alpha).sum() - (y @ log_level).sum())
+            information += count_fisher_information(y, fitted, alpha).sum(axis=0)
+            loss += float(count_mean_cost(y, fitted, alpha).sum() - (y @ log_level).sum())
         step = np.divide(score, information, out=np.zeros(len(level)), where=information > 0)
         if np.abs(step).max() <= TOLERANCE:
             return level, information / n, loss / n

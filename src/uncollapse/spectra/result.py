@@ -13,7 +13,8 @@ from uncollapse.errors import DataError
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, Noun, short
 from uncollapse.showing.plain import Record, finite, plain
-from uncollapse.theory.likelihoods import CountResiduals, Likelihood
+from uncollapse.theory.counts import CountResiduals
+from uncollapse.theory.likelihoods import Likelihood
 from uncollapse.theory.modes import Basis
 from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
 
@@ -80,7 +81,7 @@ class Spectrum(Drawn):
     target_is_input : bool
     collapsed_loss : float
         Nats per sample of a decoder that ignores z; NaN for a Gaussian one, where it is T/(2η²). For counts without
-        the terms that no parameter moves, such as log y! (theory.likelihoods.count_loss).
+        the terms that no parameter moves, such as log y! (theory.counts.count_loss).
     strength_errors : ndarray of shape (m,)
         Bound on the numerical error of each strength (rounding, or the residual of an iterative method).
     input_scale, target_scale : ndarrays of shape (n_features,), (n_targets,)

@@ -16,8 +16,8 @@ from uncollapse.spectra.allowed_values import checked, mapped, sizes_of
 from uncollapse.spectra.counts import column_fit
 from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
 from uncollapse.spectra.result import Options, Spectrum
+from uncollapse.theory.counts import CountResiduals
 from uncollapse.theory.krylov import gram_modes, krylov_modes
-from uncollapse.theory.likelihoods import CountResiduals
 from uncollapse.theory.modes import Basis
 
 __all__ = ["wide_spectrum"]

@@ -171,14 +171,14 @@ def _analytic(request: Request, k: int) -> Training:
 
 def _maximum_likelihood(f: Forecast, k: int) -> float:
     s = f.spectrum
-    sigma2 = ppca.noise_variance(s.strengths, s.total_energy, s.n_targets, range(k))
+    sigma2 = ppca.best_noise_variance(s.strengths, s.total_energy, s.n_targets, range(k))
     return ppca.stationary_log_likelihood(s.strengths, s.total_energy, s.n_targets, range(k), sigma2)
 
 
 def _at_fixed_noise(f: Forecast, k: int, middle: int) -> float:
     """Mean log-likelihood of the best W of width k, at the noise that is best for another width."""
     s = f.spectrum
-    own, other = (ppca.noise_variance(s.strengths, s.total_energy, s.n_targets, range(m)) for m in (k, middle))
+    own, other = (ppca.best_noise_variance(s.strengths, s.total_energy, s.n_targets, range(m)) for m in (k, middle))
     lengths = np.zeros(s.rank)
     lengths[:k] = s.strengths[:k] - own
     return -0.5 * float(ppca.deviance(s.strengths, s.total_energy, s.n_targets, lengths, other))

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["critical_levels", "fixed_gain", "learned_gain", "lives", "pair_modes"]
+__all__ = ["critical_water_levels", "fixed_gain", "learned_gain", "lives", "pair_modes"]
 
 
-def critical_levels(strengths: np.ndarray, rho: np.ndarray | float | None) -> np.ndarray:
+def critical_water_levels(strengths: np.ndarray, rho: np.ndarray | float | None) -> np.ndarray:
     """ζ²/ρ² on a latent of fixed relative width, ζ² on one of learned width: the water level at which a mode dies.
 
     Source: Wang & Ziyin 2022, Corollary 1 (alive iff ζ > √τ ρ) and Corollary 2 (alive iff ζ² > τ).
@@ -32,26 +32,26 @@ def critical_levels(strengths: np.ndarray, rho: np.ndarray | float | None) -> np
 
     Examples
     --------
-    >>> critical_levels(np.array([9.0, 4.0]), np.array([2.0, np.nan]))
+    >>> critical_water_levels(np.array([9.0, 4.0]), np.array([2.0, np.nan]))
     array([2.25, 4.  ])
     """
     if rho is None:
         return strengths
-    level: np.ndarray = strengths / np.where(np.isnan(rho), 1.0, rho) ** 2
-    return level
+    water_level: np.ndarray = strengths / np.where(np.isnan(rho), 1.0, rho) ** 2
+    return water_level
 
 
 def lives(strengths: np.ndarray, rho: np.ndarray | float | None, tau: float) -> np.ndarray:
     """ζ² > τρ² on a latent of fixed relative width, ζ² > τ on one of learned width; bool of shape (m,).
 
-    Source: as `critical_levels`.
+    Source: as `critical_water_levels`.
 
     Examples
     --------
     >>> lives(np.array([9.0, 4.0]), np.array([2.0, np.nan]), 3.0)
     array([False,  True])
     """
-    alive: np.ndarray = critical_levels(strengths, rho) > tau
+    alive: np.ndarray = critical_water_levels(strengths, rho) > tau
     return alive
 
 

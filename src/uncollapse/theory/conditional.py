@@ -64,8 +64,8 @@ def residual_modes(a: np.ndarray, yx: np.ndarray, yy: np.ndarray, tolerance: flo
 
     Examples
     --------
-    >>> found = residual_modes(np.eye(1), np.array([[1.0], [0.0]]), np.diag([4.0, 2.0]), 1e-12)
-    >>> found.strengths, found.energies  # the condition explains 1 of 4 and nothing of 2
+    >>> residual = residual_modes(np.eye(1), np.array([[1.0], [0.0]]), np.diag([4.0, 2.0]), 1e-12)
+    >>> residual.strengths, residual.energies  # the condition explains 1 of 4 and nothing of 2
     (array([3., 2.]), array([4., 2.]))
     """
     m = whitening(a, tolerance)

@@ -121,7 +121,7 @@ def integrate(
 def uncentred_rates(
     strengths: np.ndarray,
     mean: np.ndarray,
-    beyond: float,
+    mean_outside: float,
     *,
     beta: float,
     variance: float,
@@ -138,7 +138,7 @@ def uncentred_rates(
     strengths : ndarray of shape (m,)
     mean : ndarray of shape (m,)
         Fᵀx̄: the mean along each mode.
-    beyond : float
+    mean_outside : float
         Squared length of the mean outside the modes.
     beta, variance, prior_variance, width : float
         β, η², η_enc² and σ².
@@ -164,7 +164,7 @@ def uncentred_rates(
     u, w = np.arange(m), np.arange(m, 2 * m)
     hessian[u, u], hessian[w, w] = width, cost * strengths
     hessian[u, w] = hessian[w, u] = -strengths
-    reach = np.concatenate([np.zeros(m), mean, [np.sqrt(beyond), 1.0]])
+    reach = np.concatenate([np.zeros(m), mean, [np.sqrt(mean_outside), 1.0]])
     hessian += cost * np.multiply.outer(reach, reach)
     return -np.linalg.eigvalsh(hessian)[:m] / variance
 

@@ -34,12 +34,14 @@ Sources: Dang et al. 2024, Theorems 3 and 5 (two levels); the rest is derived in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["Chain", "ChainOptimum", "concave_majorant", "critical_betas", "optimum_at", "water_levels"]
+from uncollapse.theory.chain import Chain, ChainOptimum
+from uncollapse.theory.taut_string import obstacles, taut_string
+
+__all__ = ["critical_betas", "optimum_at", "water_levels"]
 
 NO_SOURCE = -1e300
 """log ζ² of a latent without a mode: low enough that nothing is drawn towards it, and still finite."""
@@ -47,72 +49,6 @@ NO_SOURCE = -1e300
 SLACK = 1e-12
 """A string closer than this to a point, relative to its height, touches it: heights are sums of logarithms, which
 rounding moves by about 1e-15."""
-
-
-@dataclass(frozen=True)
-class Chain:
-    """The objective of a hierarchy, apart from the overall β.
-
-    Attributes
-    ----------
-    betas : tuple of L floats
-    variances : tuple of L floats or None
-        σ_l² of a fixed level; None where it is learned.
-    n_latents : tuple of L ints
-    decoder_variance : float
-        η², of every decoder.
-    prior_variance : float
-        η_e², of the top level.
-    """
-
-    betas: tuple[float, ...]
-    variances: tuple[float | None, ...]
-    n_latents: tuple[int, ...]
-    decoder_variance: float
-    prior_variance: float
-
-    @property
-    def n_levels(self) -> int:
-        """L."""
-        return len(self.betas)
-
-    def learned_pairs(self) -> Iterator[tuple[int, int]]:
-        """Neighbours among the learned levels, with only fixed ones between them, counted from 0."""
-        learned = [i for i, variance in enumerate(self.variances) if variance is None]
-        yield from pairwise(learned)
-
-    @property
-    def falling(self) -> tuple[int, int] | None:
-        """The first learned level after which the next learned one has a smaller weight: no minimum exists."""
-        return next(((i, j) for i, j in self.learned_pairs() if self.betas[j] < self.betas[i]), None)
-
-    @property
-    def flat(self) -> tuple[int, int] | None:
-        """The first two neighbouring learned levels of equal weight: a continuum of optima exists."""
-        return next(((i, j) for i, j in self.learned_pairs() if self.betas[j] == self.betas[i]), None)
-
-
-@dataclass(frozen=True, eq=False)
-class ChainOptimum:
-    """Every chain at every level at one optimum; arrays have shape (..., n_chains, L), NaN where a level has no latent.
-
-    Attributes
-    ----------
-    alive : bool
-    variance : t_l, variance of the latent over data and encoder noise
-    encoder_variance : s_l
-    kl : nats per sample
-    decoder_gain, encoder_gain : singular values of U_l and W_l (of the whitened input for level 1)
-    distortion : shape (..., n_chains), energy of the mode that the reconstruction misses
-    """
-
-    alive: np.ndarray
-    variance: np.ndarray
-    encoder_variance: np.ndarray
-    kl: np.ndarray
-    decoder_gain: np.ndarray
-    encoder_gain: np.ndarray
-    distortion: np.ndarray
 
 
 def optimum_at(betas: np.ndarray, strengths: np.ndarray, chain: Chain) -> ChainOptimum:
@@ -145,8 +81,8 @@ def optimum_at(betas: np.ndarray, strengths: np.ndarray, chain: Chain) -> ChainO
         log_source = np.where(strengths > 0, np.log(strengths), NO_SOURCE)
     for first, last, members in _runs(chain, len(strengths)):
         source = log_source[members] if first == 0 else np.full(members.stop - members.start, NO_SOURCE)
-        found = _solve_run(np.log(betas)[:, None], source[None, :], chain, first, last)
-        log_t[:, members, first : last + 1], log_rho[:, members, first : last + 1] = found
+        solved = _solve_run(np.log(betas)[:, None], source[None, :], chain, first, last)
+        log_t[:, members, first : last + 1], log_rho[:, members, first : last + 1] = solved
     return _read_off(betas, strengths, chain, log_t, log_rho)
 
 
@@ -196,35 +132,10 @@ def _unit_water_level(chain: Chain, last: int) -> float:
     at_learned = np.log(chain.betas[above] / 2) if above <= last else np.inf
     if above == 0:
         return float(2 * chain.decoder_variance * np.exp(at_learned))
-    o = np.array([0.0, *_obstacles(np.zeros(()), chain, -1, above, last)[0]])
+    o = np.array([0.0, *obstacles(np.zeros(()), chain, -1, above, last)[0]])
     j = np.arange(2, len(o))
     lines = (j * o[1] - o[2:]) / (j - 1)  # where the line to point j passes through point 1
     return float(np.exp(min(lines.min(), o[1] + at_learned)))
-
-
-def concave_majorant(points: np.ndarray) -> np.ndarray:
-    """The smallest concave sequence that is nowhere below `points`, shape (..., K + 1); its ends are theirs.
-
-    Gift wrapping from the left: from each corner go to the point seen under the steepest slope, the nearest if several.
-
-    Examples
-    --------
-    >>> concave_majorant(np.array([0.0, -5.0, 4.0, 3.0]))
-    array([0., 2., 4., 3.])
-    """
-    flat = points.reshape(-1, points.shape[-1])
-    hull, corner, last = flat.copy(), np.zeros(len(flat), dtype=int), points.shape[-1] - 1
-    for a in range(last):
-        at = np.flatnonzero(corner == a)
-        steps = np.arange(1, last - a + 1)
-        slopes = (flat[at, a + 1 :] - flat[at, a, None]) / steps
-        best = slopes.argmax(axis=1)
-        steepest = slopes[np.arange(len(at)), best]
-        between = steps[None, :] <= best[:, None]  # strictly before the next corner
-        line = flat[at, a, None] + steepest[:, None] * steps
-        hull[at, a + 1 :] = np.where(between, line, hull[at, a + 1 :])
-        corner[at] = a + 1 + best
-    return hull.reshape(points.shape)
 
 
 def _runs(chain: Chain, n_chains: int) -> Iterator[tuple[int, int, slice]]:
@@ -247,7 +158,7 @@ def _solve_run(
     log_t, log_rho = np.empty((*shape, n_levels)), np.empty((*shape, n_levels))
     learned = [i for i in range(first, last + 1) if chain.variances[i] is None]
     for below, above in zip([first - 1, *learned], [*learned, last + 1], strict=True):
-        string = _string(log_beta, log_source, chain, below, above, (first, last), shape)
+        string = taut_string(log_beta, log_source, chain, below, above, (first, last), shape)
         fixed = range(below + 1, above)
         for position, level in enumerate(fixed, start=1):
             height, point = string.hull[..., position], string.points[..., position]
@@ -261,66 +172,6 @@ def _solve_run(
             height = string.hull[..., -1] + string.offsets[..., -1]
             log_rho[..., above - first] = np.where(height > SLACK, -height, 0.0)
     return log_t, log_rho
-
-
-@dataclass(frozen=True, eq=False)
-class _String:
-    """Points, the taut string above them and the offsets C_j between heights and logarithms; arrays (..., K + 1)."""
-
-    points: np.ndarray
-    hull: np.ndarray
-    offsets: np.ndarray
-
-
-def _string(
-    log_beta: np.ndarray,
-    log_source: np.ndarray,
-    chain: Chain,
-    below: int,
-    above: int,
-    ends: tuple[int, int],
-    shape: tuple[int, ...],
-) -> _String:
-    """The string from the source at level `below` (data, or a learned level) to the sink at level `above`."""
-    first, last = ends
-    k = above - below
-    points, offsets = np.empty((*shape, k + 1)), np.zeros((*shape, k + 1))
-    for position, (point, offset) in enumerate(zip(*_obstacles(log_beta, chain, below, above, last), strict=True), 1):
-        points[..., position], offsets[..., position] = point, offset
-    back = np.arange(k, 0, -1)
-    from_data = below < first
-    points[..., 0] = log_source if from_data else -np.inf
-    if above <= last:  # a learned level: the end may rise along its slope
-        slope = -(log_beta + np.log(chain.betas[above] / 2))
-        reach = points[..., :-1] + slope[..., None] * back
-        points[..., -1] = np.maximum(points[..., -1], reach.max(axis=-1))
-    if not from_data:  # a learned level: the start may rise, and falls off at its slope
-        slope = -(log_beta + np.log(chain.betas[below] / 2))
-        points[..., 0] = (points[..., 1:] - slope[..., None] * back[::-1]).max(axis=-1)
-    return _String(points, concave_majorant(points), offsets)
-
-
-def _obstacles(
-    log_beta: np.ndarray, chain: Chain, below: int, above: int, last: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Points log s_j − C_j and offsets C_j for the levels after `below` up to `above`, each of log β's shape."""
-    points, offsets, offset = [], [], np.zeros_like(log_beta)
-    for level in range(below + 1, above + 1):
-        offset = offset + _log_edge(log_beta, chain, level, last)
-        variance = chain.variances[level] if level < above else None
-        points.append((0.0 if variance is None else np.log(variance)) - offset)
-        offsets.append(offset)
-    return points, offsets
-
-
-def _log_edge(log_beta: np.ndarray, chain: Chain, level: int, last: int) -> np.ndarray | float:
-    """log of what multiplies t_{level−1}/t_level in the cost; at the end of the chain, of what multiplies t itself."""
-    weight = np.log(chain.betas[level - 1]) + log_beta if level > 0 else 0.0
-    if level > last:
-        is_top = last == chain.n_levels - 1
-        return weight - np.log(2 * (chain.prior_variance if is_top else chain.decoder_variance))
-    variance = chain.variances[level]
-    return weight + (0.0 if variance is None else np.log(variance)) - np.log(2 * chain.decoder_variance)
 
 
 def _read_off(

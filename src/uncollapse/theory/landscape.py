@@ -3,10 +3,10 @@
 At a stationary point each latent either carries one mode at its optimum or is dead. Push latent j towards a mode k that
 no latent carries: decoder column by a F_k, encoder column by b g_k E_k. To second order the loss changes by ½ of
 
-    (1/η²) (p a² − 2 g_k ζ_k a b + g_k² q b²),      p = η_enc²,  q = level_j/η_enc²
+    (1/η²) (p a² − 2 g_k ζ_k a b + g_k² q b²),      p = η_enc²,  q = bar_j/η_enc²
 
-where level_j is ζ_i² if latent j carries mode i and the water level τ if it is dead. So a dead latent is a latent that
-carries a mode exactly at the water, and the plane has a negative curvature iff ζ_k² > level_j. The gain g_k is the
+where bar_j is ζ_i² if latent j carries mode i and the water level τ if it is dead. So a dead latent is a latent that
+carries a mode exactly at the water, and the plane has a negative curvature iff ζ_k² > bar_j. The gain g_k is the
 standard deviation of the input along the encoder's direction: ζ_k when the network reads x itself and y = x, 1 when it
 reads whitened inputs. All other directions curve up, or are flat where two strengths are equal.
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Planes", "loss", "morse_index", "origin_block", "planes", "shared_reach", "slide"]
+__all__ = ["Planes", "loss_at", "morse_index", "origin_block", "planes", "shared_reach", "slide"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ def origin_block(
     return np.block([[corner, -cross], [-cross.T, beta * variance / prior_variance * inputs]]) / variance
 
 
-def loss(
+def loss_at(
     decoder: np.ndarray,
     encoder: np.ndarray,
     widths: np.ndarray,
@@ -204,7 +204,7 @@ def loss(
     Examples
     --------
     >>> zero, four = np.zeros((1, 1)), np.array([4.0])
-    >>> loss(zero, zero, np.ones(1), four, 4.0, beta=1.0, variance=1.0, prior_variance=1.0)  # T/2
+    >>> loss_at(zero, zero, np.ones(1), four, 4.0, beta=1.0, variance=1.0, prior_variance=1.0)  # T/2
     np.float64(2.0)
     """
     product = decoder @ np.swapaxes(encoder, -1, -2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, xlog1py, xlogy
 
-from uncollapse.theory.likelihoods import count_score
+from uncollapse.theory.counts import count_score
 
-__all__ = ["information", "misfit", "negative_log_likelihood", "score"]
+__all__ = ["fisher_information", "misfit", "negative_log_likelihood", "score"]
 
 TINY = 1e-300
 """Means of counts and probabilities are kept above this, so that an impossible row is very costly but not infinite."""
@@ -73,14 +73,14 @@ def negative_log_likelihood(
 def score(likelihood: str, y: np.ndarray, mean: np.ndarray, dispersion: np.ndarray | float = np.inf) -> np.ndarray:
     """Derivative of log p(y) in the decoder's natural parameter (log-mean of counts), entry by entry, (n, d).
 
-    y − μ for a Gaussian (times η²), Bernoulli and Poisson decoder; see `theory.likelihoods.count_score`.
+    y − μ for a Gaussian (times η²), Bernoulli and Poisson decoder; see `theory.counts.count_score`.
     """
     if likelihood != "negative-binomial":
         return y - mean
     return count_score(y, mean, 1 / np.asarray(dispersion, dtype=float))
 
 
-def information(likelihood: str, mean: np.ndarray, dispersion: np.ndarray | float = np.inf) -> np.ndarray:
+def fisher_information(likelihood: str, mean: np.ndarray, dispersion: np.ndarray | float = np.inf) -> np.ndarray:
     """Expected minus second derivative there, A'', averaged over rows, shape (d,): D̄ of docs/theory.md section 5.
 
     1 for a Gaussian decoder, whose residuals are measured against τ = βη² in the data's own units.

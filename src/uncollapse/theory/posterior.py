@@ -8,12 +8,12 @@ from scipy.special import logsumexp
 __all__ = [
     "aggregate_kl",
     "collapsed_share",
+    "collapsed_share_from_counts",
     "counts_below",
     "gaussian_kl",
     "importance_bound",
     "log_ratio",
-    "sampled_information",
-    "share_collapsed",
+    "sampled_mutual_information",
     "tuned_elbo",
 ]
 
@@ -76,7 +76,7 @@ def collapsed_share(kl: np.ndarray, epsilons: np.ndarray, delta: float = 0.01) -
     >>> collapsed_share(np.array([[0.0, 0.5], [0.001, 0.7]]), np.array([0.01, 1.0]))
     array([0.5, 1. ])
     """
-    return share_collapsed(counts_below(kl, epsilons), len(kl), delta)
+    return collapsed_share_from_counts(counts_below(kl, epsilons), len(kl), delta)
 
 
 def counts_below(kl: np.ndarray, epsilons: np.ndarray) -> np.ndarray:
@@ -101,7 +101,7 @@ def counts_below(kl: np.ndarray, epsilons: np.ndarray) -> np.ndarray:
     return np.cumsum(np.reshape(counts, (kl.shape[1], k)), axis=1)
 
 
-def share_collapsed(below: np.ndarray, n_rows: int, delta: float) -> np.ndarray:
+def collapsed_share_from_counts(below: np.ndarray, n_rows: int, delta: float) -> np.ndarray:
     """(ε, δ)-collapsed share of latents from the counts of `counts_below`, shape (k,); see `collapsed_share`."""
     return (below >= (1 - delta) * n_rows).mean(axis=0)
 
@@ -135,7 +135,7 @@ def aggregate_kl(mean: np.ndarray, covariance: np.ndarray, prior_variance: np.nd
     return float(0.5 * (np.sum((mean * scale) ** 2) + np.trace(whitened) - len(mean) - log_determinant))
 
 
-def sampled_information(mean: np.ndarray, variance: np.ndarray, draws: np.ndarray) -> float:
+def sampled_mutual_information(mean: np.ndarray, variance: np.ndarray, draws: np.ndarray) -> float:
     """I(x; z) from N rows: the mean of log q(z_i|x_i) − log (1/N) Σ_j q(z_i|x_j), in nats.
 
     Its expectation lies below the mutual information and never exceeds log N: the mixture holds z_i's own row.
@@ -152,7 +152,7 @@ def sampled_information(mean: np.ndarray, variance: np.ndarray, draws: np.ndarra
     Examples
     --------
     >>> apart = np.array([[-100.0], [100.0]])
-    >>> round(sampled_information(apart, np.ones((2, 1)), apart), 6)  # log 2: which of the two rows
+    >>> round(sampled_mutual_information(apart, np.ones((2, 1)), apart), 6)  # log 2: which of the two rows
     0.693147
     """
     # nothing changes when draws and means move together or a variance grows that is no part of their spread, and the

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 __all__ = [
+    "best_noise_variance",
     "column_curvature",
     "deviance",
     "log_density",
-    "noise_variance",
     "signal_variances",
     "stationary_log_likelihood",
 ]
@@ -70,7 +70,7 @@ def log_density(centred: np.ndarray, directions: np.ndarray, gains: np.ndarray, 
     return -0.5 * (mahalanobis + log_determinant + d * np.log(2 * np.pi))
 
 
-def noise_variance(eigenvalues: np.ndarray, total: float, n_features: int, modes: Sequence[int]) -> float:
+def best_noise_variance(eigenvalues: np.ndarray, total: float, n_features: int, modes: Sequence[int]) -> float:
     """σ² that maximises the likelihood with `modes` carried: the mean of the d − |S| eigenvalues left out.
 
     Parameters
@@ -90,7 +90,7 @@ def noise_variance(eigenvalues: np.ndarray, total: float, n_features: int, modes
 
     Examples
     --------
-    >>> noise_variance(np.array([5.0, 2.0, 1.0]), 8.0, 3, [0])
+    >>> best_noise_variance(np.array([5.0, 2.0, 1.0]), 8.0, 3, [0])
     1.5
     """
     return float(total - eigenvalues[list(modes)].sum()) / (n_features - len(modes))
@@ -106,7 +106,7 @@ def stationary_log_likelihood(
     Parameters
     ----------
     eigenvalues, total, n_features, modes
-        As in `noise_variance`.
+        As in `best_noise_variance`.
     sigma2 : float
         σ², below every eigenvalue carried.
 
@@ -134,7 +134,7 @@ def deviance(
     Parameters
     ----------
     eigenvalues, total, n_features
-        As in `noise_variance`.
+        As in `best_noise_variance`.
     squared_lengths : ndarray of shape (..., m)
         ℓ_i of the column along each listed eigenvector.
     sigma2 : float
@@ -155,9 +155,9 @@ def deviance(
     """
     along = squared_lengths + sigma2
     listed = (np.log(along) + eigenvalues / along).sum(axis=-1)
-    beyond = n_features - len(eigenvalues)
-    energy = max(float(total - eigenvalues.sum()), 0.0) if beyond else 0.0
-    return n_features * np.log(2 * np.pi) + listed + beyond * np.log(sigma2) + energy / sigma2
+    n_outside = n_features - len(eigenvalues)
+    energy = max(float(total - eigenvalues.sum()), 0.0) if n_outside else 0.0
+    return n_features * np.log(2 * np.pi) + listed + n_outside * np.log(sigma2) + energy / sigma2
 
 
 def column_curvature(eigenvalue: np.ndarray, sigma2: float) -> np.ndarray:

@@ -58,9 +58,9 @@ class ResidualSpectrum:
         """What λ_max(M) hardly exceeds: the biased estimate, or two standard errors over the held-out one."""
         return max(float(self.strengths[0]), self.top + 2 * self.error)
 
-    def n_above(self, level: float, n_errors: float = 2.0) -> int:
-        """Directions whose held-out strength stands above the level by so many standard errors."""
-        return int((self.held_out - n_errors * self.errors > level).sum())
+    def n_above(self, water_level: float, n_errors: float = 2.0) -> int:
+        """Directions whose held-out strength stands above the water level by so many standard errors."""
+        return int((self.held_out - n_errors * self.errors > water_level).sum())
 
 
 def residual_spectrum(residuals: Iterable[np.ndarray], n_directions: int = 16) -> ResidualSpectrum:
@@ -120,15 +120,15 @@ def predicted_out_of_fold(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
     -----
     The penalty, d0/n of the mean eigenvalue, is of the size of the sampling error of the eigenvalues.
     """
-    found, halves = np.empty_like(residual), (np.arange(len(x)) % 4 < 2)
+    predicted, halves = np.empty_like(residual), (np.arange(len(x)) % 4 < 2)
     for held in (halves, ~halves):
         centre, middle = x[~held].mean(axis=0), residual[~held].mean(axis=0)
         a, b = x[~held] - centre, residual[~held] - middle
         gram = a.T @ a
         penalty = np.trace(gram) / len(gram) * len(gram) / max(len(a), 1)
         weights = np.linalg.solve(gram + max(penalty, np.finfo(float).tiny) * np.eye(len(gram)), a.T @ b)
-        found[held] = (x[held] - centre) @ weights + middle
-    return found
+        predicted[held] = (x[held] - centre) @ weights + middle
+    return predicted
 
 
 def _leading(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
