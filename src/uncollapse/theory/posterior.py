@@ -165,7 +165,9 @@ def sampled_mutual_information(mean: np.ndarray, variance: np.ndarray, draws: np
     # log q(z_i | x_j) up to the constant that cancels, (N, N), by products of matrices
     quadratic = draws**2 @ precision.T - 2 * draws @ (mean * precision).T + np.sum(mean**2 * precision, axis=1)
     log_q = -0.5 * (quadratic + np.log(variance).sum(axis=1))
-    return float(np.mean(np.diagonal(log_q) - logsumexp(log_q, axis=1)) + np.log(len(mean)))
+    with np.errstate(under="ignore"):  # rows far from z_i say nothing of it
+        mixture = logsumexp(log_q, axis=1)
+    return float(np.mean(np.diagonal(log_q) - mixture) + np.log(len(mean)))
 
 
 def importance_bound(log_weights: np.ndarray) -> float:
