@@ -214,8 +214,30 @@ def test_residuals_of_rows_are_scaled_scores(rng, given):
     np.testing.assert_allclose(plain(y, 0), (count_score(y, np.multiply.outer(y.sum(1), unit_mean), alpha)) * scale)
 
 
+def test_whole_numbers_count_as_floats(counted):
+    y, _ = counted
+    whole, ones, r = y.astype(int), np.ones((5, 3)), np.array([1, 3, 5])
+    for name in ("poisson", "negative-binomial"):
+        same = negative_log_likelihood(name, y, ones, dispersion=r.astype(float))
+        np.testing.assert_allclose(negative_log_likelihood(name, whole, ones, dispersion=r), same)
+        np.testing.assert_allclose(fisher_information(name, ones, r), fisher_information(name, ones, r.astype(float)))
+        np.testing.assert_allclose(score(name, y, ones, r.tolist()), score(name, y, ones, r.astype(float)))
+    of = CountResiduals(np.ones(3), np.ones(3), np.zeros(3), unit=4.0)
+    small = (y % 5).astype(np.uint8)
+    np.testing.assert_allclose(of(small * 60, 0), of(small.astype(float) * 60, 0))  # 4 · 60 · 3 is no byte
+
+
+def test_rounding_leaves_entropies_alone():
+    p = np.array([1 + 1e-9, -1e-9, 0.5])
+    assert bernoulli_entropy(p) == pytest.approx(np.log(2))
+    with np.errstate(all="raise"):
+        assert np.isfinite(bernoulli_scale(np.array([1 + 5e-7, -5e-7, 0.5]), np.array([1.0, 0.0, 0.5]))).all()
+    assert count_loss(np.array([0.5, 0.0])) == pytest.approx(0.5 - 0.5 * np.log(0.5))
+
+
 def test_values_that_are_not_finite_pass_without_a_warning():
     of = CountResiduals(np.ones(2), np.ones(2), np.zeros(2))
     with np.errstate(all="raise"):
         assert not np.isfinite(of(np.array([[np.inf, 1.0]]), 0)).all()
+        assert not np.isfinite(of(np.array([[1e308, 1e308]]), 0)).all()
         assert bernoulli_entropy(np.array([0.0, 1.0])) == 0.0

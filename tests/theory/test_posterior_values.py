@@ -79,6 +79,7 @@ def test_the_kl_of_the_aggregate_is_that_of_a_gaussian_of_its_moments(rng):
         assert aggregate_kl(mean, covariance, prior) == pytest.approx(expected)
     assert aggregate_kl(mean, covariance) == pytest.approx(aggregate_kl(mean, covariance, 1.0))
     assert aggregate_kl(np.zeros(2), np.diag([1.0, 0.0])) == np.inf
+    assert aggregate_kl(np.zeros(2), np.diag([1.0, -1.0])) == np.inf
 
 
 def direct_information(mean: np.ndarray, variance: np.ndarray, draws: np.ndarray) -> float:
@@ -93,6 +94,23 @@ def test_sampled_mutual_information_is_its_own_definition(q, rng):
     assert sampled_mutual_information(mean, variance, draws) == pytest.approx(direct_information(mean, variance, draws))
     far = sampled_mutual_information(mean + 1e6, variance, draws + 1e6)  # moved together, nothing changes
     assert far == pytest.approx(direct_information(mean, variance, draws), abs=1e-6)
+
+
+def test_each_latent_is_measured_about_its_own_centre(rng):
+    """Latents a million apart, each with a width of its own, give what they give about zero."""
+    mean, variance = rng.standard_normal((9, 2)), rng.uniform(0.2, 2.0, (9, 2))
+    draws = mean + np.sqrt(variance) * rng.standard_normal(mean.shape)
+    apart = np.array([1e7, -3e7])
+    about_zero = direct_information(mean, variance, draws)
+    assert sampled_mutual_information(mean + apart, variance, draws + apart) == pytest.approx(about_zero, abs=1e-5)
+
+
+def test_a_width_is_raised_to_a_millionth_of_the_spread_and_no_further(rng):
+    mean = np.array([[0.0], [1.0], [3.0]])
+    for width, kept in ((1e-4, 1e-4), (1e-9, 1e-6 * (5 / 3 + 1e-6 * 4 / 3))):
+        draws = mean + 1.5 * kept
+        expected = direct_information(mean, np.full((3, 1), kept**2), draws)
+        assert sampled_mutual_information(mean, np.full((3, 1), width**2), draws) == pytest.approx(expected, rel=1e-9)
 
 
 def test_posteriors_of_no_width_tell_all_rows_apart():

@@ -46,6 +46,35 @@ def test_the_spectrum_is_that_of_the_two_groups_of_draws(rng, n, n_draws):
     assert residual_spectrum(draws).directions.shape == (4, min(4, max(n // 2 - 1, 1)))
 
 
+def test_groups_with_means_of_their_own_are_centred_column_by_column(rng):
+    """The draws of a group may share an offset, another one in each column: it is no residual."""
+    base = rng.standard_normal((40, 3)) * [3.0, 2.0, 1.0]
+    plain, shifted = [base, base + 0.1], [base + np.array([9.0, -5.0, 2.0]), base + 0.1 - np.array([30.0, 1.0, 4.0])]
+    np.testing.assert_allclose(residual_spectrum(shifted).strengths, residual_spectrum(plain).strengths)
+    whole = [rng.integers(0, 9, (12, 3)) for _ in range(3)]  # of integers too
+    np.testing.assert_allclose(
+        residual_spectrum(whole).strengths, residual_spectrum([d.astype(float) for d in whole]).strengths
+    )
+
+
+def test_the_number_of_directions_is_sixteen_unless_said(rng):
+    assert residual_spectrum([rng.standard_normal((60, 20))] * 2).directions.shape == (20, 16)
+
+
+def test_one_group_of_zeros_leaves_nothing(rng, monkeypatch):
+    monkeypatch.setattr(module, "MOST_DENSE", 3)
+    r = residual_spectrum([np.zeros((20, 5)), rng.standard_normal((20, 5))], n_directions=2)
+    np.testing.assert_array_equal(r.strengths, [0.0, 0.0])
+
+
+def test_more_directions_than_rows_give_as_many_as_there_are(rng, monkeypatch):
+    monkeypatch.setattr(module, "MOST_DENSE", 3)
+    draws = [rng.standard_normal((9, 5)) + 1.0] * 2
+    thin = residual_spectrum(draws, n_directions=5)
+    assert thin.directions.shape == (5, 3)
+    assert np.isfinite(thin.held_out).all()
+
+
 def test_the_draws_are_not_changed(rng):
     draws = [rng.standard_normal((10, 3)) for _ in range(4)]
     kept = [draw.copy() for draw in draws]
