@@ -29,7 +29,7 @@ class Finding:
 
 
 def find_cause(facts: Facts) -> Finding:
-    """Ask the questions in their order; the first that is answered names the cause."""
+    """Make the tests in their order; the first that fits gives the cause."""
     cause, confidence = _cause(facts)
     own = [item for item in _evidence(facts) if item.name in _DECISIVE[cause]]
     order = {name: i for i, name in enumerate(_DECISIVE[cause])}

@@ -1,4 +1,4 @@
-"""The figures of a diagnosis: what is left of the data, KL of each latent, and the share of collapsed latents."""
+"""The figures of a diagnosis: the residual, KL of each latent, and the share of collapsed latents."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DECADES = 4.5
 
 
 def diagnosis_figure(d: Diagnosis) -> Figure:
-    """KL of each latent beside what is left of the data."""
+    """KL of each latent beside the residual: what the reconstruction misses."""
     panels = (*latents_figure(d).panels, *residual_figure(d).panels)
     return Figure(panels, panel_width=470, height=380)
 
 
 def residual_figure(d: Diagnosis) -> Figure:
-    """The data's strengths as bars, what the decoder leaves as points with two standard errors, and the water level."""
+    """The data's strengths as bars, the residual's as points with two standard errors, and the water level."""
     r, water = d.decoder.residual, d.residual_water_level
     data = d.forecast.critical_levels[: min(max(len(r.held_out), d.forecast.n_alive + 4, FEW_BARS), MOST_BARS)]
     n = max(len(data), len(r.held_out))

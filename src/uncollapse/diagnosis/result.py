@@ -139,7 +139,7 @@ class Trial:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Diagnosis(Drawn):
-    """Why a model is as it is.
+    """Why a trained model is collapsed or not, and what to change.
 
     Attributes
     ----------

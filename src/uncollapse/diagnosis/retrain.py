@@ -1,4 +1,4 @@
-"""Train a probed model further, or anew, on any objective: what tells slow from stuck, and proves a remedy."""
+"""Train a probed model further, or anew, on any objective: to see if training is slow or stuck, and to try a remedy."""
 
 from __future__ import annotations
 

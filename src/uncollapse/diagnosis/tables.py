@@ -98,7 +98,7 @@ def _forecast_kl(d: Diagnosis) -> Iterator[np.ndarray]:
 
 
 def measured(d: Diagnosis) -> list[tuple[str, str]]:
-    """Names and values, the most telling first."""
+    """Names and values, the most important first."""
     m, c, f = d.measurement, d.decoder, d.forecast
     rows = [
         ("rows measured", f"{m.n_samples:,}; decoder on {c.n_rows:,} of them, {c.n_draws} draws each"),

@@ -1,4 +1,4 @@
-"""A diagnosis on the terminal: the verdict, why, what to change, each latent, and what the decoder leaves."""
+"""A diagnosis on the terminal: the verdict, why, what to change, each latent, and the residual."""
 
 from __future__ import annotations
 

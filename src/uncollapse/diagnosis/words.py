@@ -22,7 +22,7 @@ def finding(d: Diagnosis) -> str:
 
 
 def promise(remedy: Remedy) -> str:
-    """What a remedy should do, to stand behind its change.
+    """The result that a remedy should have; the text that follows its change.
 
     Examples
     --------

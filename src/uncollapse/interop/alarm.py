@@ -29,9 +29,9 @@ class Alarm:
         Number alive at the forecast's optimum.
     patience : int
     reached : bool
-        Whether some validation found so many.
+        Whether at least `expected` latents were alive in some validation.
     below : int
-        Validations in a row, up to the last, that found fewer.
+        Validations in a row, up to the last, in which fewer were alive.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class Alarm:
         object.__setattr__(self, "patience", checks.count(self.patience, "patience", least=1))
 
     def after(self, n_alive: int) -> Alarm:
-        """The alarm once a validation has found `n_alive` latents alive."""
+        """The alarm after a validation in which `n_alive` latents are alive."""
         if n_alive >= self.expected:
             return replace(self, reached=True, below=0)
         return replace(self, below=self.below + 1)

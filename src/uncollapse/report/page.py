@@ -17,7 +17,6 @@ from uncollapse.report.extras import Extras
 from uncollapse.showing.colours import COLOURS
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.with_plotly import plotly_figure
-from uncollapse.training.words import HEADINGS, pilot_rows
 
 if TYPE_CHECKING:
     from uncollapse.training.pilot import Pilot
@@ -76,8 +75,7 @@ def forecast_context(
         "intervals": [] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
         "level": None if intervals is None else f"{intervals.confidence:.0%}",
         "settings": _settings(forecast, source),
-        "pilot": None if extras.pilot is None else pilot_rows(extras.pilot),
-        "pilot_headings": HEADINGS,
+        **_pilot_table(extras.pilot),
         "level_headings": LEVEL_HEADINGS,
         "data": _data(forecast, extras.pilot),
     }
@@ -111,6 +109,15 @@ def _settings(f: Forecast, source: str) -> list[tuple[str, str]]:
     if math.isfinite(f.loss):
         rows += [("loss, nats per sample", f"{f.loss:.6g}"), ("ELBO, nats per sample", f"{f.elbo:.6g}")]
     return rows
+
+
+def _pilot_table(pilot: Pilot | None) -> dict[str, Any]:
+    """The pilot's table; `uncollapse.training` needs PyTorch, so it is imported only where a pilot was run."""
+    if pilot is None:
+        return {"pilot": None, "pilot_headings": ()}
+    from uncollapse.training.words import HEADINGS, pilot_rows
+
+    return {"pilot": pilot_rows(pilot), "pilot_headings": HEADINGS}
 
 
 def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:

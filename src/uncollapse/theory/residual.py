@@ -18,7 +18,7 @@ MOST_DENSE = 1024
 
 @dataclass(frozen=True, eq=False)
 class ResidualSpectrum:
-    """Eigenvalues of M = Cov(r̄), r̄(x) = E[y − f(z) | x] with z ~ q(z|x): the data's strengths that a model leaves.
+    """Eigenvalues of M = Cov(r̄), r̄(x) = E[y − f(z) | x] with z ~ q(z|x): strengths that the model misses.
 
     A latent is dead and an eigenvalue stands above the water level τ = βη²: giving that latent a small linear path
     along the eigenvector lowers the loss, so the model is not at a local optimum. None does: no such path helps, and
@@ -64,7 +64,7 @@ class ResidualSpectrum:
 
 
 def residual_spectrum(residuals: Iterable[np.ndarray], n_directions: int = 16) -> ResidualSpectrum:
-    """Spectrum of what a decoder leaves, from several draws of z.
+    """Spectrum of the residual (what the reconstruction misses), from several draws of z.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ def constant(a: Architecture, variance: float) -> float:
 
 
 def likely_cause(setup: Setup, a: Architecture, before: np.ndarray, epoch: int, variance: float, largest: float) -> Any:
-    """What most often lies behind a loss that looked like this before it was lost."""
+    """The most common reason for a loss that was like this before it became infinite or NaN."""
     rate = setup.training.learning_rate
     grew = len(before) > 1 and before[-1] > before[0] + 9 * abs(before[0])
     if a.decoder_variance != "fixed" and not variance > 1e-6 and not grew:

@@ -1,4 +1,4 @@
-"""The figure of a sweep: what training found as points, the forecast as lines."""
+"""The figure of a sweep: trained networks as points, the forecast as lines."""
 
 from __future__ import annotations
 
