@@ -18,8 +18,8 @@ STRENGTHS = np.array([7.0, 3.0, 1.2, 0.4])
 def saved(strength: float, tau: float, rho: float | None) -> float:
     """What a latent takes off 2η²L on a mode, by search over one number (docs/theory.md section 1).
 
-    A learned width that leaves the distortion D costs D + τ log(ζ²/D). A given width ρ with the encoder's mean a·g costs
-    what the best decoder leaves, plus τa².
+    A learned width that leaves the distortion D costs D + τ log(ζ²/D). A given width ρ with the encoder's mean
+    a·g costs the error of the best decoder, plus τa².
     """
     if rho is None:
         cost = lambda log_d: np.exp(log_d) + tau * (np.log(strength) - log_d)  # noqa: E731
