@@ -199,7 +199,23 @@ def test_neighbours_among_learned_levels_say_whether_there_is_a_minimum():
     assert fixed.falling is None
 
 
-def test_zero_strengths_raise_no_warning_whatever_numpy_is_told(rng):
-    with np.errstate(all="raise", under="ignore"):
-        result = optimum_at(np.array([1.0, 1e-3]), np.array([4.0, 0.0]), random_chain(rng, 3, (2, 2, 2)))
-    assert not result.alive[:, 1, 0].any()
+@pytest.mark.parametrize("unit", [1e-200, 1e-30, 1.0, 1e30, 1e200])
+def test_a_mode_exactly_at_the_water_level_is_dead_in_any_unit(rng, unit):
+    """A string that only touches its points is no sign of life, however large the logarithms that rounding moves."""
+    for _ in range(40):
+        widths, betas = np.exp(rng.uniform(-1, 1, 2)), np.exp(rng.uniform(-1, 1, 2))
+        fixed = Chain(tuple(betas), (float(widths[0]), float(widths[1])), (1, 1), 0.7 * unit, 1.3 * unit)
+        one = Chain((float(betas[0]),), (float(widths[0]),), (1,), 0.7 * unit, 1.3)
+        for chain in (fixed, one):
+            water_level = water_levels(chain, 1)
+            for share in (0.5, 1.0):
+                assert not optimum_at(np.ones(1), share * water_level, chain).alive[0, 0, 0]
+            assert optimum_at(np.ones(1), 1.001 * water_level, chain).alive[0, 0, 0]
+
+
+@pytest.mark.parametrize("n_latents", [(2, 2, 2), (2, 0, 2), (0, 2, 1), (1, 2, 0)])
+def test_nothing_warns_whatever_numpy_is_told(rng, n_latents):
+    for _ in range(5):
+        with np.errstate(all="raise"):
+            result = optimum_at(np.array([1.0, 1e-3]), np.array([4.0, 0.0]), random_chain(rng, 3, n_latents))
+        assert not result.alive[:, 1, 0].any()

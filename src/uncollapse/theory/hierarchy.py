@@ -83,7 +83,7 @@ def optimum_at(betas: np.ndarray, strengths: np.ndarray, chain: Chain) -> ChainO
         source = log_source[members] if first == 0 else np.full(members.stop - members.start, NO_SOURCE)
         solved = _solve_run(np.log(betas)[:, None], source[None, :], chain, first, last)
         log_t[:, members, first : last + 1], log_rho[:, members, first : last + 1] = solved
-    return _read_off(betas, strengths, chain, log_t, log_rho)
+    return _read_off(strengths, chain, log_t, log_rho)
 
 
 def water_levels(chain: Chain, n_chains: int) -> np.ndarray:
@@ -132,10 +132,10 @@ def _unit_water_level(chain: Chain, last: int) -> float:
     at_learned = np.log(chain.betas[above] / 2) if above <= last else np.inf
     if above == 0:
         return float(2 * chain.decoder_variance * np.exp(at_learned))
-    o = np.array([0.0, *obstacles(np.zeros(()), chain, -1, above, last)[0]])
-    j = np.arange(2, len(o))
-    lines = (j * o[1] - o[2:]) / (j - 1)  # where the line to point j passes through point 1
-    return float(np.exp(min(lines.min(), o[1] + at_learned)))
+    heights = np.array(obstacles(np.zeros(()), chain, -1, above, last)[0])
+    j = np.arange(2, len(heights) + 1)
+    lines = (j * heights[0] - heights[1:]) / (j - 1)  # where the line to point j passes through point 1
+    return float(np.exp(min(lines.min(), heights[0] + at_learned)))
 
 
 def _runs(chain: Chain, n_chains: int) -> Iterator[tuple[int, int, slice]]:
@@ -174,9 +174,7 @@ def _solve_run(
     return log_t, log_rho
 
 
-def _read_off(
-    betas: np.ndarray, strengths: np.ndarray, chain: Chain, log_t: np.ndarray, log_rho: np.ndarray
-) -> ChainOptimum:
+def _read_off(strengths: np.ndarray, chain: Chain, log_t: np.ndarray, log_rho: np.ndarray) -> ChainOptimum:
     """Gains, KL and distortion from the variances; what a level sees below is the data or the level's latent."""
     eta, t, rho = chain.decoder_variance, np.exp(log_t), np.exp(log_rho)
     source = np.broadcast_to(strengths, t.shape[:2])[..., None]
