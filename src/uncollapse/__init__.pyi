@@ -30,6 +30,7 @@ from .measure.arrays import measure_posterior
 from .measure.result import Measurement
 from .objective import Level, Objective
 from .probes.open import open_probe
+from .report.written import write_report
 from .spectra.decompose import spectrum
 from .spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 from .spectra.one_pass import Moments, moments
@@ -80,6 +81,7 @@ __all__ = [
     "stationary_point",
     "stationary_points",
     "verify",
+    "write_report",
 ]
 
 __version__: str

@@ -156,7 +156,7 @@ def _answer(
 ) -> None:
     from uncollapse.files import write_text
 
-    facts = {"source": source, **diagnosis.to_dict()}
+    facts = {**diagnosis.to_dict(), "source": source}
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
     elif json_file:

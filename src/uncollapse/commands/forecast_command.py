@@ -158,7 +158,7 @@ def forecast(
         )
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
     source = source.encode("utf-8", "replace").decode()  # a file name need not be text
-    facts = {"source": source, **result.to_dict(), "intervals": intervals and intervals.to_dict(), "warnings": notes}
+    facts = {**result.to_dict(), "source": source, "intervals": intervals and intervals.to_dict(), "warnings": notes}
     facts |= extras.to_dict()
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))

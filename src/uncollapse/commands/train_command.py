@@ -105,11 +105,12 @@ def _forecast(vae: Any, rows: Any) -> Any:
 
 def _report(folder: Path, source: str, vae: Any, found: Any, forecast: Any) -> None:
     from uncollapse.files import write_text
+    from uncollapse.showing.plain import stamp
     from uncollapse.training.cells import result_of
     from uncollapse.training.result import forecast_loss
     from uncollapse.training.table import write_parquet
 
-    facts = {"source": source, "setup": vae.setup.to_dict(), **result_of(vae, found)}
+    facts = {**stamp("training"), "source": source, "setup": vae.setup.to_dict(), **result_of(vae, found)}
     if forecast is not None:
         facts["forecast"] = {"n_alive": forecast.n_alive, "loss": _finite(forecast_loss(forecast)),
                              "rate": _finite(forecast.rate), "status": forecast.status}  # fmt: skip

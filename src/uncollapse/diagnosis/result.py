@@ -15,7 +15,7 @@ from uncollapse.measure.sums import EPSILONS
 from uncollapse.objective import Objective
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import WIDTH, Card, Drawn, short, width_of
-from uncollapse.showing.plain import finite
+from uncollapse.showing.plain import finite, stamp
 
 __all__ = ["CAUSES", "Cause", "Confidence", "Diagnosis", "Evidence", "Plan", "Remedy", "Trial"]
 
@@ -203,6 +203,7 @@ class Diagnosis(Drawn):
         m, d, f = self.measurement, self.decoder, self.forecast
         linear = f.exact and not f.objective.levels
         facts = {
+            **stamp("diagnosis"),
             "model": self.name,
             "n_samples": m.n_samples,
             "n_latents": m.n_latents,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse.forecasting.levels import MOST_LISTED, LevelForecast
-from uncollapse.showing.plain import finite
+from uncollapse.showing.plain import finite, stamp
 
 if TYPE_CHECKING:
     from uncollapse.forecasting.result import Forecast
@@ -19,6 +19,7 @@ def facts(f: Forecast) -> dict[str, Any]:
     """Plain values, JSON-ready; numbers that are not finite become None."""
     s, o = f.spectrum, f.objective
     facts = {
+        **stamp("forecast"),
         "n_samples": s.n_samples,
         "n_features": s.n_features,
         "n_targets": s.n_targets,

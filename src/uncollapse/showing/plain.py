@@ -10,7 +10,7 @@ import numpy as np
 
 from uncollapse.errors import DataError
 
-__all__ = ["Record", "finite", "plain"]
+__all__ = ["Record", "finite", "plain", "stamp"]
 
 
 def finite(value: Any) -> Any:
@@ -73,3 +73,19 @@ def _typed(value: Any, kind: str) -> Any:
     if value is None and kind == "float":
         return math.nan
     return tuple(value) if isinstance(value, list) else value
+
+
+def stamp(kind: str) -> dict[str, Any]:
+    """What JSON of ours begins with: which schema it follows, and which version wrote it.
+
+    The number of a schema rises when a key goes or changes its meaning, not when one is added. The schemas themselves
+    are JSON Schema files, beside this one in ``schemas/``.
+
+    Examples
+    --------
+    >>> stamp("forecast")["schema"]
+    'uncollapse.forecast/1'
+    """
+    from uncollapse import __version__
+
+    return {"schema": f"uncollapse.{kind}/1", "uncollapse_version": __version__}

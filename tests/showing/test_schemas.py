@@ -1,0 +1,87 @@
+"""JSON of results follows the schema that it names."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+import uncollapse
+from commandline import forecast_json, run
+from count_tables import counts
+from diagnosed import diagnosed, of_every_cause
+from uncollapse import Forecast, Level, Objective, forecast
+
+quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
+
+
+def validated(answer: dict) -> dict:
+    """The answer, after the schema that it names has let it pass."""
+    kind, _, number = answer["schema"].removeprefix("uncollapse.").partition("/")
+    schema = json.loads(files("uncollapse.showing").joinpath(f"schemas/{kind}.json").read_text("utf-8"))
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(json.loads(json.dumps(answer, allow_nan=False)))
+    assert number == "1"
+    assert answer["uncollapse_version"] == uncollapse.__version__
+    assert list(answer)[:2] == ["schema", "uncollapse_version"]
+    return answer
+
+
+def made(name: str, rng: np.random.Generator) -> Forecast:
+    x = rng.standard_normal((60, 5)) * [4, 3, 2, 1, 0.3]
+    y, sizes, _ = counts(rng, 200, 4)
+    how = {
+        "plain": lambda: forecast(x, beta=2.0, n_latents=4),
+        "target": lambda: forecast(x, x @ rng.standard_normal((5, 3)), decoder_variance="learned", n_latents=2),
+        "condition": lambda: forecast(x, given=x[:, :2], beta=0.5, n_latents=2),
+        "levels": lambda: forecast(x, levels=(Level(1, 0.25), Level(2, n_latents=2)), n_latents=3),
+        "counts": lambda: forecast(y, likelihood="negative-binomial", n_latents=2),
+        "sizes": lambda: forecast(y, likelihood="poisson", size_factors=sizes, beta=0.5),
+        "widths": lambda: forecast(x, encoder_variance=(0.1, "learned"), n_latents=2),
+        "one width": lambda: forecast(x, encoder_variance=0.3, n_latents=2),
+        "loss": lambda: forecast(x, objective=Objective.from_loss("mse", reduction="mean", n_features=5, n_latents=2)),
+        "ill-posed": lambda: forecast(x, decoder_variance="learned", n_latents=5),
+        "nothing": lambda: forecast(np.ones((5, 3)), n_latents=1),
+        "no biases": lambda: forecast(x, bias=False, n_latents=3),
+    }
+    return how[name]()
+
+
+@quiet
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain", "target", "condition", "levels", "counts", "sizes", "widths", "one width", "loss", "ill-posed",
+        "nothing", "no biases",
+    ],
+)  # fmt: skip
+def test_forecasts_of_every_kind_follow_their_schema(name, rng):
+    validated(made(name, rng).to_dict())
+
+
+def test_the_json_of_commands_follows_its_schema(tmp_path):
+    validated(forecast_json("iris", "--beta", "0.5", "--latents", "2", "--learning-rate", "0.001", "--bootstrap", "20"))
+    words = ["train", "iris", "--latents", 2, "--epochs", 2, "--out", tmp_path / "vae"]
+    assert run(*words).returncode == 0
+    validated(json.loads((tmp_path / "vae" / "result.json").read_text()))
+    said = run("diagnose", tmp_path / "vae", "iris", "--json", "-")
+    assert said.returncode == 0, said.stderr
+    validated(json.loads(said.stdout))
+
+
+def test_diagnoses_of_every_cause_follow_their_schema(rng):
+    for d in (diagnosed(rng), diagnosed(rng, dead=(0,))):
+        for one in of_every_cause(d).values():
+            validated(one.to_dict())
+
+
+def test_a_schema_refuses_what_is_not_its_own(rng):
+    answer = made("plain", rng).to_dict()
+    for wrong in ({"n_alive": "four"}, {"modes": None}, {"schema": "uncollapse.forecast/2"}):
+        schema = json.loads(files("uncollapse.showing").joinpath("schemas/forecast.json").read_text("utf-8"))
+        assert not Draft202012Validator(schema).is_valid({**answer, **wrong})
+    del answer["status"]
+    assert not Draft202012Validator(schema).is_valid(answer)
