@@ -13,10 +13,42 @@ from uncollapse.commands.reproduce_command import reproduce
 from uncollapse.commands.sweep_command import sweep
 from uncollapse.commands.train_command import train
 
-__all__ = ["app"]
+__all__ = ["EXAMPLES", "app"]
+
+EXAMPLES = {
+    "": (
+        "uncollapse forecast data.npy --beta 4 --latents 16",
+        "uncollapse diagnose vae digits --scale 0.0625",
+    ),
+    "forecast": (
+        "uncollapse forecast digits --latents 32 --decoder-variance 10",
+        "uncollapse forecast data.npy --recon mse --reduction mean --kl-weight 1",
+        "uncollapse forecast data.npy --latents 16 --html report.html",
+    ),
+    "diagnose": (
+        "uncollapse diagnose vae digits --scale 0.0625 --verify",
+        "uncollapse diagnose my_model:build digits --recon mse --kl-weight 1",
+    ),
+    "train": (
+        "uncollapse train digits --scale 0.0625 --latents 8 --hidden 64 --out vae",
+        "uncollapse train iris --latents 2 --epochs 5 --out small",
+    ),
+    "sweep": (
+        "uncollapse sweep digits --latents 8 --beta 0.5,1,2 --seeds 3 --out many",
+        "uncollapse sweep iris --latents 1,2 --epochs 2 --out few",
+    ),
+    "reproduce": ("uncollapse reproduce --list", "uncollapse reproduce wang-fig-1"),
+}
+"""What each help text ends in: commands that can be typed as they stand, in 80 columns."""
+
+
+def _examples(name: str) -> str:
+    return "\n\n".join(["Examples:", *EXAMPLES[name]])
+
 
 app = typer.Typer(
     name="uncollapse",
+    epilog=_examples(""),
     help="Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died.",
     no_args_is_help=True,
     add_completion=False,
@@ -40,8 +72,5 @@ def _root(
     """Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died."""
 
 
-app.command()(forecast)
-app.command()(diagnose)
-app.command()(train)
-app.command()(sweep)
-app.command()(reproduce)
+for _command in (forecast, diagnose, train, sweep, reproduce):
+    app.command(epilog=_examples(_command.__name__))(_command)
