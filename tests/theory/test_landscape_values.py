@@ -36,6 +36,15 @@ def test_the_loss_at_given_factors_is_that_of_the_text(rng):
         assert values[i] == pytest.approx(fit / (2 * VARIANCE) + BETA / 2 * kl)
 
 
+def test_the_loss_of_one_set_of_factors_is_a_number(rng):
+    u, v, widths = rng.standard_normal((3, 2)), rng.standard_normal((3, 2)), np.array([0.5, 1.5])
+    strengths = np.array([5.0, 2.0, 0.5])
+    how = {"beta": BETA, "variance": VARIANCE, "prior_variance": PRIOR}
+    one = loss_at(u, v, widths, strengths, 9.0, **how)
+    assert one.shape == ()
+    assert one == pytest.approx(loss_at(u[None], v[None], widths[None], strengths, 9.0, **how)[0])
+
+
 def test_planes_are_the_eigenpairs_of_their_two_by_two_matrix(rng):
     strengths, gains = np.array([5.0, 2.0, 0.4]), np.array([1.0, 2.5, 0.3])
     decoder_cost, encoder_cost = 1.7, 0.6
@@ -139,12 +148,14 @@ def test_a_path_is_that_of_another_integrator():
     assert integrate(mode, start, 30.0, lambda t: 9.0, 0.5, times).escape == np.inf
     assert integrate(mode, np.array([1.0, 1.0, 0.0]), 30.0, rising, 0.5, times).escape == 0.0
     assert integrate(mode, np.array([1.0, 0.5, 0.0]), 30.0, rising, 0.5, times).escape == 0.0
+    assert integrate(mode, np.array([2.0, 0.4, 0.0]), 30.0, lambda t: 9.0, 0.5, times).escape == 0.0
 
 
 def test_own_curvature_is_the_largest_of_the_hessian_at_the_optimum():
-    strengths, tau = np.array([6.0, 2.0]), BETA * VARIANCE
+    tau = BETA * VARIANCE
+    strengths = np.array([6.0, 2.0, tau + 0.3])
     for speed, gain in ((1.0, 1.0), (0.4, 1.6)):
-        got = own_curvature(strengths, np.full(2, gain), tau, VARIANCE, PRIOR, speed)
+        got = own_curvature(strengths, np.full(3, gain), tau, VARIANCE, PRIOR, speed)
         for s, value in zip(strengths, got, strict=True):
             zeta = np.sqrt(s)
             u, v = np.sqrt((s - tau) / PRIOR), np.sqrt(PRIOR * (s - tau)) / zeta

@@ -133,6 +133,7 @@ def test_columns_are_scaled_by_the_root_of_their_variance_at_collapse():
     mean, alpha = np.array([4.0, 0.0, 1.0]), np.array([0.5, 0.5, 0.0])
     np.testing.assert_allclose(count_scale(mean, alpha), [1 / np.sqrt(12.0), 0.0, 1.0])
     np.testing.assert_allclose(count_scale(mean), [0.5, 0.0, 1.0])
+    np.testing.assert_allclose(count_scale(np.array([0.25])), [2.0])
     p = np.array([0.5, 0.2, 0.0, 1.0, 0.3])
     np.testing.assert_allclose(bernoulli_scale(p, np.array([0.5, 0.2, 0.0, 1.0, 0.09])), [2.0, 2.5, 0.0, 0.0, 0.0])
 

@@ -41,6 +41,8 @@ def test_the_modes_of_an_autoencoder_are_squared_singular_values(rng):
     np.testing.assert_allclose(autoencoder_strengths(covariance, 1e-10), expected[:3])
     assert len(autoencoder_strengths(covariance, 0.0)) >= 3
     assert autoencoder_strengths(np.zeros((2, 2)), 1e-10).size == 0
+    assert autoencoder_strengths(np.zeros((0, 0)), 1e-10).size == 0
+    assert autoencoder_strengths(np.diag([0.5, 0.2]), 1e-10).tolist() == [0.5, 0.2]
     assert autoencoder_strengths(np.diag([2.0, 1.0, 0.5]), 0.25).tolist() == [2.0, 1.0]  # at the edge it is rounding
     basis = autoencoder_basis(covariance, 2)
     _, _, vt = np.linalg.svd(left)
@@ -90,7 +92,7 @@ def test_the_modes_left_by_a_condition_are_those_of_the_residual(tables):
     assert r.rank == 3
     np.testing.assert_allclose(r.energies, ((y - y.mean(0)) @ r.basis.decoder).var(axis=0))
     top = np.linalg.eigvalsh(yy)[-1]
-    assert len(residual_modes(a, yx, yy, r.strengths[1] / top).strengths) == 1
+    assert len(residual_modes(a, yx, yy, r.strengths[1] / top * (1 + 1e-9)).strengths) == 1
     whole = residual_modes(a, a, a, 1e-10)  # a condition that is the target leaves nothing
     assert whole.strengths.size == 0
 
@@ -208,3 +210,14 @@ def test_the_gram_matrix_gives_every_mode(rng):
     half = gram_modes(x, float((singular[3] / singular[0]) ** 2))
     assert 2 < len(half.strengths) <= 4
     assert gram_modes(np.zeros((3, 4)), 1e-12).strengths.size == 0
+    np.testing.assert_allclose(gram_modes(1e-8 * x, 1e-12).strengths, 1e-16 * modes.strengths)
+
+
+def test_each_mode_has_its_own_bound(rng):
+    c = np.diag(np.linspace(2, 1, 300))
+    modes = krylov_modes(lambda v: c @ v, 300, 3, max_passes=2)
+    left = c @ modes.directions - modes.directions * modes.strengths
+    np.testing.assert_allclose(modes.errors, np.linalg.norm(left, axis=0), rtol=1e-6)
+    spread = np.diag([100.0, *np.linspace(1, 0.9, 299)])  # a second mode far under the first decides nothing
+    easy = krylov_modes(lambda v: spread @ v, 300, 2, tolerance=2e-3)
+    assert easy.n_passes < krylov_modes(lambda v: spread @ v, 300, 2, tolerance=2e-5).n_passes

@@ -137,6 +137,8 @@ def test_a_variance_that_runs_to_zero_is_said_to():
     betas = np.array([0.5, 2.0])
     s = decoder_variances(betas, np.array([4, 4]), STRENGTHS, 11.6, 5, None)  # nothing is left; or no room
     np.testing.assert_array_equal(s, [0.0, 0.0])
+    short = decoder_variances(np.array([2.0, 2.0, 2.5]), np.array([4, 4, 2]), STRENGTHS, 12.0, 5, None)
+    np.testing.assert_array_equal(short, [0.0, 0.0, 0.0])  # energy is left, but d2 − βp is not above 0
     t = totals(betas[:1], STRENGTHS, 11.6, 5, decoder_variance=None, rho=None, n_usable=4)
     assert (t.decoder_variance[0], t.loss[0], t.elbo[0]) == (0.0, -np.inf, np.inf)
 
@@ -225,6 +227,13 @@ def test_modes_without_a_latent_have_no_width():
     np.testing.assert_allclose(dead.encoder_std[:3], 1.0)
     np.testing.assert_allclose(dead.kl, [fixed_width_kl(0.5)] * 3 + [0.0])
     assert fixed_width_kl(np.array(0.5)) == pytest.approx(0.5 * (0.25 - 1 - np.log(0.25)))
+
+
+def test_a_learned_width_without_life_is_the_priors():
+    rho = np.array([np.nan, 0.5, np.nan, 0.5])
+    o = at_modes(9.0, STRENGTHS, rho=rho, n_usable=4, alive=np.zeros(4, dtype=bool), prior_std=2.0)
+    np.testing.assert_allclose(o.encoder_std, [2.0, 1.0, 2.0, 1.0])
+    np.testing.assert_allclose(o.kl, [0.0, fixed_width_kl(0.5), 0.0, fixed_width_kl(0.5)])
 
 
 def test_no_warning_of_numpy_leaks_at_the_ends():

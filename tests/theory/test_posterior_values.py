@@ -106,11 +106,17 @@ def test_each_latent_is_measured_about_its_own_centre(rng):
 
 
 def test_a_width_is_raised_to_a_millionth_of_the_spread_and_no_further(rng):
-    mean = np.array([[0.0], [1.0], [3.0]])
-    for width, kept in ((1e-4, 1e-4), (1e-9, 1e-6 * (5 / 3 + 1e-6 * 4 / 3))):
-        draws = mean + 1.5 * kept
-        expected = direct_information(mean, np.full((3, 1), kept**2), draws)
-        assert sampled_mutual_information(mean, np.full((3, 1), width**2), draws) == pytest.approx(expected, rel=1e-9)
+    for scale in (1.0, 40.0):
+        mean = scale * np.array([[0.0, 0.0], [1e-6, 1e-7], [3.0, 0.3]])  # two rows as close as the least width
+        centre = mean.mean(axis=0)
+        least = 1e-6 * (np.abs(mean - centre).max(axis=0) + 1e-6 * np.abs(centre))
+        for width in (1e-4, 1e-12):
+            kept = np.maximum(width, least)
+            draws = mean + 0.7 * kept
+            expected = direct_information(mean, np.broadcast_to(kept**2, (3, 2)), draws)
+            got = sampled_mutual_information(mean, np.full((3, 2), width**2), draws)
+            assert got == pytest.approx(expected, abs=1e-3)
+            assert got < np.log(3) - 0.05
 
 
 def test_posteriors_of_no_width_tell_all_rows_apart():

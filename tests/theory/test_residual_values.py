@@ -61,6 +61,17 @@ def test_the_number_of_directions_is_sixteen_unless_said(rng):
     assert residual_spectrum([rng.standard_normal((60, 20))] * 2).directions.shape == (20, 16)
 
 
+def test_two_rows_of_one_half_are_few_and_still_held_out(rng):
+    """Three rows: the half of one row takes the directions of all, the half of two those of the other."""
+    draws = [rng.standard_normal((3, 2)) * [5.0, 0.1]] * 2
+    r = residual_spectrum(draws, n_directions=1)
+    a = draws[0] - draws[0].mean(0)
+    assert r.held_out.shape == (1,)
+    odd = draws[0][1:2] - draws[0][1:2].mean(0)
+    assert odd.any() == 0  # a row alone has no variance, so it adds nothing
+    assert 0 <= r.held_out[0] <= 3 * (a**2).sum()
+
+
 def test_one_group_of_zeros_leaves_nothing(rng, monkeypatch):
     monkeypatch.setattr(module, "MOST_DENSE", 3)
     r = residual_spectrum([np.zeros((20, 5)), rng.standard_normal((20, 5))], n_directions=2)
