@@ -216,12 +216,12 @@ def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[s
     if not result.objective.bias:
         raise ObjectiveError("--nonlinear fits means, so it goes with biases; leave out --no-bias")
     if condition is not None:
-        found = nonlinear_residual(condition, rows, **shared)
+        spectrum = nonlinear_residual(condition, rows, **shared)
     elif goal is not None:
-        found = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
+        spectrum = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
     else:
         raise ObjectiveError("--nonlinear compares regressions, so it needs a --target or a --given")
-    return forecast_(found, objective=result.objective)
+    return forecast_(spectrum, objective=result.objective)
 
 
 def _print(result: Any, intervals: Any, source: str, notes: list[str], extras: Any) -> None:

@@ -86,8 +86,8 @@ def levels_from(betas: str | None, variances: str | None, latents: str | None) -
     }
     lengths = {option: len(column) for option, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{option} has {length}" for option, length in lengths.items())
-        raise ObjectiveError(f"every level needs one value in each list: {told}")
+        said = ", ".join(f"{option} has {length}" for option, length in lengths.items())
+        raise ObjectiveError(f"every level needs one value in each list: {said}")
     n_levels = next(iter(lengths.values()), 0)
     column = {option: columns.get(option, [default] * n_levels) for option, default in LEVEL_DEFAULTS.items()}
     rows = zip(*column.values(), strict=True)

@@ -103,23 +103,23 @@ def _forecast(vae: Any, rows: Any) -> Any:
     return forecasts({"it": vae.setup}, rows)["it"]
 
 
-def _report(folder: Path, source: str, vae: Any, found: Any, forecast: Any) -> None:
+def _report(folder: Path, source: str, vae: Any, result: Any, forecast: Any) -> None:
     from uncollapse.files import write_text
     from uncollapse.showing.plain import stamp
     from uncollapse.training.cells import result_of
     from uncollapse.training.result import forecast_loss
     from uncollapse.training.table import write_parquet
 
-    facts = {**stamp("training"), "source": source, "setup": vae.setup.to_dict(), **result_of(vae, found)}
+    facts = {**stamp("training"), "source": source, "setup": vae.setup.to_dict(), **result_of(vae, result)}
     if forecast is not None:
         facts["forecast"] = {"n_alive": forecast.n_alive, "loss": _finite(forecast_loss(forecast)),
                              "rate": _finite(forecast.rate), "status": forecast.status}  # fmt: skip
     write_text(folder / "result.json", json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     write_parquet(folder / "history.parquet", {name: list(values) for name, values in vae.history.items()})
-    n = len(found.kl)
+    n = len(result.kl)
     ended = "stopped on a plateau" if vae.status == "plateau" else "trained"
-    print(f"{found.n_alive} of {n} latents live after {vae.n_epochs} epochs ({ended}).")
-    print(f"  loss {found.loss:.5g}   ELBO {found.elbo:.5g}   KL {found.rate:.4g} nats per sample")
+    print(f"{result.n_alive} of {n} latents live after {vae.n_epochs} epochs ({ended}).")
+    print(f"  loss {result.loss:.5g}   ELBO {result.elbo:.5g}   KL {result.rate:.4g} nats per sample")
     if forecast is not None:
         exact = "exact" if forecast.exact and vae.setup.network.linear else "of the linear model"
         print(f"  forecast, {exact}: {forecast.n_alive} alive, loss {forecast_loss(forecast):.5g}, "

@@ -38,7 +38,7 @@ def read_npy(path: Path) -> Rows:
 def read_npz(path: Path, key: str) -> Rows:
     """One array of a .npz file: the one named, or the only one with rows and columns."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # closed if it is no archive too
             names = list(archive.files)
             chosen = _only(path, names, key, lambda name: archive[name].ndim >= 2)
             array = archive[chosen]

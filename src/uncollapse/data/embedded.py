@@ -26,10 +26,10 @@ EMBEDDED = {
 def read_embedded(name: str) -> Rows:
     """One of the `EMBEDDED` sets, features only, as the original numbers."""
     file, separator, n_header, n_columns = EMBEDDED[name]
-    found = find_spec("sklearn")
-    if found is None or found.origin is None:
+    result = find_spec("sklearn")
+    if result is None or result.origin is None:
         raise SourceError(f"{name}: comes with scikit-learn, which is not installed; pip install scikit-learn")
-    path = Path(found.origin).parent / "datasets" / "data" / file
+    path = Path(result.origin).parent / "datasets" / "data" / file
     if not path.exists():
         raise SourceError(f"{name}: this version of scikit-learn keeps it elsewhere than {path}; use another source")
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:

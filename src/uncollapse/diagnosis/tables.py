@@ -87,12 +87,12 @@ def latents(d: Diagnosis) -> list[LatentRow]:
 def _forecast_kl(d: Diagnosis) -> Iterator[np.ndarray]:
     """KL of as many latents as each level has, descending; a latent without a mode has none to code."""
     f, sizes = d.forecast, d.measurement.sums.level_sizes
-    found: list[np.ndarray] = [f.modes.kl] if not f.objective.levels else [level.kl for level in f.levels]
+    result: list[np.ndarray] = [f.modes.kl] if not f.objective.levels else [level.kl for level in f.levels]
     for i, size in enumerate(sizes):
-        if i >= len(found):
+        if i >= len(result):
             yield np.full(size, np.nan)
             continue
-        kl = np.sort(found[i])[::-1][:size]
+        kl = np.sort(result[i])[::-1][:size]
         rest = 0.0 if f.spectrum.complete else np.nan
         yield np.append(kl, np.full(size - len(kl), rest))
 

@@ -32,10 +32,10 @@ def conditional_spectrum(raw: Moments, options: Options) -> Spectrum:
         raise overflow_error("the data or the condition")
     x, y = slice(0, split), slice(split, d)
     tolerance = 4 * joint.precision * np.sqrt(d)
-    found = residual_modes(matrix[x, x], matrix[y, x], matrix[y, y], tolerance)
+    result = residual_modes(matrix[x, x], matrix[y, x], matrix[y, y], tolerance)
     energy = float(np.trace(matrix[y, y]))
-    _check_condition(raw, found, energy, options)
-    strengths, total = found.strengths, float(found.strengths.sum())
+    _check_condition(raw, result, energy, options)
+    strengths, total = result.strengths, float(result.strengths.sum())
     return Spectrum(
         strengths=strengths,
         total_energy=total,
@@ -55,28 +55,28 @@ def conditional_spectrum(raw: Moments, options: Options) -> Spectrum:
         target_scale=np.full(d - split, options.scale),
         mean_input=joint.mean[y],
         mean_target=joint.mean[y],
-        find_basis=partial(attrgetter("basis"), found),
+        find_basis=partial(attrgetter("basis"), result),
         condition=Condition(
             n_columns=split,
-            rank=found.rank,
+            rank=result.rank,
             energy=energy,
-            explained=np.clip(1 - strengths / found.energies, 0.0, 1.0),
+            explained=np.clip(1 - strengths / result.energies, 0.0, 1.0),
             strengths_without=autoencoder_strengths(matrix[y, y], tolerance),
-            regression=found.regression,
+            regression=result.regression,
             mean=joint.mean[x],
         ),
     )
 
 
-def _check_condition(raw: Moments, found: Residual, energy: float, options: Options) -> None:
-    n, columns, rank = raw.n_samples, raw.n_inputs, found.rank
+def _check_condition(raw: Moments, result: Residual, energy: float, options: Options) -> None:
+    n, columns, rank = raw.n_samples, raw.n_inputs, result.rank
     if rank >= n - options.bias:
         warn(
             f"the condition has {columns} columns, {rank} of them independent on {n} rows: it explains any data "
             f"exactly, so nothing can be said of the latents; give more rows or fewer columns"
         )
         return
-    if energy > 0 and not len(found.strengths):
+    if energy > 0 and not len(result.strengths):
         warn("the condition explains the data entirely: nothing is left for a latent to code, and every one collapses")
     varying = columns - int((np.diagonal(raw.scatter)[: raw.n_inputs] == 0).sum())
     if rank == 0:

@@ -28,8 +28,8 @@ class Later:
     @property
     def function(self) -> Callable[[Request], Result]:
         """The function itself; an ImportError where an extra is missing."""
-        found: Callable[[Request], Result] = getattr(import_module(f"uncollapse.studies.{self.module}"), self.name)
-        return found
+        result: Callable[[Request], Result] = getattr(import_module(f"uncollapse.studies.{self.module}"), self.name)
+        return result
 
 
 _LUCAS = (

@@ -132,8 +132,8 @@ def cvae_relu(request: Request) -> Result:
         Setup(Objective(beta=beta / 2, n_latents=16, decoder_variance=eta**2, bias=False), _network(hidden), training)
         for beta, eta in points
     ]
-    found = dict(zip(points, pairs(setups, y, given), strict=True))
-    rows = [_row({"varied": varied, "beta": beta, "eta": eta}, found[beta, eta]) for varied, beta, eta in grid]
+    result = dict(zip(points, pairs(setups, y, given), strict=True))
+    rows = [_row({"varied": varied, "beta": beta, "eta": eta}, result[beta, eta]) for varied, beta, eta in grid]
     figure, axes = canvas(2)
     claims = {}
     for axis, varied, name in zip(axes, "βη", ("beta", "eta"), strict=True):
@@ -171,8 +171,8 @@ def mhvae_relu(request: Request) -> Result:
     x = images(request, n, pool).reshape(n, -1)
     training, values = deep_training(request), (0.1, 0.5, 1.0, 2.0)
     grid = [("β1", b, 1.0) for b in values] + [("β2", 1.0, b) for b in values]
-    found = hierarchies(list(dict.fromkeys((b1, b2) for _, b1, b2 in grid)), x, _network(hidden), training)
-    rows = [level_row({"varied": varied, "beta1": b1, "beta2": b2}, found[b1, b2], x) for varied, b1, b2 in grid]
+    result = hierarchies(list(dict.fromkeys((b1, b2) for _, b1, b2 in grid)), x, _network(hidden), training)
+    rows = [level_row({"varied": varied, "beta1": b1, "beta2": b2}, result[b1, b2], x) for varied, b1, b2 in grid]
     figure, axes = canvas(2)
     for axis, varied, name in zip(axes, ("β1", "β2"), ("beta1", "beta2"), strict=True):
         mine = [r for r in rows if r["varied"] == varied]

@@ -51,8 +51,8 @@ def _best(
     """
     trainings = [_exact(request.pick(*steps), rate) for rate in request.pick((1e-2,), RATES, (full,))]
     setups = [Setup(objective, training=training) for training in trainings for objective in objectives]
-    found = pairs(setups, y, given)
-    kept = [min(found[i :: len(objectives)], key=lambda p: p.evaluation.loss) for i in range(len(objectives))]
+    result = pairs(setups, y, given)
+    kept = [min(result[i :: len(objectives)], key=lambda p: p.evaluation.loss) for i in range(len(objectives))]
     return kept, trainings[0]
 
 
@@ -83,13 +83,13 @@ def linear_vae(request: Request) -> Result:
     x = images(request, request.pick(2000, None, None), pool).reshape(-1, (28 // pool) ** 2)
     training = _exact(request.pick(2000, 3000, 60000), request.pick(1e-2, 1e-2, 1e-4))
     objective = Objective(n_latents=5, bias=False)
-    (found,) = pairs([Setup(objective, training=training)], x)
-    f, order = found.forecast, np.argsort(-found.evaluation.kl)
-    gains = np.linalg.svd(found.trained.parameters["decoder.out.weight"].double().numpy(), compute_uv=False)
-    sigma = np.sqrt(found.trained.encode(x[:1])[1][0])[order]
+    (result,) = pairs([Setup(objective, training=training)], x)
+    f, order = result.forecast, np.argsort(-result.evaluation.kl)
+    gains = np.linalg.svd(result.trained.parameters["decoder.out.weight"].double().numpy(), compute_uv=False)
+    sigma = np.sqrt(result.trained.encode(x[:1])[1][0])[order]
     theory = (f.modes.kl, f.modes.encoder_std, f.modes.decoder_gain)
-    rows: list[dict[str, Any]] = [{"quantity": "loss", "ours": found.evaluation.loss, "theory": f.loss}]
-    for name, ours, theirs in zip(("KL", "σ", "decoder gain"), (found.evaluation.kl[order], sigma, gains), theory,
+    rows: list[dict[str, Any]] = [{"quantity": "loss", "ours": result.evaluation.loss, "theory": f.loss}]
+    for name, ours, theirs in zip(("KL", "σ", "decoder gain"), (result.evaluation.kl[order], sigma, gains), theory,
                                   strict=True):  # fmt: skip
         rows += [
             {"quantity": name, "latent": i + 1, "paper": None, "ours": float(a), "theory": float(b)}
@@ -97,12 +97,12 @@ def linear_vae(request: Request) -> Result:
         ]
     figure, (axis,) = canvas(1)
     axis.bar(np.arange(1, 6), f.modes.kl[:5], color="lightgrey", label="theory")
-    axis.plot(np.arange(1, 6), found.evaluation.kl[order], "o", color="C0", label="trained")
+    axis.plot(np.arange(1, 6), result.evaluation.kl[order], "o", color="C0", label="trained")
     axis.set(xlabel="latent", ylabel="KL (nats)", title="Linear VAE, learned Σ, β = η = 1")
     axis.legend()
-    same = n_carrying(found) == theory_count(f)
-    because = f"{n_carrying(found)} of 5 latents alive, {theory_count(f)} by theory."
-    verdict, words = _judged(gap(found), same, because)
+    same = n_carrying(result) == theory_count(f)
+    because = f"{n_carrying(result)} of 5 latents alive, {theory_count(f)} by theory."
+    verdict, words = _judged(gap(result), same, because)
     return Result(rows, figure, _settings(request, pool, training, latents=5, beta=1.0, eta=1.0), verdict, words)
 
 
@@ -113,10 +113,10 @@ def linear_vae_fixed(request: Request) -> Result:
     training = _exact(request.pick(5000, 46900, 46900), 1e-3, optimiser="sgd", momentum=0.9)
     sigma = np.array([8.0, 4.0, 2.0, 1.0, 0.5])
     objective = Objective(encoder_variance=tuple(sigma**2), bias=False)
-    (found,) = pairs([Setup(objective, training=training)], x)
-    ours = np.linalg.norm(found.trained.parameters["decoder.out.weight"].double().numpy(), axis=1)
-    theory = np.linalg.norm(found.forecast.weights.decoder, axis=0)
-    rows: list[dict[str, Any]] = [{"quantity": "loss", "ours": found.evaluation.loss, "theory": found.forecast.loss}]
+    (result,) = pairs([Setup(objective, training=training)], x)
+    ours = np.linalg.norm(result.trained.parameters["decoder.out.weight"].double().numpy(), axis=1)
+    theory = np.linalg.norm(result.forecast.weights.decoder, axis=0)
+    rows: list[dict[str, Any]] = [{"quantity": "loss", "ours": result.evaluation.loss, "theory": result.forecast.loss}]
     rows += [
         {"quantity": "decoder column norm", "sigma": float(s), "paper": None, "ours": float(a), "theory": float(b)}
         for s, a, b in zip(sigma, ours, theory, strict=True)
@@ -127,10 +127,10 @@ def linear_vae_fixed(request: Request) -> Result:
     axis.set_xticks(np.arange(5), [f"{s:g}" for s in sigma])
     axis.set(xlabel="fixed σ of the latent", ylabel="norm of its decoder column", title="Linear VAE, fixed unequal Σ")
     axis.legend()
-    live = found.forecast.n_alive
-    same = n_carrying(found) == live
-    because = f"{n_carrying(found)} latents carry data, {live} by theory; the narrowest take the strongest modes."
-    verdict, words = _judged(gap(found), same, because)
+    live = result.forecast.n_alive
+    same = n_carrying(result) == live
+    because = f"{n_carrying(result)} latents carry data, {live} by theory; the narrowest take the strongest modes."
+    verdict, words = _judged(gap(result), same, because)
     settings = _settings(request, pool, training, sigma=list(sigma), beta=1.0, eta=1.0)
     return Result(rows, figure, settings, verdict, words)
 
@@ -142,7 +142,7 @@ def cvae_linear(request: Request) -> Result:
     betas = request.pick([0.5, 1.0, 2.0, 4.0], [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5], list(np.arange(1, 51) / 10))
     n_latents = request.pick(8, 16, 64)
     objectives = [Objective(beta=b, n_latents=n_latents, bias=False) for b in betas]
-    found, training = _best(objectives, request, (2000, 6000, 100000), 1e-4, y, given)
+    result, training = _best(objectives, request, (2000, 6000, 100000), 1e-4, y, given)
     rows = [
         {
             "beta": b,
@@ -155,11 +155,11 @@ def cvae_linear(request: Request) -> Result:
             "ours": n_carrying(p),
             "theory": theory_count(p.forecast),
         }
-        for b, p in zip(betas, found, strict=True)
+        for b, p in zip(betas, result, strict=True)
     ]
     figure, axes = canvas(2)
     fine = np.linspace(min(betas), max(betas), 300)
-    curve = found[0].forecast.curves(fine)
+    curve = result[0].forecast.curves(fine)
     axes[0].plot(fine, curve.n_alive, drawstyle="steps-post", color="grey", label="theory")
     axes[0].plot(betas, [r["ours"] for r in rows], "o", label="trained, KL > 0.01 nats")
     axes[1].plot(fine, curve.loss, color="grey", label="theory")
@@ -168,14 +168,14 @@ def cvae_linear(request: Request) -> Result:
     axes[1].set(xlabel="β", ylabel="loss (nats per sample)")
     for axis in axes:
         axis.legend()
-    verdict, words = _counted(found, rows)
+    verdict, words = _counted(result, rows)
     return Result(
         rows, figure, _settings(request, pool, training, latents=n_latents, eta=1.0, **_RATES_SAID), verdict, words
     )
 
 
-def _counted(found: list[Pair], rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
-    worst = max(gap(p) for p in found)
+def _counted(result: list[Pair], rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
+    worst = max(gap(p) for p in result)
     off = max(abs(row["ours"] - row["theory"]) for row in rows)
     fewer = all(b["ours"] <= a["ours"] for a, b in itertools.pairwise(rows))
     because = f"Counts of living latents differ by at most {off}; {'never' if fewer else 'not always'} more as β grows."
@@ -191,17 +191,17 @@ def cvae_correlation(request: Request) -> Result:
     training = _exact(request.pick(1500, 1500, 60000), request.pick(1e-2, 1e-2, 1e-3))
     setup = Setup(Objective(n_latents=dim, decoder_variance=eta2, bias=False), training=training)
     scale = float((y**2).sum(1).mean()) / (2 * eta2)
-    rows, found, gaps = [], [], []
+    rows, result, gaps = [], [], []
     for rho in correlations:
         (p,) = pairs([setup], y, rho * y + np.sqrt(1 - rho**2) * noise)
-        found.append(p)
+        result.append(p)
         # at ρ = 1 the closed form is 0, up to rounding: the difference is measured by the loss of no model at all
         gaps.append(gap(p, scale if p.forecast.loss < 1e-6 * scale else None))
         rows.append({"rho": rho, "loss ours": p.evaluation.loss, "loss theory": p.forecast.loss,
                      "relative difference": gaps[-1], "KL ours": p.evaluation.rate, "KL theory": p.forecast.rate,
                      "paper": None, "ours": n_carrying(p), "theory": theory_count(p.forecast)})  # fmt: skip
     figure, axes = canvas(2)
-    for p, rho, colour in zip(found, correlations, [f"C{i}" for i in range(10)], strict=False):
+    for p, rho, colour in zip(result, correlations, [f"C{i}" for i in range(10)], strict=False):
         theory = np.pad(p.forecast.modes.kl, (0, dim))[:dim]
         axes[0].plot(np.arange(1, dim + 1), theory, color=colour)
         axes[0].plot(np.arange(1, dim + 1), np.sort(carried(p))[::-1], ".", ms=3, color=colour, label=f"ρ = {rho:g}")
@@ -235,9 +235,9 @@ def mhvae_linear(request: Request) -> Result:
     def objective(beta: float) -> Objective:
         return Objective(decoder_variance=eta2, levels=(Level(1.0, 0.25, n), Level(beta, "learned", n)), bias=False)
 
-    found, training = _best([objective(b) for b in betas], request, (2000, 20000, 47000), 1e-3, x)
+    result, training = _best([objective(b) for b in betas], request, (2000, 20000, 47000), 1e-3, x)
     rows = []
-    for b, p in zip(betas, found, strict=True):
+    for b, p in zip(betas, result, strict=True):
         means = p.trained.encode(x)[0]
         theta = mean_spectrum(means)
         first, second = p.forecast.levels

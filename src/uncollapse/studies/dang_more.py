@@ -110,9 +110,9 @@ def mhvae_samples(request: Request) -> Result:
     x = images(request, n, pool).reshape(n, -1)
     training, values = deep_training(request, (60, 25)), request.pick((0.1, 1.0, 6.0), *[(0.1, 1.0, 2.0, 4.0, 6.0)] * 2)
     network = Network(hidden=(hidden,), encoder_variance="global")
-    found = hierarchies([(a, b) for a in values for b in values], x, network, training)
+    result = hierarchies([(a, b) for a in values for b in values], x, network, training)
     rows, samples = [], {}
-    for (b1, b2), p in found.items():
+    for (b1, b2), p in result.items():
         samples[b1, b2] = drawn = _samples(p.trained, 256, seed=0)
         diversity = float(drawn.var(0).sum() / x.var(0).sum())
         rows.append({**level_row({"beta1": b1, "beta2": b2}, p, x), "diversity": diversity})
@@ -170,8 +170,8 @@ def mhvae_cnn(request: Request) -> Result:
     points = along if request.preset != "full" else [(a, b) for a in values for b in values]
     side = 28 // pool
     network = Network(hidden=(64,), image=(1, side, side), channels=(8, 16), encoder_variance="global")
-    found = hierarchies(list(dict.fromkeys(points)), x, network, training)
-    rows = [level_row({"beta1": b1, "beta2": b2}, p, x) for (b1, b2), p in found.items()]
+    result = hierarchies(list(dict.fromkeys(points)), x, network, training)
+    rows = [level_row({"beta1": b1, "beta2": b2}, p, x) for (b1, b2), p in result.items()]
     by_beta = {(r["beta1"], r["beta2"]): r for r in rows}
     over1, over2 = [by_beta[b, 1.0] for b in values], [by_beta[1.0, b] for b in values]
     figure, axes = canvas(2)

@@ -56,8 +56,8 @@ def theorems(request: Request) -> Result:
             y, x = _data(seed, dim)
             own = Training(**{**vars(training), "seed": seed})
             given = x if case.conditional else None
-            (found,) = pairs([Setup(case.objective, training=own)], y, given)
-            rows += _rows(case, seed, found, y, given)
+            (result,) = pairs([Setup(case.objective, training=own)], y, given)
+            rows += _rows(case, seed, result, y, given)
     figure, (axis,) = canvas(1, 4.6, 4.2)
     for i, case in enumerate(cases):
         mine = [r for r in rows if r["model"] == case.name and r["quantity"] != "loss"]
@@ -83,23 +83,23 @@ def _data(seed: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
     return y, 0.5 * y @ rng.standard_normal((dim, dim)) + rng.standard_normal((300, dim))
 
 
-def _rows(case: _Case, seed: int, found: Pair, y: np.ndarray, given: np.ndarray | None) -> list[dict[str, Any]]:
-    weights, parameters = found.forecast.weights, found.trained.parameters
+def _rows(case: _Case, seed: int, result: Pair, y: np.ndarray, given: np.ndarray | None) -> list[dict[str, Any]]:
+    weights, parameters = result.forecast.weights, result.trained.parameters
     dim = y.shape[1]
     mean = y @ weights.encoder
     if given is not None and weights.encoder_condition is not None:
         mean = mean + given @ weights.encoder_condition
     spectra = {
         # singular values of W Φ^{1/2}: roots of the eigenvalues of E[μμᵀ]
-        "V1": (_roots(found.trained.encode(y, given)[0].astype(float)), _roots(mean)),
+        "V1": (_roots(result.trained.encode(y, given)[0].astype(float)), _roots(mean)),
         # the rows of the latents; the condition's follow
         "U1": (_singular(parameters["decoder.out.weight"].numpy()[:dim]), _singular(weights.decoder)),
     }
     if weights.upper:
         spectra["U2"] = (_singular(parameters["prior1.out.weight"].numpy()), _singular(weights.upper[0].decoder))
     rows: list[dict[str, Any]] = [
-        {"model": case.name, "seed": seed, "quantity": "loss", "paper": None, "ours": found.evaluation.loss,
-         "theory": found.forecast.loss, "difference": gap(found)}
+        {"model": case.name, "seed": seed, "quantity": "loss", "paper": None, "ours": result.evaluation.loss,
+         "theory": result.forecast.loss, "difference": gap(result)}
     ]  # fmt: skip
     for name, (ours_s, theory_s) in spectra.items():
         scale = max(float(theory_s[0]), 1.0)

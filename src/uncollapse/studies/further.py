@@ -123,14 +123,14 @@ def _learned_starts(request: Request, x: np.ndarray) -> list[dict[str, Any]]:
 
 def _edges(rows: list[dict[str, Any]], critical: float) -> dict[float, float]:
     """By start: how far the middle between the last β with life and the next lies from the predicted one."""
-    found = {}
+    result = {}
     for start in sorted({r["encoder variance"] for r in rows}):
         mine = [r for r in rows if r["encoder variance"] == start]
         lives = [i for i, r in enumerate(mine) if r["ours"] > 0]
         last = max(lives, default=0)
         after = mine[min(last + 1, len(mine) - 1)]["beta"]
-        found[start] = (mine[last]["beta"] + after) / 2 / critical - 1
-    return found
+        result[start] = (mine[last]["beta"] + after) / 2 / critical - 1
+    return result
 
 
 def partly_learned(request: Request) -> Result:
@@ -148,9 +148,9 @@ def partly_learned(request: Request) -> Result:
             Setup(Objective(beta=b, encoder_variance=widths), training=_exact(steps, 2e-2, seed))
             for b in betas for seed in seeds
         ]  # fmt: skip
-        found = pairs(setups, x)
+        result = pairs(setups, x)
         for i, beta in enumerate(betas):
-            mine = found[i * len(seeds) : (i + 1) * len(seeds)]
+            mine = result[i * len(seeds) : (i + 1) * len(seeds)]
             best = min(mine, key=lambda p: p.evaluation.loss)
             rows.append({
                 "encoder variances": " ".join("learned" if w == learned else f"{w:g}" for w in widths), "beta": beta,

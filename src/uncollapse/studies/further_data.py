@@ -32,13 +32,13 @@ class _Data:
 
 def other_data(request: Request) -> Result:
     """VAE and CVAE, linear and ReLU, on each data set, at β below its first strength; and a table of counts."""
-    found = [_digits(request), _colour(request), *_from_user(request)]
+    result = [_digits(request), _colour(request), *_from_user(request)]
     rows: list[dict[str, Any]] = []
-    for data in found:
+    for data in result:
         rows += _gaussian_rows(request, data)
     counts = _count_rows(request)
     figure, axes = canvas(2)
-    for i, data in enumerate(found):
+    for i, data in enumerate(result):
         mine = [r for r in rows if r["data"] == data.name and r["network"] == "linear"]
         axes[0].plot([r["theory"] for r in mine], [r["ours"] for r in mine], "os^v"[i % 4], label=data.name, alpha=0.7)
         relu = [r for r in rows if r["data"] == data.name and r["network"] == "ReLU"]
@@ -70,7 +70,7 @@ def other_data(request: Request) -> Result:
     )
     settings = {
         "preset": request.preset,
-        "data": {data.name: list(data.rows.shape) for data in found},
+        "data": {data.name: list(data.rows.shape) for data in result},
         "user data": "a folder with Fashion-MNIST-like idx files, or .npy arrays of images in 0 … 255, with --data",
         "convention": "E‖y − ŷ‖²/2 + β KL for Gaussian decoders, biases; −log p + β KL for counts",
         "estimator": "linear: analytic; ReLU (hidden 32, σ² per latent) and Poisson (encoder linear in the counts): "
@@ -168,10 +168,10 @@ def _count_rows(request: Request) -> list[dict[str, Any]]:
         Setup(Objective(beta=critical * share, n_latents=4, likelihood="poisson"), Network(log_input=False), training)
         for share in shares
     ]
-    found = train_all(setups, counts, device="cpu")
+    result = train_all(setups, counts, device="cpu")
     return [
         {"data": "counts (generated)", "model": "VAE, Poisson", "network": "linear", "beta": critical * share,
          "critical beta": critical, "loss ours": v.evaluate(counts).loss, "paper": None,
          "ours": v.evaluate(counts).n_alive, "theory": "1 or more" if share < 1 else 0}
-        for share, v in zip(shares, found, strict=True)
+        for share, v in zip(shares, result, strict=True)
     ]  # fmt: skip

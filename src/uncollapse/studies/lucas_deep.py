@@ -121,11 +121,11 @@ def table_1(request: Request) -> Result:
     )
     x = turned(plan.rows(request))
     trained = train_centred(x, [plan.setup(case) for case in MNIST], plan.stack)
-    found, linear = [measured(vae, x) for vae in trained], modes_of(x)
+    result, linear = [measured(vae, x) for vae in trained], modes_of(x)
     theory = [at_linear_optimum(linear, x, case, plan.latents) for case in MNIST]
     offset = PIXELS / 2 * math.log(2)
-    rows = table_rows(MNIST, found, theory, offset)
-    verdict, because = judge(MNIST, found, theory, offset)
+    rows = table_rows(MNIST, result, theory, offset)
+    verdict, because = judge(MNIST, result, theory, offset)
     settings = plan.settings() | {
         "coordinates": "pixels turned to the data's principal axes: the same model, and Adam converges sooner there",
         "paper's ELBO above what its own σ² and KL give, rows of learned σ², nats": round(
@@ -135,10 +135,10 @@ def table_1(request: Request) -> Result:
         "measured beside": BESIDE,
         "dead latents, % by mean KL < 0.01, at a quarter, half, three quarters and the end of training": {
             case.name: [round(float(f.dead[len(f.dead) * k // 4 - 1]), 1) for k in (1, 2, 3, 4)]
-            for case, f in zip(MNIST, found, strict=True)
+            for case, f in zip(MNIST, result, strict=True)
         },
     }
-    return Result(rows, epsilon_figure(MNIST, found, theory), settings, verdict, because)
+    return Result(rows, epsilon_figure(MNIST, result, theory), settings, verdict, because)
 
 
 def annealing(request: Request) -> Result:

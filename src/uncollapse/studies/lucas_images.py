@@ -114,9 +114,9 @@ def table_on_images(levels: np.ndarray, sizes: Sizes) -> Result:
         )
         for case in CELEBA
     ]
-    found = [measured(vae, x) for vae in train_centred(x, setups)]
+    result = [measured(vae, x) for vae in train_centred(x, setups)]
     theory = [at_linear_optimum(linear, x, case, sizes.latents) for case in CELEBA]
-    verdict, because = judge(CELEBA, found, theory)
+    verdict, because = judge(CELEBA, result, theory)
     settings = {
         "images": len(x),
         "side": sizes.side,
@@ -129,4 +129,6 @@ def table_on_images(levels: np.ndarray, sizes: Sizes) -> Result:
         "chosen here": "the network and the training: the text says convolutional, 500 latents, 64 × 64, and no more",
     }
     because = f"on the images given, which need not be CelebA: {because}"
-    return Result(table_rows(CELEBA, found, theory), epsilon_figure(CELEBA, found, theory), settings, verdict, because)
+    return Result(
+        table_rows(CELEBA, result, theory), epsilon_figure(CELEBA, result, theory), settings, verdict, because
+    )

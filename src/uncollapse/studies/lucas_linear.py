@@ -38,13 +38,13 @@ def fig_1(request: Request) -> Result:
     middle = math.sqrt(strengths[4] * strengths[6])
     rows: list[dict[str, Any]] = []
     slices: list[Slice] = []
-    for sigma2, told in (
+    for sigma2, said in (
         (1.3 * strengths[4], ("stable", "stable")),
         (middle, ("unstable", "stable")),
         (0.7 * strengths[6], ("unstable", "unstable")),
     ):
         slices.append(likelihood_slice(f, [0, 1, 2], (4, 6), float(sigma2), reach=(1.5, 1.5), n_grid=31))
-        for component, paper in zip((5, 7), told, strict=True):
+        for component, paper in zip((5, 7), said, strict=True):
             curve = _measured_curvature(centred, basis, strengths, component - 1, float(sigma2))
             theory = float(ppca.column_curvature(strengths[component - 1], float(sigma2)))
             rows.append(

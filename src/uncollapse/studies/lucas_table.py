@@ -106,11 +106,11 @@ def train_centred(x: np.ndarray, setups: Sequence[Setup], stack: int = 1) -> lis
 def measured(vae: Trained, x: np.ndarray) -> Found:
     """The printed columns of a trained VAE on the rows it was trained on."""
     seen = x - x.mean(0)
-    found = vae.evaluate(seen, x)
+    result = vae.evaluate(seen, x)
     kl = gaussian_kl(*vae.encode(seen))
     d, curve = x.shape[1], 100 * collapsed_share(kl, EPSILONS, DELTA)
     collapse = 100 * float(collapsed_share(kl, np.array([EPSILON]), DELTA)[0])
-    values = (found.elbo, tuned_elbo(found.misfit, d, found.rate), found.misfit / d, collapse, found.rate)
+    values = (result.elbo, tuned_elbo(result.misfit, d, result.rate), result.misfit / d, collapse, result.rate)
     silent = 100 * float((kl.mean(0) < EPSILON).mean())
     return Found(tuple(map(float, values)), curve, silent, 100 * (vae.latent_kl < EPSILON).mean(1))
 
@@ -127,11 +127,11 @@ def at_linear_optimum(linear: Spectrum, x: np.ndarray, case: Case, n_latents: in
 
 
 def table_rows(
-    cases: Sequence[Case], found: Sequence[Found], theory: Sequence[Found], offset: float | None = None
+    cases: Sequence[Case], result: Sequence[Found], theory: Sequence[Found], offset: float | None = None
 ) -> list[dict[str, Any]]:
     """One row for each case and printed column; with an offset, the paper's ELBOs are also given without it."""
     rows: list[dict[str, Any]] = []
-    for case, ours, linear in zip(cases, found, theory, strict=True):
+    for case, ours, linear in zip(cases, result, theory, strict=True):
         for i, quantity in enumerate(PRINTED):
             row: dict[str, Any] = {"case": case.name, "quantity": quantity, "paper": case.paper[i]}
             if offset is not None:
@@ -144,19 +144,19 @@ def table_rows(
 
 
 def judge(
-    cases: Sequence[Case], found: Sequence[Found], theory: Sequence[Found], offset: float | None = None
+    cases: Sequence[Case], result: Sequence[Found], theory: Sequence[Found], offset: float | None = None
 ) -> tuple[Verdict, str]:
     """Collapse % against the paper's: pairs in order, rows within ten points; in part if it only falls with σ².
 
     The ELBO under the linear optimum's, which networks can attain, tells how far runs are from their own optimum; with
     an offset it tells the same of the paper's.
     """
-    paper, ours = [case.paper[3] for case in cases], [f.collapse for f in found]
+    paper, ours = [case.paper[3] for case in cases], [f.collapse for f in result]
     right, pairs = pairs_in_order(paper, ours)
-    by_mean, _ = pairs_in_order(paper, [f.silent for f in found])
+    by_mean, _ = pairs_in_order(paper, [f.silent for f in result])
     near = sum(abs(a - b) <= TOLERANCE for a, b in zip(paper, ours, strict=True))
-    behind = under(cases, [f.values[0] for f in found], theory)
-    halves = [[f.collapse for f, case in zip(found, cases, strict=True) if case.learned == which] for which in (0, 1)]
+    behind = under(cases, [f.values[0] for f in result], theory)
+    halves = [[f.collapse for f, case in zip(result, cases, strict=True) if case.learned == which] for which in (0, 1)]
     falls = all(half[0] > max(half[1:]) and half == sorted(half, reverse=True) for half in halves)
     because = (
         f"collapse {'falls with σ², fixed and as a start' if falls else 'does not fall with σ² throughout'}; of the "
@@ -173,13 +173,13 @@ def judge(
 
 def under(cases: Sequence[Case], elbos: Sequence[float], theory: Sequence[Found]) -> str:
     """In words, of learned σ² (the range) and of each fixed one: by how much ELBOs lie under the linear optimum's."""
-    found = [t.values[0] - elbo for elbo, t in zip(elbos, theory, strict=True)]
-    learned = [value for case, value in zip(cases, found, strict=True) if case.learned]
-    fixed = [f"{case.name}: {value:.0f}" for case, value in zip(cases, found, strict=True) if not case.learned]
+    result = [t.values[0] - elbo for elbo, t in zip(elbos, theory, strict=True)]
+    learned = [value for case, value in zip(cases, result, strict=True) if case.learned]
+    fixed = [f"{case.name}: {value:.0f}" for case, value in zip(cases, result, strict=True) if not case.learned]
     return f"{min(learned):.0f} to {max(learned):.0f} where σ² is learned, {', '.join(fixed)}"
 
 
-def epsilon_figure(cases: Sequence[Case], found: Sequence[Found], theory: Sequence[Found]) -> Figure:
+def epsilon_figure(cases: Sequence[Case], result: Sequence[Found], theory: Sequence[Found]) -> Figure:
     """Collapsed share over ε: fixed and learned σ², with the paper's numbers at ε = 0.01."""
     from matplotlib.figure import Figure
 
@@ -189,7 +189,7 @@ def epsilon_figure(cases: Sequence[Case], found: Sequence[Found], theory: Sequen
         for i, case in enumerate(cases):
             if case.learned != learned:
                 continue
-            (line,) = panel.plot(EPSILONS, found[i].curve, marker=".", markevery=5, label=f"{case.variance:g}")
+            (line,) = panel.plot(EPSILONS, result[i].curve, marker=".", markevery=5, label=f"{case.variance:g}")
             panel.plot(EPSILON, case.paper[3], "x", color=line.get_color(), markersize=8)
             if not learned:
                 panel.plot(EPSILONS, theory[i].curve, ":", color=line.get_color())

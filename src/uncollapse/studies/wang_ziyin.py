@@ -79,9 +79,9 @@ def _regression(request: Request, kind: Kind) -> Result:
     models = train_all(setups, x, y)
     rows, alive = [], []
     for beta, vae in zip(betas, models, strict=True):
-        found = _regression_rows(vae, forecast(x, y, beta=float(beta), n_latents=D), x, y)
-        alive.append(found[2]["ours"] > ALIVE_NATS)
-        rows += [{"beta": float(beta), **row} for row in found]
+        result = _regression_rows(vae, forecast(x, y, beta=float(beta), n_latents=D), x, y)
+        alive.append(result[2]["ours"] > ALIVE_NATS)
+        rows += [{"beta": float(beta), **row} for row in result]
     ours = collapse_beta(betas, np.array(alive))
     rows.append(
         {"beta": None, "quantity": "complete collapse β", "paper": PAPER_COLLAPSE, "ours": ours, "theory": critical}
@@ -104,9 +104,9 @@ def _regression(request: Request, kind: Kind) -> Result:
 def _regression_rows(vae: Trained, f: Forecast, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     # one draw of z per row is noisy; the rows are few, so each is evaluated often
     often = max(1, 100_000 // len(x))
-    found = vae.evaluate(np.tile(x, (often, 1)), np.tile(y, (often, 1)))
+    result = vae.evaluate(np.tile(x, (often, 1)), np.tile(y, (often, 1)))
     sigmas = np.sort(np.sqrt(vae.encode(x)[1]).mean(axis=0))
-    pairs = [("loss", found.loss, forecast_loss(f)), ("alive", found.n_alive, f.n_alive), ("KL", found.rate, f.rate)]
+    pairs = [("loss", result.loss, forecast_loss(f)), ("alive", result.n_alive, f.n_alive), ("KL", result.rate, f.rate)]
     pairs += [
         (f"mean σ_{i + 1}", float(ours), float(theory))
         for i, (ours, theory) in enumerate(zip(sigmas, np.sort(f.modes.encoder_std), strict=True))
@@ -216,14 +216,14 @@ def _cases(x: np.ndarray, y: np.ndarray, explained: bool) -> list[tuple[str, int
 def _regime_rows(vae: Trained, x: np.ndarray, y: np.ndarray, linear: np.ndarray) -> list[dict[str, Any]]:
     o = vae.setup.objective
     f, printed = forecast(x, y, objective=o), forecast(x, linear, objective=o)
-    found = vae.evaluate(x, y)
+    result = vae.evaluate(x, y)
     settled = f.status not in ("ill-posed", "flat")
     variance = f.decoder_variance if settled else None
     as_printed = printed.decoder_variance if printed.status not in ("ill-posed", "flat") else None
     return [
-        {"quantity": "decoder variance", "paper": as_printed, "ours": found.decoder_variance, "theory": variance},
-        {"quantity": "alive", "paper": printed.n_alive, "ours": found.n_alive, "theory": f.n_alive},
-        {"quantity": "loss", "paper": None, "ours": found.loss, "theory": None if f.ill_posed else forecast_loss(f)},
+        {"quantity": "decoder variance", "paper": as_printed, "ours": result.decoder_variance, "theory": variance},
+        {"quantity": "alive", "paper": printed.n_alive, "ours": result.n_alive, "theory": f.n_alive},
+        {"quantity": "loss", "paper": None, "ours": result.loss, "theory": None if f.ill_posed else forecast_loss(f)},
         {"quantity": "status", "paper": printed.status, "ours": vae.status, "theory": f.status},
     ]
 

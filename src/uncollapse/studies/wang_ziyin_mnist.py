@@ -78,11 +78,11 @@ def fig_2(request: Request) -> Result:
     """Loss, widths, number alive and residual over β, with and without KL warm-up."""
     size: Size = request.pick(QUICK, STANDARD, FULL)
     x = request.mnist(size.images)
-    found = _spectrum(x)
-    critical = found.strengths[0]
+    result = _spectrum(x)
+    critical = result.strengths[0]
     rows = [
         {"training": "", "beta": None, "quantity": f"critical β of mode {i + 1}", "paper": paper, "ours": None,
-         "theory": float(found.strengths[i])}
+         "theory": float(result.strengths[i])}
         for i, paper in enumerate(PAPER_THRESHOLDS)
     ]  # fmt: skip
     collapse = {}
@@ -91,14 +91,14 @@ def fig_2(request: Request) -> Result:
         models = train_all(_setups(size, betas, warm=kind == "warm-up"), x)
         alive = []
         for beta, vae in zip(betas, models, strict=True):
-            told = _rows(vae, _forecast(found, float(beta)), x)
-            alive.append(told[2]["ours"] > ALIVE_NATS)
-            rows += [{"training": kind, "beta": float(beta), **row} for row in told]
+            said = _rows(vae, _forecast(result, float(beta)), x)
+            alive.append(said[2]["ours"] > ALIVE_NATS)
+            rows += [{"training": kind, "beta": float(beta), **row} for row in said]
         collapse[kind] = collapse_beta(betas, np.array(alive))
         rows.append({"training": kind, "beta": None, "quantity": "complete collapse β", "paper": PAPER_COLLAPSE,
                      "ours": collapse[kind], "theory": float(critical)})  # fmt: skip
     verdict, because = _fig_2_verdict(rows, collapse, critical)
-    return Result(rows, _fig_2_figure(rows, found), _settings(size), verdict, because)
+    return Result(rows, _fig_2_figure(rows, result), _settings(size), verdict, because)
 
 
 def _setups(size: Size, betas: np.ndarray, *, warm: bool) -> list[Setup]:
@@ -130,17 +130,17 @@ def _spectrum(x: np.ndarray) -> Spectrum:
         return spectrum(x.astype(np.float64))
 
 
-def _forecast(found: Spectrum, beta: float) -> Forecast:
-    return forecast(found, beta=beta, n_latents=LATENTS)
+def _forecast(result: Spectrum, beta: float) -> Forecast:
+    return forecast(result, beta=beta, n_latents=LATENTS)
 
 
 def _rows(vae: Trained, f: Forecast, x: np.ndarray) -> list[dict[str, Any]]:
-    found = vae.evaluate(x)
+    result = vae.evaluate(x)
     residual = residual_spectrum(x - drawn for drawn in _drawn(vae, x)).strengths
     pairs = [
         ("loss", float(np.mean([vae.evaluate(x, seed=seed).loss for seed in range(EVALUATIONS)])), f.loss),
-        ("alive", found.n_alive, f.n_alive),
-        ("KL", found.rate, f.rate),
+        ("alive", result.n_alive, f.n_alive),
+        ("KL", result.rate, f.rate),
         ("top residual eigenvalue, against τ", float(residual[0]), f.water_level),
     ]
     theory = np.sort(f.modes.encoder_std[:LATENTS])
@@ -160,11 +160,11 @@ def _fig_2_verdict(rows: list[dict[str, Any]], collapse: dict[str, float], criti
     away = abs(collapse["warm-up"] / critical - 1)
     counts, stuck = [], []
     for kind in ("plain", "warm-up"):
-        told = {(row["beta"], row["quantity"]): row for row in rows if row["training"] == kind}
-        betas = sorted({beta for beta, _ in told if beta is not None and beta < critical})
-        same = sum(told[b, "alive"]["ours"] == told[b, "alive"]["theory"] for b in betas)
+        said = {(row["beta"], row["quantity"]): row for row in rows if row["training"] == kind}
+        betas = sorted({beta for beta, _ in said if beta is not None and beta < critical})
+        same = sum(said[b, "alive"]["ours"] == said[b, "alive"]["theory"] for b in betas)
         counts.append(f"{kind} {same} of {len(betas)}")
-        top = [told[b, "top residual eigenvalue, against τ"] for b in betas if told[b, "alive"]["ours"] < LATENTS]
+        top = [said[b, "top residual eigenvalue, against τ"] for b in betas if said[b, "alive"]["ours"] < LATENTS]
         stuck.append(f"{kind} {sum(row['ours'] > row['theory'] for row in top)} of {len(top)}")
     because = (
         f"Complete collapse at β = {collapse['warm-up']:.3g} coming from a smaller β and {collapse['plain']:.3g} from "
@@ -178,7 +178,7 @@ def _fig_2_verdict(rows: list[dict[str, Any]], collapse: dict[str, float], criti
     return ("reproduced", because) if equal else ("reproduced in part", because)
 
 
-def _fig_2_figure(rows: list[dict[str, Any]], found: Spectrum) -> Figure:
+def _fig_2_figure(rows: list[dict[str, Any]], result: Spectrum) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6), layout="constrained")
@@ -192,12 +192,12 @@ def _fig_2_figure(rows: list[dict[str, Any]], found: Spectrum) -> Figure:
     names = list(dict.fromkeys(row["quantity"] for row in rows if row["beta"] is not None))
     lowest, highest = (limit(row["beta"] for row in rows if row["beta"] is not None) for limit in (min, max))
     grid = np.linspace(lowest, highest, 300)
-    lines = _theory(found, grid)
+    lines = _theory(result, grid)
     for axis, (quantity, label) in zip(axes, panels, strict=True):
         axis.plot(grid, lines[quantity], color="0.3", linewidth=1)
         for name in (name for name in names if name.startswith(quantity)):
             _points(axis, rows, name)
-        for strength in found.strengths[:LATENTS]:
+        for strength in result.strengths[:LATENTS]:
             axis.axvline(strength, color="0.8", linestyle="--", linewidth=0.8, zorder=0)
         axis.set_xlabel("β")
         axis.set_ylabel(label)
@@ -208,8 +208,8 @@ def _fig_2_figure(rows: list[dict[str, Any]], found: Spectrum) -> Figure:
     return figure
 
 
-def _theory(found: Spectrum, betas: np.ndarray) -> dict[str, np.ndarray]:
-    f = _forecast(found, 1.0)
+def _theory(result: Spectrum, betas: np.ndarray) -> dict[str, np.ndarray]:
+    f = _forecast(result, 1.0)
     curves = f.curves(betas)
     widths = [f.solution.modes(float(beta)).encoder_std[:LATENTS] for beta in betas]
     return {
@@ -230,13 +230,13 @@ def fig_3(request: Request) -> Result:
     """Samples at the paper's six β, and how much they vary."""
     size: Size = request.pick(QUICK, STANDARD, FULL)
     x = request.mnist(size.images)
-    found = _spectrum(x)
+    result = _spectrum(x)
     betas = np.array(list(PAPER_MODES_LEFT))
     z = np.random.default_rng(0).standard_normal((2000, LATENTS))
     rows, pictures = [], []
     for vae in train_all(_setups(size, betas, warm=True), x):
         beta = vae.setup.objective.beta
-        f, samples = _forecast(found, beta), vae.decode(z)
+        f, samples = _forecast(result, beta), vae.decode(z)
         pictures.append(samples[:6])
         trio = (
             ("modes left", PAPER_MODES_LEFT[beta], vae.evaluate(x).n_alive, f.n_alive),

@@ -27,11 +27,11 @@ class SecondMoments:
 
 
 def second_moments(
-    found: Moments, n_inputs: int, n_targets: int, device: torch.device, dtype: torch.dtype
+    result: Moments, n_inputs: int, n_targets: int, device: torch.device, dtype: torch.dtype
 ) -> SecondMoments:
     """Moments of [x | y | condition] on the device."""
-    mean = torch.as_tensor(found.mean).to(device, dtype)
-    return SecondMoments(mean, torch.as_tensor(found.second_moment()).to(device, dtype), n_inputs, n_targets)
+    mean = torch.as_tensor(result.mean).to(device, dtype)
+    return SecondMoments(mean, torch.as_tensor(result.second_moment()).to(device, dtype), n_inputs, n_targets)
 
 
 def analytic_terms(a: Architecture, p: Parameters, k: Coefficients, data: SecondMoments) -> Terms:

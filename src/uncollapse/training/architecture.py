@@ -110,31 +110,31 @@ def conv_sizes(network: Network) -> list[tuple[int, int, int]]:
 
 def initial(a: Architecture, variance: float, generator: torch.Generator, dtype: torch.dtype) -> dict[str, Tensor]:
     """First values: uniform in ±1/√fan-in, as PyTorch's own layers have them; variances at 1 and `variance`."""
-    found: dict[str, Tensor] = {}
+    result: dict[str, Tensor] = {}
     for name, shape, fan_in in _layers(a):
         bound = 1 / math.sqrt(fan_in)
         try:
-            found[name] = torch.empty(shape, dtype=dtype).uniform_(-bound, bound, generator=generator)
+            result[name] = torch.empty(shape, dtype=dtype).uniform_(-bound, bound, generator=generator)
         except (RuntimeError, OverflowError):  # PyTorch's, whose allocator has no kind of its own on the CPU
             size = "×".join(map(str, shape))
             raise ObjectiveError(f"{name} of {size} weights: not enough memory; give a smaller network") from None
     for level, (n, learned) in enumerate(zip(a.latents, a.learned, strict=True)):
         if any(learned) and a.network.spread == "global":
-            found[f"encoder{level}.log_variance"] = torch.zeros(1, n, dtype=dtype)
+            result[f"encoder{level}.log_variance"] = torch.zeros(1, n, dtype=dtype)
     if a.decoder_variance == "parameter":
-        found["decoder.log_variance"] = torch.tensor(math.log(variance), dtype=dtype)
+        result["decoder.log_variance"] = torch.tensor(math.log(variance), dtype=dtype)
     if a.likelihood == "negative-binomial":
-        found["decoder.log_dispersion"] = torch.zeros(1, a.n_targets, dtype=dtype)
-    return found
+        result["decoder.log_dispersion"] = torch.zeros(1, a.n_targets, dtype=dtype)
+    return result
 
 
 def warm(a: Architecture, parameters: dict[str, Tensor], weights: Weights) -> dict[str, Tensor]:
     """The same parameters at the closed-form optimum of the linear model."""
-    found = dict(parameters)
+    result = dict(parameters)
 
     def put(name: str, *parts: Any) -> None:
-        value = torch.cat([torch.as_tensor(part, dtype=found[name].dtype) for part in parts])
-        found[name] = value.reshape(found[name].shape)
+        value = torch.cat([torch.as_tensor(part, dtype=result[name].dtype) for part in parts])
+        result[name] = value.reshape(result[name].shape)
 
     for level, w in enumerate((weights, *weights.upper)):
         above = () if w.encoder_condition is None else (w.encoder_condition,)
@@ -145,13 +145,13 @@ def warm(a: Architecture, parameters: dict[str, Tensor], weights: Weights) -> di
         if a.bias:
             put(f"encoder{level}.head.bias", w.encoder_bias)
             put(f"{out}.out.bias", w.decoder_bias)
-        if (name := f"encoder{level}.log_variance") in found:
+        if (name := f"encoder{level}.log_variance") in result:
             put(name, 2 * torch.as_tensor(w.encoder_std).log())
-    if "decoder.log_variance" in found:
-        found["decoder.log_variance"] = torch.full_like(
-            found["decoder.log_variance"], math.log(weights.decoder_variance)
+    if "decoder.log_variance" in result:
+        result["decoder.log_variance"] = torch.full_like(
+            result["decoder.log_variance"], math.log(weights.decoder_variance)
         )
-    return found
+    return result
 
 
 Layer = tuple[str, tuple[int, ...], int]

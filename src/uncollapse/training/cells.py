@@ -123,7 +123,7 @@ def _unit(unit: Sequence[Cell], rows: Table, keep_models: bool, stack: int | Non
     ]
 
 
-def result_of(vae: Trained, found: Evaluation) -> dict[str, Any]:
+def result_of(vae: Trained, result: Evaluation) -> dict[str, Any]:
     """What a training writes down at its end; numbers that are not finite become None."""
 
     def finite(value: float) -> float | None:
@@ -135,13 +135,13 @@ def result_of(vae: Trained, found: Evaluation) -> dict[str, Any]:
         vae.n_epochs,
         vae.seconds,
         time.time(),
-        finite(found.loss),
-        finite(found.elbo),
-        finite(found.misfit),
-        finite(found.rate),
-        found.n_alive,
-        finite(found.decoder_variance),
-        found.exact,
-        [finite(value) for value in found.kl.tolist()],
+        finite(result.loss),
+        finite(result.elbo),
+        finite(result.misfit),
+        finite(result.rate),
+        result.n_alive,
+        finite(result.decoder_variance),
+        result.exact,
+        [finite(value) for value in result.kl.tolist()],
     )
     return dict(zip(RESULTS, values, strict=True))

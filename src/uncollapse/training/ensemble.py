@@ -135,10 +135,10 @@ def stackable(setups: Sequence[Setup], widths: tuple[int, int, int]) -> list[lis
         )
         return architecture(setup, *widths), same, t.free_bits > 0
 
-    found: dict[Any, list[int]] = {}
+    result: dict[Any, list[int]] = {}
     for index in range(len(setups)):
-        found.setdefault(shared(index), []).append(index)
-    return [sorted(group, key=lambda i: setups[i].training.learning_rate) for group in found.values()]
+        result.setdefault(shared(index), []).append(index)
+    return [sorted(group, key=lambda i: setups[i].training.learning_rate) for group in result.values()]
 
 
 def best_size(setups: list[Setup], a: Architecture, rows: Table) -> int:

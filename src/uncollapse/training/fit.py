@@ -157,16 +157,16 @@ def prepared(setup: Setup, rows: Table, device: str | None) -> tuple[Table, Arch
 
 def warm_starts(setups: list[Setup], rows: Table) -> list[Weights | None]:
     """The closed-form optimum for each setup that asks for it; the data are read once."""
-    found: list[Weights | None] = []
+    result: list[Weights | None] = []
     parts = [rows.x.cpu().numpy(), None if rows.y is rows.x else rows.y.cpu().numpy()]
     condition: dict[str, Any] = {} if rows.given is None else {"given": rows.given.cpu().numpy()}
     for setup in setups:
         if not setup.training.warm_start:
-            found.append(None)
+            result.append(None)
             continue
         n = setup.objective.n_latents or min(rows.widths[:2])
-        found.append(forecast(*parts, **condition, objective=replace(setup.objective, n_latents=n)).weights)
-    return found
+        result.append(forecast(*parts, **condition, objective=replace(setup.objective, n_latents=n)).weights)
+    return result
 
 
 def _device(device: str | None) -> torch.device:

@@ -95,11 +95,13 @@ class Run:
         losses = torch.empty(stack.n_steps, stack.n_members, device=stack.rows.x.device, dtype=stack.rows.x.dtype)
         sums = torch.zeros(stack.n_members, 2 + stack.architecture.n_latents, device=losses.device, dtype=losses.dtype)
         n_rows = 0
-        for step, (loss, found, n) in enumerate(stack.steps(self.epoch)):
+        for step, (loss, result, n) in enumerate(stack.steps(self.epoch)):
             losses[step] = loss
-            sums.add_(torch.cat([found.reconstruction[:, None], found.misfit[:, None], found.kl], 1).detach(), alpha=n)
+            sums.add_(
+                torch.cat([result.reconstruction[:, None], result.misfit[:, None], result.kl], 1).detach(), alpha=n
+            )
             n_rows += n
-        variance = found.decoder_variance.detach()
+        variance = result.decoder_variance.detach()
         averages, variances = (sums / n_rows).double().cpu().numpy(), variance.double().cpu().numpy()
         seconds = (time.perf_counter() - started) / stack.n_members
         failures = self._failures(losses, variances, last_good)
@@ -155,7 +157,7 @@ class Run:
         fine = torch.isfinite(losses).all(0) & torch.isfinite(torch.stack(totals)).all(0)
         if bool(fine.all()):
             return {}
-        found = {}
+        result = {}
         for position in torch.nonzero(~fine).flatten().tolist():
             setup = self.stack.setups[position]
             run = losses[:, position].double().cpu().numpy()
@@ -163,14 +165,14 @@ class Run:
             step = int(bad[0]) if len(bad) else len(run) - 1
             largest = float(self.stack.rows.x.abs().max())
             why = likely_cause(setup, self.stack.architecture, run[:step], self.epoch, variances[position], largest)
-            found[position] = f"the loss is not finite from step {step + 1} of epoch {self.epoch + 1} on; likely {why}"
+            result[position] = f"the loss is not finite from step {step + 1} of epoch {self.epoch + 1} on; likely {why}"
             with torch.no_grad():
                 for name, value in self.stack.parameters.items():
                     value[position] = last_good[name][position]
                 for name, value in self.stack.optimiser.moments.items():
                     if name != "steps":
                         value[position] = 0.0  # a training that failed is not gone on with
-        return found
+        return result
 
 
 def constant(a: Architecture, variance: float) -> float:

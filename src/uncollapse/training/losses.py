@@ -48,27 +48,27 @@ class Terms:
     decoder_variance: Tensor
 
 
-def objective(found: Terms, k: Coefficients) -> Tensor:
+def objective(result: Terms, k: Coefficients) -> Tensor:
     """What the library calls the loss: reconstruction plus weighted KL, (M,)."""
-    return found.reconstruction + (k.kl_weights * found.kl).sum(1)
+    return result.reconstruction + (k.kl_weights * result.kl).sum(1)
 
 
-def minimised(found: Terms, k: Coefficients, weight: float, *, free_bits: bool) -> Tensor:
+def minimised(result: Terms, k: Coefficients, weight: float, *, free_bits: bool) -> Tensor:
     """What a step of training minimises: the objective with the schedule's weight and free bits, (M,).
 
     Source of free bits: Kingma et al. 2016, eq. 15, with one group per latent.
     """
-    kl = torch.maximum(found.kl, k.free_bits[:, None]) if free_bits else found.kl
-    return torch.add(found.reconstruction, (k.kl_weights * kl).sum(1), alpha=weight)
+    kl = torch.maximum(result.kl, k.free_bits[:, None]) if free_bits else result.kl
+    return torch.add(result.reconstruction, (k.kl_weights * kl).sum(1), alpha=weight)
 
 
-def elbo(a: Architecture, found: Terms) -> Tensor:
+def elbo(a: Architecture, result: Terms) -> Tensor:
     """The evidence lower bound itself: KL at weight 1 and every constant, (M,)."""
-    log_p = -found.misfit
+    log_p = -result.misfit
     if a.likelihood == "gaussian":
-        variance = found.decoder_variance
-        log_p = -found.misfit / (2 * variance) - a.n_targets / 2 * (LOG_2PI + torch.log(variance))
-    return log_p - found.kl.sum(1)
+        variance = result.decoder_variance
+        log_p = -result.misfit / (2 * variance) - a.n_targets / 2 * (LOG_2PI + torch.log(variance))
+    return log_p - result.kl.sum(1)
 
 
 def decoder_variance(a: Architecture, p: Parameters, k: Coefficients, misfit: Tensor) -> Tensor:

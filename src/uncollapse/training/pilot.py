@@ -175,8 +175,8 @@ def pilot(
     >>> from uncollapse import forecast
     >>> x = load_iris().data
     >>> short = Training(epochs=3, schedule=Schedule("linear", warmup=2))
-    >>> found = pilot(x, forecast(x, n_latents=2), n_levels=2, n_seeds=1, training=short)
-    >>> found.n_alive.shape, found.n_rows
+    >>> result = pilot(x, forecast(x, n_latents=2), n_levels=2, n_seeds=1, training=short)
+    >>> result.n_alive.shape, result.n_rows
     ((3, 1), 150)
     """
     f, start = forecast, time.monotonic()
@@ -193,16 +193,16 @@ def pilot(
     ]
     factor = float(f.spectrum.target_scale[0]) if f.exact else 1.0
     scaled = [None if part is None else part * (factor * unit) for part in (x, y, condition)]
-    found = [trained.evaluate(*scaled) for trained in train_all(setups, *scaled, progress=progress)]
+    result = [trained.evaluate(*scaled) for trained in train_all(setups, *scaled, progress=progress)]
     grid = (len(levels), n_seeds)
     return Pilot(
         forecast=f,
         network=shape,
         n_latents=n_latents,
         water_levels=levels,
-        n_alive=np.reshape([one.n_alive for one in found], grid),
-        kl=np.reshape([one.rate for one in found], grid),
-        loss=np.reshape([one.loss for one in found], grid) / (unit**2 * f.decoder_variance),
+        n_alive=np.reshape([one.n_alive for one in result], grid),
+        kl=np.reshape([one.rate for one in result], grid),
+        loss=np.reshape([one.loss for one in result], grid) / (unit**2 * f.decoder_variance),
         n_rows=len(x),
         seconds=time.monotonic() - start,
     )

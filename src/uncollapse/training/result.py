@@ -166,16 +166,16 @@ class Trained(Drawn):
             )
         generator = torch.Generator().manual_seed(seed)
         exact = a.likelihood == "gaussian" and a.network.linear and a.network.spread == "global" and not a.log_input
-        found = self._exact_terms(rows) if exact else self._sampled_terms(rows, generator)
+        result = self._exact_terms(rows) if exact else self._sampled_terms(rows, generator)
         bound = self._importance_bound(rows, importance_samples, generator) if importance_samples else None
-        kl = found.kl[0].double().numpy()
+        kl = result.kl[0].double().numpy()
         return Evaluation(
-            float(objective(found, k)[0]),
-            float(elbo(a, found)[0]),
-            float(found.misfit[0]),
+            float(objective(result, k)[0]),
+            float(elbo(a, result)[0]),
+            float(result.misfit[0]),
             kl,
             int((kl > ALIVE_NATS).sum()),
-            float(found.decoder_variance[0]),
+            float(result.decoder_variance[0]),
             exact,
             bound,
         )
@@ -183,17 +183,17 @@ class Trained(Drawn):
     def _exact_terms(self, rows: Table) -> Terms:
         a = self.architecture
         n_targets = 0 if rows.y is rows.x else a.n_targets
-        found = second_moments(rows.moments(), a.n_inputs, n_targets, torch.device("cpu"), torch.float64)
+        result = second_moments(rows.moments(), a.n_inputs, n_targets, torch.device("cpu"), torch.float64)
         double = {name: value.double() for name, value in self._stacked.items()}
-        return analytic_terms(a, double, coefficients([self.setup], a, torch.device("cpu"), torch.float64), found)
+        return analytic_terms(a, double, coefficients([self.setup], a, torch.device("cpu"), torch.float64), result)
 
     def _sampled_terms(self, rows: Table, generator: torch.Generator) -> Terms:
         a, k, p = self.architecture, self._coefficients, self._stacked
         misfit, kl = torch.zeros(1, dtype=torch.float64), torch.zeros(1, a.n_latents, dtype=torch.float64)
         for share, x, y, given, noise in self._batches(rows, generator):
-            found = sampled_terms(a, p, k, x, y, given, noise)
-            misfit += share * found.misfit
-            kl += share * found.kl
+            result = sampled_terms(a, p, k, x, y, given, noise)
+            misfit += share * result.misfit
+            kl += share * result.kl
         return terms(a, p, k, misfit, kl)
 
     def _importance_bound(self, rows: Table, n_samples: int, generator: torch.Generator) -> float:

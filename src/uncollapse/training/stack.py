@@ -132,17 +132,17 @@ class Stack:
         leaves = list(self.parameters.values())
         free_bits = shared.free_bits > 0
         n_steps = self.n_steps
-        for step, (found, n) in enumerate(self._each_terms()):
+        for step, (result, n) in enumerate(self._each_terms()):
             now = epoch + step / n_steps
             weight = kl_weight(shared.schedule, now)
-            losses = minimised(found, self.coefficients, weight, free_bits=free_bits)
+            losses = minimised(result, self.coefficients, weight, free_bits=free_bits)
             gradients = torch.autograd.grad(losses.sum(), leaves)
             with torch.no_grad():
                 if shared.clip is not None:
                     clip_each(gradients, shared.clip)
                 self.optimiser.step(gradients, rate_factor(shared.epochs, shared.cooling, now))
             del gradients  # or they would stand beside the next ones
-            yield losses.detach(), found, n
+            yield losses.detach(), result, n
 
     def _each_terms(self) -> Iterator[tuple[Terms, int]]:
         a, p = self.architecture, self.parameters
@@ -152,8 +152,8 @@ class Stack:
             return
         for x, y, given, noise in self.batches.epoch(self.generators):
             with self._precision():
-                found = sampled_terms(a, p, self.coefficients, x, y, given, noise)
-            yield found, x.shape[1]
+                result = sampled_terms(a, p, self.coefficients, x, y, given, noise)
+            yield result, x.shape[1]
 
     def _precision(self) -> Any:
         if not self.training.mixed_precision:

@@ -209,7 +209,7 @@ def forecasts(cells: dict[str, Setup], rows: Table) -> dict[str, Forecast | None
     """The closed form of each cell where there is one; the data are decomposed once for each kind of model."""
     spectra: dict[Any, Any] = {}
     parts = [None if part is None else part.numpy() for part in (None if rows.y is rows.x else rows.y, rows.given)]
-    found: dict[str, Forecast | None] = {}
+    result: dict[str, Forecast | None] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UncollapseWarning)
         for name, setup in cells.items():
@@ -220,14 +220,14 @@ def forecasts(cells: dict[str, Setup], rows: Table) -> dict[str, Forecast | None
                         rows.x.numpy(), parts[0], given=parts[1], bias=o.bias, likelihood=o.likelihood
                     )
                 n = o.n_latents or min(rows.widths[:2])
-                found[name] = forecast(spectra[o.bias, o.likelihood], objective=replace(o, n_latents=n))
+                result[name] = forecast(spectra[o.bias, o.likelihood], objective=replace(o, n_latents=n))
             except UncollapseError:
-                found[name] = None
-    return found
+                result[name] = None
+    return result
 
 
 def _columns(cells: dict[str, Setup], results: dict[str, Any], forecasts: dict[str, Forecast | None]) -> Columns:
-    found = []
+    result = []
     for name, setup in cells.items():
         f = forecasts[name]
         line = {
@@ -236,5 +236,5 @@ def _columns(cells: dict[str, Setup], results: dict[str, Any], forecasts: dict[s
             "forecast_loss": None if f is None else forecast_loss(f),
             "forecast_status": None if f is None else f.status,
         }
-        found.append({"cell": name, **record(setup), **results[name], **line})
-    return {name: [row[name] for row in found] for name in found[0]} if found else {}
+        result.append({"cell": name, **record(setup), **results[name], **line})
+    return {name: [row[name] for row in result] for name in result[0]} if result else {}
