@@ -111,7 +111,7 @@ def killed_again_and_again(words: list[object], folder: Path, n_kills: int, long
     """Kill a command after random times, so many times; where it ends before that, it begins again from nothing."""
     chance, n_killed = random.Random(SEED), 0
     for _ in range(10 * n_kills):
-        running = start(*words)
+        running = start(*words, env=UNMEASURED)
         try:
             running.communicate(timeout=chance.uniform(0.2, longest))
             shutil.rmtree(folder)
