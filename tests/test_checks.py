@@ -129,3 +129,12 @@ def test_what_hides_its_shape_is_refused_as_anything_else_is():
             checks.number(value, "beta", error=DataError)
         with pytest.raises(DataError, match="^betas must be "):
             checks.array(value, "betas", error=DataError)
+
+
+def test_infinite_numbers_are_taken_only_where_asked_for():
+    np.testing.assert_array_equal(checks.array([1, np.inf], "dispersion", infinite=True), [1, np.inf])
+    for wrong in ([1, np.nan], [1, None]):
+        with pytest.raises(ObjectiveError, match="dispersion must be finite numbers"):
+            checks.array(wrong, "dispersion", infinite=True)
+    with pytest.raises(ObjectiveError, match="dispersion must be finite numbers"):
+        checks.array([1, np.inf], "dispersion")

@@ -63,3 +63,23 @@ def test_an_infinite_dispersion_is_a_poisson_column(rng):
         np.testing.assert_allclose(
             spectrum(y, likelihood="negative-binomial", dispersion=infinite).strengths, expected, rtol=1e-12
         )
+
+
+@quiet
+@pytest.mark.parametrize("mode", ["warn", "raise"])
+def test_numbers_beyond_float64_end_in_one_line_under_any_setting_of_numpy(mode):
+    for y in (np.full((4, 3), 1e308), np.full((4, 3), np.longdouble("1e4000"))):
+        for likelihood in ("poisson", "negative-binomial", "categorical"):
+            for more in ({}, {"size_factors": "total"}, {"n_modes": 1}):
+                with np.errstate(all=mode), pytest.raises(DataError) as caught:
+                    spectrum(y, likelihood=likelihood, **more)
+                assert "\n" not in str(caught.value)
+
+
+def test_a_long_double_that_no_float64_holds_is_refused_even_where_it_is_constant():
+    """Its spread would be fine, its mean would be infinite."""
+    y = np.tile(np.array(["1e4000", "1", "2"]).astype(np.longdouble), (6, 1))
+    y[:, 1] += np.arange(6)
+    for more in ({}, {"n_modes": 1}):
+        with np.errstate(all="raise"), pytest.raises(DataError, match="leave the range of float64"):
+            spectrum(y, **more)

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.blocks import Rows, rows_per_block
 from uncollapse.data.rows import as_rows
 from uncollapse.errors import SourceError, first_line
@@ -26,6 +27,7 @@ IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 
 def read_npy(path: Path) -> Rows:
     """A .npy file, memory-mapped. Pickled objects are refused."""
+    path = checks.as_path(path, "the .npy file", error=SourceError)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy evaluates the header, so anything may come of a damaged one
@@ -37,6 +39,7 @@ def read_npy(path: Path) -> Rows:
 
 def read_npz(path: Path, key: str) -> Rows:
     """One array of a .npz file: the one named, or the only one with rows and columns."""
+    path = checks.as_path(path, "the .npz file", error=SourceError)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # closed if it is no archive too
             names = list(archive.files)
@@ -51,6 +54,7 @@ def read_npz(path: Path, key: str) -> Rows:
 
 def read_idx(path: Path) -> Rows:
     """An idx file, plain or gzipped, read block by block. Format: the header MNIST's page describes."""
+    path = checks.as_path(path, "the idx file", error=SourceError)
     dtype, shape, header_size = _idx_header(path)
     if len(shape) < 2:
         raise SourceError(f"{path}: holds a list of {shape[0]} numbers (labels?), not rows of features")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.rows import Rows, as_rows
 from uncollapse.errors import SourceError
 
@@ -25,11 +26,12 @@ EMBEDDED = {
 
 def read_embedded(name: str) -> Rows:
     """One of the `EMBEDDED` sets, features only, as the original numbers."""
+    name = checks.one_of(name, "the data set", EMBEDDED, error=SourceError)
     file, separator, n_header, n_columns = EMBEDDED[name]
-    result = find_spec("sklearn")
-    if result is None or result.origin is None:
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
         raise SourceError(f"{name}: comes with scikit-learn, which is not installed; pip install scikit-learn")
-    path = Path(result.origin).parent / "datasets" / "data" / file
+    path = Path(package.origin).parent / "datasets" / "data" / file
     if not path.exists():
         raise SourceError(f"{name}: this version of scikit-learn keeps it elsewhere than {path}; use another source")
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:

@@ -87,6 +87,8 @@ def _stacked(blocks: tuple[Block, ...]) -> Block:
 def _parts(item: Any, where: str, paired: bool) -> list[Block]:
     is_group = isinstance(item, list | tuple)
     if not paired:
+        if is_group and len(item) == 0:
+            raise DataError(f"{where}: an empty {type(item).__name__}; give an array of rows")
         return [as_block(item[0] if is_group else item, where)]
     if not is_group or len(item) != 2:
         raise DataError(f"{where}: expected a pair (x, y), got {type(item).__name__}")

@@ -34,14 +34,16 @@ def relative(
 
 def offset_of(block: Block) -> np.ndarray | None:
     """The first row of a block whose numbers do not fit a float64; None where they do."""
-    if is_sparse(block) or block.shape[0] == 0:
+    if block.shape[0] == 0:
         return None
-    if block.dtype.kind == "f" and block.dtype.itemsize > 8:
-        first: np.ndarray = np.where(np.isfinite(block[0]), block[0], 0)
-        return first
-    if block.dtype.kind in "iu" and block.dtype.itemsize == 8 and (block.max() > EXACT or block.min() < -EXACT):
-        return np.array(block[0])
-    return None
+    values = block.data if is_sparse(block) else block
+    wide = block.dtype.kind == "f" and block.dtype.itemsize > 8
+    if not wide and block.dtype.kind in "iu" and block.dtype.itemsize == 8 and values.size:
+        wide = bool(values.max() > EXACT or values.min() < -EXACT)
+    if not wide:
+        return None
+    first: np.ndarray = block[[0]].toarray()[0] if is_sparse(block) else block[0]
+    return np.where(np.isfinite(first), first, np.zeros_like(first))
 
 
 def less(block: Block, offset: np.ndarray | None) -> Block:

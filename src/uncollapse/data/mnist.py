@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from uncollapse.errors import SourceError
+from uncollapse import checks
+from uncollapse.errors import OutputError, SourceError, first_line
 from uncollapse.files import clear_leftovers, made_folder, write_bytes
 
 __all__ = ["MIRRORS", "MNIST_FOLDER", "fetch_mnist"]
@@ -48,12 +49,15 @@ def fetch_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> list[Path]:
     OutputError
         The folder cannot be written.
     """
+    folder = checks.as_path(folder, "the folder", error=OutputError)
+    if isinstance(mirrors, str) or not (isinstance(mirrors, Sequence) and all(isinstance(m, str) for m in mirrors)):
+        raise SourceError(f"mirrors must be a list of addresses, got {checks.shown(mirrors)}")
     made_folder(folder, "; name another with --data")
     clear_leftovers(folder)
     fetched = []
     for name, wanted in MD5.items():
         path = folder / name
-        if path.is_file() and _md5(path.read_bytes()) == wanted:
+        if _is_whole(path, wanted):
             continue
         write_bytes(path, _content(name, wanted, mirrors))
         fetched.append(path)
@@ -70,7 +74,7 @@ def _content(name: str, wanted: str, mirrors: Sequence[str]) -> bytes:
         try:
             download(mirror + name, answer, None)
         except (OSError, ValueError) as error:  # requests derives its errors from OSError
-            failures.append(f"{mirror}: {str(error)[:100]}")
+            failures.append(f"{mirror}: {first_line(error)[:100]}")
             continue
         content = answer.getvalue()
         if _md5(content) == wanted:
@@ -79,6 +83,14 @@ def _content(name: str, wanted: str, mirrors: Sequence[str]) -> bytes:
     raise SourceError(
         f"{name}: not fetched ({'; '.join(failures)}); put MNIST's files in a folder and name it with --data"
     )
+
+
+def _is_whole(path: Path, wanted: str) -> bool:
+    """Whether the file is there with the right contents; one that cannot be read is written again."""
+    try:
+        return _md5(path.read_bytes()) == wanted
+    except OSError:
+        return False
 
 
 def _md5(content: bytes) -> str:

@@ -81,7 +81,7 @@ def _listed_rows(data: list[Any] | tuple[Any, ...], name: str) -> Rows:
         first = first[0]
     if isinstance(first, Number | str | None) or (isinstance(first, list | tuple) and not first):
         return _array_rows(data, name)
-    shapes = [tuple(shape) for item in data if isinstance(shape := getattr(item, "shape", None), tuple)]
+    shapes = [tuple(shape) for item in data if isinstance(shape := _shape(item), tuple)]
     if len(shapes) == len(data) and all(len(shape) == 1 for shape in shapes):
         return _array_rows([as_block(item[None], name)[0] for item in data], name)
     if len(shapes) == len(data) > 1 and len(set(shapes)) == 1 and not any(map(is_sparse, data)):
@@ -91,6 +91,13 @@ def _listed_rows(data: list[Any] | tuple[Any, ...], name: str) -> Rows:
             f"rows; pass np.stack(list) for samples, iter(list) for blocks"
         )
     return iterable_rows(data, name, paired=False)
+
+
+def _shape(item: Any) -> Any:
+    try:
+        return getattr(item, "shape", None)
+    except Exception:  # an object's own property; reading it as a block says what is wrong
+        return None
 
 
 def _array_rows(data: Any, name: str) -> Rows:

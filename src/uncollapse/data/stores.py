@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from uncollapse import checks
 from uncollapse.data.blocks import Block, Rows, rows_per_block
 from uncollapse.errors import SourceError, first_line
 
@@ -14,6 +15,7 @@ __all__ = ["read_h5ad", "read_zarr"]
 
 def read_h5ad(path: Path) -> Rows:
     """The matrix X of an AnnData file, read from disk block by block, dense or sparse."""
+    path = checks.as_path(path, "the .h5ad file", error=SourceError)
     try:
         import anndata
     except ImportError:
@@ -29,6 +31,7 @@ def read_h5ad(path: Path) -> Rows:
 
 def read_zarr(path: Path, key: str) -> Rows:
     """A zarr array, or one array of a zarr group: the one named, X, or the only one with rows and columns."""
+    path = checks.as_path(path, "the .zarr store", error=SourceError)
     try:
         import zarr
     except ImportError:

@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from uncollapse import checks
 from uncollapse.data.blocks import Rows, rows_per_block
-from uncollapse.errors import SourceError, warn
+from uncollapse.errors import SourceError, first_line, warn
 
 __all__ = ["read_csv", "read_parquet"]
+
+NAMES_SHOWN, NAME_SHOWN = 8, 40
+"""Columns that a message names, and characters of each name."""
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 """What an empty cell may say; read as NaN, so that rows with gaps are reported or left out like any other."""
@@ -21,6 +25,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 def read_csv(path: Path) -> Rows:
     """A comma-, semicolon- or tab-separated table of numbers, with or without a header line."""
+    path = checks.as_path(path, "the CSV file", error=SourceError)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
@@ -29,7 +34,10 @@ def read_csv(path: Path) -> Rows:
     if not first.strip():
         raise SourceError(f"{path}: empty")
     separator = max(",;\t", key=first.count)
-    cells = next(csv.reader([first], delimiter=separator))
+    try:
+        cells = next(csv.reader([first], delimiter=separator))
+    except csv.Error as error:
+        raise SourceError(f"{path}: cannot be read as CSV text: {error}") from error
     counted = len(cells) > 2 and cells == [str(index) for index in range(len(cells))]
     if counted:
         _warn_counted(path)
@@ -69,7 +77,7 @@ def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_se
             if not _is_number(cell):
                 text = _text_columns(lines, separator, names)
                 raise SourceError(
-                    f"{path}: column {', '.join(text)} holds text, first {cell.strip()[:30]!r} in data row "
+                    f"{path}: column {_listed(text)} holds text, first {cell.strip()[:30]!r} in data row "
                     f"{n_seen + row}; leave such columns out or encode them as numbers"
                 )
             table[row, column] = float(cell) if cell.strip().lower() not in MISSING else np.nan
@@ -79,6 +87,12 @@ def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_se
 def _text_columns(lines: list[str], separator: str, names: list[str]) -> list[str]:
     rows = list(csv.reader(lines, delimiter=separator))
     return [name for index, name in enumerate(names) if any(index < len(r) and not _is_number(r[index]) for r in rows)]
+
+
+def _listed(names: list[str]) -> str:
+    """Names of columns on one line, the first few where there are many."""
+    short = [" ".join(name.split())[:NAME_SHOWN] for name in names[:NAMES_SHOWN]]
+    return ", ".join(short) + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
 
 
 def _is_number(cell: str) -> bool:
@@ -93,6 +107,7 @@ def _is_number(cell: str) -> bool:
 
 def read_parquet(path: Path) -> Rows:
     """A Parquet table whose columns are all numbers; nulls become NaN."""
+    path = checks.as_path(path, "the Parquet file", error=SourceError)
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -101,8 +116,8 @@ def read_parquet(path: Path) -> Rows:
     try:
         schema = parquet.read_schema(path)
         n_rows = parquet.read_metadata(path).num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # pyarrow raises what it likes on a damaged file
+        raise SourceError(f"{path}: cannot be read as Parquet: {first_line(error)}") from error
     types = pa.types
     text = [
         item.name
@@ -110,7 +125,7 @@ def read_parquet(path: Path) -> Rows:
         if not (types.is_integer(item.type) or types.is_floating(item.type) or types.is_boolean(item.type))
     ]
     if text:
-        raise SourceError(f"{path}: column {', '.join(text)} holds no numbers; leave such columns out or encode them")
+        raise SourceError(f"{path}: column {_listed(text)} holds no numbers; leave such columns out or encode them")
     if n_rows == 0 or not len(schema):
         raise SourceError(f"{path}: empty")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,16 +33,32 @@ def read_vector(source: str) -> np.ndarray:
     Traceback (most recent call last):
     uncollapse.errors.SourceError: iris: holds 150 rows of 4 columns where a single row or column is wanted
     """
-    if source.endswith(".npy") and Path(source).is_file():
-        try:
-            array = np.load(source, allow_pickle=False)
-        except (ValueError, OSError, EOFError):
-            array = np.empty((0, 0))  # open_source says what is wrong with it
-        if array.ndim == 1 and array.dtype.kind in "fiub":
-            return array
-    table = np.vstack([dense(block) for block in open_source(source).blocks()])
-    if 1 not in table.shape:
-        raise SourceError(
-            f"{source}: holds {table.shape[0]} rows of {table.shape[1]} columns where a single row or column is wanted"
-        )
-    return table.ravel()
+    flat = _flat(source)
+    if flat is not None:
+        return flat
+    rows = open_source(source)
+    blocks, n_rows = [], 0
+    for block in rows.blocks():
+        blocks.append(dense(block))
+        n_rows += len(blocks[-1])
+        if n_rows > 1 and blocks[-1].shape[1] > 1:  # known after two rows, however many there are
+            n_all = "several" if rows.n_rows is None else rows.n_rows
+            raise SourceError(
+                f"{rows.name}: holds {n_all} rows of {blocks[-1].shape[1]} columns where a single row or column is "
+                f"wanted"
+            )
+    if not blocks:
+        raise SourceError(f"{rows.name}: empty, no rows came")
+    return np.concatenate(blocks).ravel()
+
+
+def _flat(source: Any) -> np.ndarray | None:
+    """The numbers of a .npy file of one dimension; None for anything else, on which `open_source` has its say."""
+    try:
+        path = Path(source).expanduser()
+        array = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix.lower() == ".npy" else None
+    except Exception:
+        return None
+    if array is None or array.ndim != 1 or array.dtype.kind not in "fiub":
+        return None
+    return np.array(array) if array.shape[0] >= 0 else None

@@ -6,6 +6,7 @@ are found by Newton's method, one pass each, and the spectrum is then that of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from uncollapse.data.rows import Block, Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError, warn
 from uncollapse.spectra.allowed_values import checked, mapped, sizes_of
 from uncollapse.spectra.counts import inverse_of_dispersion
-from uncollapse.spectra.one_pass import nonfinite_error
+from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
 from uncollapse.spectra.result import Options
 from uncollapse.theory.counts import CountResiduals, count_fisher_information, count_mean_cost, count_score
 
@@ -54,6 +55,7 @@ class RowFit:
     residuals: CountResiduals
 
 
+@np.errstate(all="ignore")  # what leaves the range of float64 is refused below
 def fit_rows(rows: Rows, target: Any, options: Options) -> RowFit:
     """Maximum-likelihood column means at the given (or moment) dispersions, and rows mapped to residuals.
 
@@ -69,35 +71,40 @@ def fit_rows(rows: Rows, target: Any, options: Options) -> RowFit:
                 f"{source.name}: a negative binomial with size factors needs several passes; give a file, an array or "
                 f"a loader"
             )
-    decoded = rows if other is None else other
-    level, alpha, unit = _start(partial(_walk, rows, other, checked(decoded, options), options), options)
-    pairs = partial(_scaled, partial(_walk, rows, other, decoded, options), unit)
+    targets = rows if other is None else other
+    level, alpha, unit = _start(partial(_walk, rows, other, checked(targets, options), options), options)
+    pairs = partial(_scaled, partial(_walk, rows, other, targets, options), unit)
+    if not (np.isfinite(level).all() and np.isfinite(alpha).all() and math.isfinite(unit)):
+        raise overflow_error(targets.name)
     level, information, loss = _newton(pairs, level, alpha)
     scale = np.where(information > 0, 1 / np.sqrt(np.where(information > 0, information, 1.0)), 0.0)
+    if not (np.isfinite(level).all() and np.isfinite(scale).all() and math.isfinite(loss)):
+        raise overflow_error(targets.name)
     sizes = options.size_factors if isinstance(options.size_factors, np.ndarray) else None
     residuals = CountResiduals(level, scale, alpha, sizes, unit, options.scale)
 
     def change(block: Block, start: int) -> np.ndarray:
         result = np.empty(block.shape)
         for piece in _pieces(*block.shape):
-            result[piece] = residuals(dense(block[piece]), start + piece.start)
+            with np.errstate(all="ignore"):  # values that are not finite are refused by who sums the rows
+                result[piece] = residuals(dense(block[piece]), start + piece.start)
         return result
 
-    taken = mapped(decoded, change)
+    taken = mapped(targets, change)
     return RowFit((taken, None) if other is None else (rows, taken), loss, residuals)
 
 
-def _walk(rows: Rows, other: Rows | None, decoded: Rows, options: Options) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _walk(rows: Rows, other: Rows | None, targets: Rows, options: Options) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Counts and size factors (row totals as they are) of the rows that are kept."""
     n_sizes = len(options.size_factors) if isinstance(options.size_factors, np.ndarray) else None
-    decoded = mapped(decoded, lambda block, _: block, n_sizes=n_sizes)
-    pairs: Iterator[Any] = decoded.blocks() if other is None else paired_blocks(rows, decoded)
+    targets = mapped(targets, lambda block, _: block, n_sizes=n_sizes)
+    pairs: Iterator[Any] = targets.blocks() if other is None else paired_blocks(rows, targets)
     start = 0
     for item in pairs:
         parts = tuple(map(dense, item if isinstance(item, tuple) else (item,)))
         finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
         if not (finite.all() or options.drop_nonfinite):
-            raise nonfinite_error(decoded.name, np.hstack(parts), start, pairs)
+            raise nonfinite_error(targets.name, np.hstack(parts), start, pairs)
         sizes = sizes_of(parts[-1], start, options)
         assert sizes is not None
         start += len(parts[0])

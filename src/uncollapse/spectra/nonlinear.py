@@ -195,7 +195,8 @@ def _table(data: Any, name: str) -> np.ndarray:
             f"{rows.name}: cross-validation needs the whole table in memory, and this is read once, block by block; "
             f"pass an array"
         )
-    blocks = [dense(block).astype(np.float64, copy=False) for block in rows.blocks()]
+    with np.errstate(over="ignore", under="ignore"):  # what does not fit a float64 is refused as not finite
+        blocks = [dense(block).astype(np.float64, copy=False) for block in rows.blocks()]
     if not blocks:
         raise DataError(f"{rows.name}: empty, no rows came")
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

@@ -175,8 +175,12 @@ def shifted_back(moments: Moments, offsets: tuple[np.ndarray | None, ...]) -> Mo
     if all(offset is None for offset in offsets):
         return moments
     widths = [moments.n_inputs, len(moments.mean) - moments.n_inputs][: len(offsets)]
-    whole = [np.zeros(d) if o is None else o.astype(np.float64) for o, d in zip(offsets, widths, strict=True)]
-    return replace(moments, mean=moments.mean + np.concatenate(whole))
+    with np.errstate(over="ignore", under="ignore"):  # a long double may hold what no float64 does
+        whole = [np.zeros(d) if o is None else o.astype(np.float64) for o, d in zip(offsets, widths, strict=True)]
+        mean = moments.mean + np.concatenate(whole)
+    if not np.isfinite(mean).all():
+        raise overflow_error("the data")
+    return replace(moments, mean=mean)
 
 
 def merged(parts: Iterator[Moments]) -> Moments:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from uncollapse.checks import shown
 from uncollapse.errors import DataError
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, Noun, short
@@ -254,4 +255,4 @@ class Options:
         if n_samples < 2:
             raise DataError(f"only {n_samples} row(s) to learn from; a spectrum needs two or more")
         if self.ddof >= n_samples:
-            raise DataError(f"ddof must be below the number of rows, {n_samples}; got {self.ddof}")
+            raise DataError(f"ddof must be below the number of rows, {n_samples}; got {shown(self.ddof)}")

@@ -98,7 +98,11 @@ def _relative(rows: Rows, options: Options) -> tuple[Rows, np.ndarray | float]:
     offset = None if first is None else offset_of(first)
     if offset is None or not options.bias or options.likelihood != "gaussian":
         return rows, 0.0
-    return replace(rows, blocks=lambda: (less(block, offset) for block in rows.blocks())), offset.astype(np.float64)
+    with np.errstate(over="ignore", under="ignore"):  # a long double may hold what no float64 does
+        mean = offset.astype(np.float64)
+    if not np.isfinite(mean).all():
+        raise overflow_error(rows.name)
+    return replace(rows, blocks=lambda: (less(block, offset) for block in rows.blocks())), mean
 
 
 @dataclass(frozen=True, eq=False)
