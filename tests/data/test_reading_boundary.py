@@ -136,7 +136,7 @@ def test_mnist_needs_addresses_and_says_what_each_answered(tmp_path):
     for wrong in ("http://x/", None, [1], 5):
         with pytest.raises(SourceError, match="mirrors must be a list of addresses"):
             fetch_mnist(tmp_path, wrong)
-    with pytest.raises(SourceError, match="train-images.* not fetched .no address/: Invalid URL") as caught:
+    with pytest.raises(SourceError, match="train-images.* not fetched .no address/: .") as caught:
         fetch_mnist(tmp_path, ["no address/"])
     assert "\n" not in str(caught.value)
 
