@@ -128,7 +128,7 @@ def test_a_list_of_objects_with_a_shape_of_their_own_is_refused():
 
 @pytest.mark.parametrize("folder", [None, 1, b"x", ["x"]])
 def test_mnist_needs_a_folder(folder):
-    with pytest.raises(OutputError, match="the folder must be a path"):
+    with pytest.raises(OutputError, match="the folder must be a path as text"):
         fetch_mnist(folder)
 
 
