@@ -41,6 +41,21 @@ def test_integers_beyond_2_to_the_53_keep_their_spread(rng, dtype, centre, n_mod
 
 
 @quiet
+def test_sparse_integers_beyond_2_to_the_53_are_as_exact_as_dense_ones(rng):
+    x = rng.integers(-50, 50, (60, 4)) * [4, 3, 2, 1]
+    x[:, 0] += 2**60
+    expected = strengths_of(exact_covariance(x.tolist()))
+    np.testing.assert_allclose(spectrum(sp.csr_array(x)).strengths, expected, rtol=1e-9)
+
+
+@quiet
+def test_long_doubles_that_no_float64_holds_are_refused(rng):
+    x = (np.longdouble(10) ** 400) + rng.standard_normal((20, 2)).astype(np.longdouble)
+    with pytest.raises(DataError):
+        spectrum(x)
+
+
+@quiet
 def test_integers_that_fill_their_whole_range_do_not_wrap_around(rng):
     x = rng.integers(-(2**63), 2**63 - 1, (50, 3))
     expected = strengths_of(exact_covariance(x.tolist()))

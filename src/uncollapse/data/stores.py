@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,21 +14,48 @@ from uncollapse.errors import SourceError, first_line
 
 __all__ = ["read_h5ad", "read_zarr"]
 
+MOST_SECONDS = 10.0
+"""For reading what an HDF5 file says of its X; whole files take milliseconds."""
+
+LOOK = """
+import sys, h5py
+with h5py.File(sys.argv[1], "r") as file:
+    x = file.get("X")
+    for node in [] if x is None else [x, *(x.values() if isinstance(x, h5py.Group) else [])]:
+        dict(node.attrs)
+"""
+
 
 def read_h5ad(path: Path) -> Rows:
     """The matrix X of an AnnData file, read from disk block by block, dense or sparse."""
     path = checks.as_path(path, "the .h5ad file", error=SourceError)
     try:
         import anndata
+        import h5py
     except ImportError:
         raise SourceError(f"{path}: .h5ad needs anndata; pip install 'uncollapse[io]'") from None
+    _look_first(path)
     try:
-        matrix = anndata.read_h5ad(path, backed="r").X
+        x = h5py.File(path, "r").get("X")
+        matrix = anndata.io.sparse_dataset(x) if isinstance(x, h5py.Group) else x
     except Exception as error:  # anndata and h5py raise what they like on a damaged file
         raise SourceError(f"{path}: cannot be read as .h5ad: {first_line(error)}") from error
-    if matrix is None:
+    if matrix is None or matrix.shape is None:
         raise SourceError(f"{path}: its X is empty; move the layer you train on to X")
     return _sliced(str(path), matrix)
+
+
+def _look_first(path: Path) -> None:
+    # on a damaged file the HDF5 library can loop for ever, and no signal reaches Python: so a child looks first
+    try:
+        looked = subprocess.run(
+            [sys.executable, "-c", LOOK, str(path.absolute())], timeout=MOST_SECONDS, capture_output=True, text=True
+        )
+    except subprocess.TimeoutExpired:
+        raise SourceError(f"{path}: damaged: reading what it holds does not end; write the file again") from None
+    if looked.returncode:
+        why = looked.stderr.strip().rpartition("\n")[2] or f"HDF5 ended with code {looked.returncode}"
+        raise SourceError(f"{path}: cannot be read as .h5ad: {why.partition(': ')[2] or why}; is it damaged?")
 
 
 def read_zarr(path: Path, key: str) -> Rows:
