@@ -266,7 +266,7 @@ def array(
             given = np.array([number(v, name, error=error) for v in given.ravel()]).reshape(given.shape)
         except UncollapseError:
             raise refused from None
-    if given.dtype.kind not in "iuf":
+    if given.dtype.kind not in "iuf" or _holds_flags(values):
         raise refused
     if shape is not None and (
         given.ndim != len(shape) or any(k is not None and k != n for k, n in zip(shape, given.shape, strict=True))
@@ -279,6 +279,12 @@ def array(
     if least is not None and (result < least).any():
         raise error(f"{name} must not be below {least:g}, got {result.min():g}")
     return result
+
+
+def _holds_flags(values: Any) -> bool:
+    if not isinstance(values, list | tuple):
+        return False
+    return any(isinstance(value, bool | np.bool_) or _holds_flags(value) for value in values)
 
 
 def _shape(shape: Sequence[int | None]) -> str:

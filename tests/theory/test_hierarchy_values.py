@@ -171,6 +171,17 @@ def test_obstacles_are_the_printed_sums(rng):
         np.testing.assert_allclose(string.offsets[0], [0.0, *sums])
 
 
+def test_each_beta_has_a_string_of_its_own(rng):
+    chain, betas = random_chain(rng, 4), np.log(np.array([0.2, 1.0, 5.0]))
+    source = np.array([1.5, 0.3, -2.0])
+    for below, above in ((-1, 2), (0, 3), (1, 4)):
+        all_at_once = taut_string(betas, source, chain, below, above, (0, 3), (3,))
+        for i in range(3):
+            alone = taut_string(betas[i : i + 1], source[i : i + 1], chain, below, above, (0, 3), (1,))
+            np.testing.assert_allclose(all_at_once.points[i], alone.points[0])
+            np.testing.assert_allclose(all_at_once.hull[i], alone.hull[0])
+
+
 def test_a_hull_keeps_shapes_ties_and_short_rows():
     np.testing.assert_array_equal(concave_majorant(np.array([3.0])), [3.0])
     np.testing.assert_array_equal(concave_majorant(np.array([3.0, -1.0])), [3.0, -1.0])

@@ -133,6 +133,11 @@ def test_a_mode_dies_at_its_critical_beta_with_the_variance_learned(rho):
     np.testing.assert_allclose(given, critical_water_levels(STRENGTHS, rho) / 2.0)
 
 
+def test_with_no_latent_alive_the_variance_is_the_energy_per_target():
+    s = decoder_variances(np.array([9.0]), np.array([0]), STRENGTHS, 13.0, 9, np.array([0.4, 0.7, 1.0, 1.6]))
+    np.testing.assert_allclose(s, [13.0 / 9])
+
+
 def test_a_variance_that_runs_to_zero_is_said_to():
     betas = np.array([0.5, 2.0])
     s = decoder_variances(betas, np.array([4, 4]), STRENGTHS, 11.6, 5, None)  # nothing is left; or no room

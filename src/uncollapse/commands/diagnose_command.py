@@ -166,12 +166,10 @@ def _answer(
 
         write_text(html_to, diagnosis_page(diagnosis, source))
     if json_to != "-":
-        from rich.console import Console
-
         from uncollapse.diagnosis.terminal import render_diagnosis
+        from uncollapse.showing.terminal import standard_output
 
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
-        render_diagnosis(diagnosis, source, console)
+        render_diagnosis(diagnosis, source, standard_output())
 
 
 def _opened(source: str, target: str | None, given: str | None) -> Tables:

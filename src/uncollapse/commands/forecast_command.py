@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -225,13 +224,12 @@ def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[s
 
 
 def _print(result: Any, intervals: Any, source: str, notes: list[str], extras: Any) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from uncollapse.forecasting.terminal import render
-    from uncollapse.showing.terminal import plain_table
+    from uncollapse.showing.terminal import plain_table, standard_output
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+    console = standard_output()
     tables = []
     if extras.pilot is not None:
         from uncollapse.training.words import HEADINGS, pilot_rows

@@ -46,7 +46,7 @@ def objective_from(
     if n_latents is None and shared.get("levels"):
         n_latents = shared["levels"][0].n_latents
     if not given:
-        variance = number(decoder_variance or "1", "--decoder-variance")
+        variance = number("1" if decoder_variance is None else decoder_variance, "--decoder-variance")
         return Objective(beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared)
     if "likelihood" in shared:
         raise ObjectiveError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -75,9 +74,10 @@ def _named(name: str | None, studies: Any) -> Any:
 
 
 def _print_list(studies: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from uncollapse.showing.terminal import standard_output
 
     table = Table(box=None, pad_edge=False)
     table.add_column("Name", no_wrap=True)
@@ -86,4 +86,4 @@ def _print_list(studies: Any) -> None:
     for study in studies:
         data = {"": "", "mnist": " (MNIST)", "images": " (your images)"}[study.needs_data]
         table.add_row(*(Text(part) for part in (study.name, study.source, study.shows + data)))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 80).print(table)
+    standard_output().print(table)

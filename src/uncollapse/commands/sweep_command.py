@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ GRID = "The grid: every combination of these lists"
 
 def sweep(
     source: options.Source,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for cells, table and figures.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for cells, table and figures.")],
     target: options.Target = None,
     given: options.Given = None,
     scale: options.Scale = 1.0,
@@ -58,11 +57,14 @@ def sweep(
 ) -> None:
     """Train a grid of VAEs and put the forecast beside them; if killed, the same command goes on."""
     side = options.training_side()
+    from uncollapse import checks
+    from uncollapse.errors import OutputError
     from uncollapse.files import write_text
     from uncollapse.objective import Objective
     from uncollapse.report.sweep_page import sweep_page
     from uncollapse.training.sweep import forecasts
 
+    folder = checks.as_path(out, "--out", error=OutputError)
     base = options.base_setup(
         Objective(bias=not no_bias, likelihood=likelihood), hidden=hidden, channels=channels,  # type: ignore[arg-type]
         image=image, activation=activation, batch_size=batch_size, analytic=analytic, schedule=schedule,
@@ -83,16 +85,17 @@ def sweep(
     client = _client(scheduler)
     try:
         columns = side.sweep(
-            rows, setups, out, jobs=jobs, backend="dask" if client else backend, keep_models=keep_models, progress=True
-        )
+            rows, setups, folder, jobs=jobs, backend="dask" if client else backend, keep_models=keep_models,
+            progress=True,
+        )  # fmt: skip
     finally:
         if client is not None:
             client.close()
     lines = forecasts({str(i): setup for i, setup in enumerate(setups)}, rows)
-    write_text(out / "figures.html", sweep_page(columns, setups, list(lines.values())))
+    write_text(folder / "figures.html", sweep_page(columns, setups, list(lines.values())))
     lost = sum(status in ("failed", "refused") for status in columns["status"])
     print(f"{len(setups)} trainings{f', {lost} of them failed (see the table)' if lost else ''}.")
-    print(f"Table: {out / 'results.parquet'}   Figures: {out / 'figures.html'}")
+    print(f"Table: {folder / 'results.parquet'}   Figures: {folder / 'figures.html'}")
 
 
 def _client(scheduler: str | None) -> Any:

@@ -16,7 +16,7 @@ __all__ = ["train"]
 
 def train(
     source: options.Source,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for checkpoint, history and result.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for checkpoint, history and result.")],
     target: options.Target = None,
     given: options.Given = None,
     scale: options.Scale = 1.0,
@@ -58,6 +58,8 @@ def train(
 ) -> None:
     """Train a VAE; the same command goes on where it was stopped, and --epochs may be raised."""
     side = options.training_side()
+    from uncollapse import checks
+    from uncollapse.errors import OutputError
     from uncollapse.files import locked, made_folder
     from uncollapse.objective import Objective
 
@@ -80,7 +82,7 @@ def train(
         cooling=cooling, optimiser=optimiser, momentum=momentum, seed=seed, warm_start=warm_start, free_bits=free_bits,
         patience=patience, clip=clip, mixed_precision=mixed_precision, decoder_variance_rule=rule,
     )  # fmt: skip
-    folder = made_folder(out)
+    folder = made_folder(checks.as_path(out, "--out", error=OutputError))
     rows = options.opened_table(
         source, target, given, scale=scale, drop_nonfinite=drop_nonfinite, likelihood=likelihood
     )

@@ -134,9 +134,16 @@ def sparse_table(data: Any, name: str) -> Any:
 def is_sparse(data: Any) -> bool:
     """Whether this is a SciPy sparse matrix or array."""
     # asking SciPy would import it, which costs more than everything else here
-    return hasattr(data, "tocsr") and hasattr(data, "nnz")
+    return _has(data, "tocsr", "nnz")
 
 
 def is_dask(data: Any) -> bool:
     """Whether this is a Dask array."""
-    return hasattr(data, "dask") and hasattr(data, "chunks")
+    return _has(data, "dask", "chunks")
+
+
+def _has(data: Any, *names: str) -> bool:
+    try:
+        return all(hasattr(data, name) for name in names)
+    except Exception:  # an attribute may be anyone's code
+        return False

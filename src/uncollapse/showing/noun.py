@@ -13,7 +13,7 @@ from uncollapse import checks
 if TYPE_CHECKING:
     from uncollapse.showing.figure import Figure
 
-__all__ = ["MOST_ROWS", "WIDTH", "Card", "Drawn", "Noun", "Settings", "number", "short", "width_of"]
+__all__ = ["LEAST_WIDTH", "MOST_ROWS", "WIDTH", "Card", "Drawn", "Noun", "Settings", "number", "short", "width_of"]
 
 WIDTH, LEAST_WIDTH = 80, 40
 MOST_LETTERS, MOST_OF_ONE = 160, 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,14 +13,19 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from uncollapse.showing.noun import Card
+from uncollapse.showing.noun import LEAST_WIDTH, Card
 
-__all__ = ["bars", "card_text", "n_bars", "plain_table", "printed", "shown"]
+__all__ = ["bars", "card_text", "n_bars", "plain_table", "printed", "shown", "standard_output"]
 
 HEIGHT, MARGIN, END = 10, 13, 11
 """Rows of a chart, and columns beside its bars: labels at the left, the word "water" at the right."""
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
+
+
+def standard_output() -> Console:
+    """The console of a command: as wide as the terminal or as COLUMNS says, else 80."""
+    return Console(highlight=False, width=max(shutil.get_terminal_size().columns, LEAST_WIDTH))
 
 
 def plain_table(headings: Sequence[str], rows: list[list[str]], *, words: Sequence[str] = ()) -> Table:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from uncollapse.errors import DataError
+
 __all__ = ["ResidualSpectrum", "predicted_out_of_fold", "residual_spectrum"]
 
 MOST_DENSE = 1024
@@ -94,7 +96,7 @@ def residual_spectrum(residuals: Iterable[np.ndarray], n_directions: int = 16) -
             sums[n_draws % 2] += drawn
         n_draws += 1
     if n_draws < 2:
-        raise ValueError(f"the noise of the draws needs two of them or more, got {n_draws}")
+        raise DataError(f"the noise of the draws needs two of them or more, got {n_draws}")
     a, b = (total / (n_draws // 2 + (n_draws % 2 if i == 0 else 0)) for i, total in enumerate(sums))
     n, k = len(a), min(n_directions, a.shape[1], max(len(a) // 2 - 1, 1))
     strengths, directions = _leading(a, b, k)
@@ -120,7 +122,7 @@ def predicted_out_of_fold(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
     -----
     The penalty, d0/n of the mean eigenvalue, is of the size of the sampling error of the eigenvalues.
     """
-    predicted, halves = np.empty_like(residual), (np.arange(len(x)) % 4 < 2)
+    predicted, halves = np.full(residual.shape, np.nan), (np.arange(len(x)) % 4 < 2)
     for held in (halves, ~halves):
         centre, middle = x[~held].mean(axis=0), residual[~held].mean(axis=0)
         a, b = x[~held] - centre, residual[~held] - middle
