@@ -8,9 +8,12 @@ import os
 import sys
 
 from uncollapse.commands.stopping import Signals
-from uncollapse.errors import UncollapseError
+from uncollapse.errors import UncollapseError, shortened
 
 __all__ = ["main"]
+
+MOST_CHARACTERS = 400
+"""Of a complaint that repeats what was typed."""
 
 
 def main() -> None:
@@ -60,7 +63,7 @@ def _outcome() -> tuple[int, str]:
         # the command line's own complaints: Typer carries its parser's exceptions under another name
         if not hasattr(error, "format_message"):
             raise
-        shown = str(error.format_message())
+        shown = shortened(str(error.format_message()), MOST_CHARACTERS)
         return 2, shown if len(sys.argv) > 1 else "say what to do: uncollapse forecast SOURCE, or uncollapse --help"
 
 

@@ -15,6 +15,8 @@ __all__ = [
     "UncollapseError",
     "UncollapseWarning",
     "first_line",
+    "kind_and_line",
+    "shortened",
     "warn",
 ]
 
@@ -52,13 +54,28 @@ class UncollapseWarning(UserWarning):
     """The result stands, and the message says what the data did to it."""
 
 
+MOST_CHARACTERS = 200
+"""Of what an error says that is not ours: it may hold a whole file."""
+
+
 def first_line(error: BaseException) -> str:
-    """What an error that is not ours says, on one line: its first, or its kind where it says nothing."""
+    """What an error that is not ours says, on one line: its first, cut where long; its kind where it says nothing."""
     try:
         lines = str(error).split("\n")
     except Exception:  # a message may be anyone's code
         lines = [""]
-    return next((line.strip() for line in lines if line.strip()), type(error).__name__)
+    return shortened(next((line.strip() for line in lines if line.strip()), type(error).__name__))
+
+
+def kind_and_line(error: BaseException) -> str:
+    """Kind and first line of an error of a user's own code."""
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"
+
+
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Text cut to so many characters, with a mark where it was."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def warn(message: str) -> None:

@@ -51,6 +51,7 @@ forecast|iris|--scale|nan
 forecast|iris|--scale|0
 forecast|iris|--scale|1e300
 forecast|iris|--decoder-variance|1,2
+forecast|iris|--decoder-variance|
 forecast|iris|--encoder-variance|,
 forecast|iris|--encoder-variance|1e-400
 forecast|iris|--level-betas|
@@ -87,6 +88,7 @@ diagnose|os:getcwd|
 train|iris|--out|o|--latents|0
 train|iris|--out|{LONG}
 train|iris|--out|loop
+train|iris|--out|
 train|iris|--out|o|--hidden|0
 train|iris|--out|o|--hidden|-5
 train|iris|--out|o|--hidden|1000000000000
@@ -119,6 +121,7 @@ sweep|iris|--out|s|--seeds|100000000000
 sweep|iris|--out|s|--latents|0
 sweep|iris|--out|s|--scheduler|nowhere
 sweep|iris|--out|{LONG}
+sweep|iris|--out|
 sweep|loop|--out|s
 reproduce
 reproduce|nothing
@@ -126,6 +129,7 @@ reproduce|{LONG}
 reproduce|own-fig-1|--out|loop
 reproduce|own-fig-1|--out|{LONG}
 reproduce|own-fig-1|--preset|huge
+reproduce|own-fig-1|--preset|{LONG}
 """.strip().split("\n")
 
 

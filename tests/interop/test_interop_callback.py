@@ -146,7 +146,10 @@ def test_an_unforeseen_collapse_is_warned_of_once(counts, settings, epoch, x, tw
         fit(Scripted(counts, x), WatchCollapse(two, **settings))
     (message,) = ours(caught)
     alive = counts[epoch]
-    assert message.startswith(f"epoch {epoch}: {alive} of 3 latents are alive, and 2 were forecast at water level 1;")
+    is_or_are = "is" if alive == 1 else "are"
+    assert message.startswith(
+        f"epoch {epoch}: {alive} of 3 latents {is_or_are} alive, and 2 were forecast at water level 1;"
+    )
     assert "worth a diagnosis: uncollapse diagnose" in message
 
 

@@ -61,20 +61,24 @@ def read_idx(path: Path) -> Rows:
     n, d = shape[0], math.prod(shape[1:])
     if n * d * dtype.itemsize > MOST_BYTES:
         raise SourceError(f"{path}: its header claims {n:,} rows of {d:,} numbers, which no file holds; get it again")
-    step = rows_per_block(d)
+    row, step = d * dtype.itemsize, rows_per_block(d)
+
+    def truncated(have: int) -> SourceError:
+        return SourceError(f"{path}: truncated, {have} rows where the header says {n}; get the file again")
 
     def blocks() -> Iterator[np.ndarray]:
         with _opened(path) as file:
+            if not isinstance(file, gzip.GzipFile) and (size := path.stat().st_size) < header_size + n * row:
+                raise truncated((size - header_size) // row)  # before memory is asked for what is not there
             file.read(header_size)
             for start in range(0, n, step):
-                wanted = min(step, n - start) * d * dtype.itemsize
+                wanted = min(step, n - start) * row
                 try:
                     content = file.read(wanted)
                 except (OSError, EOFError, zlib.error) as error:
                     raise _damaged(path, "an idx file", error) from None
                 if len(content) < wanted:
-                    have = start + len(content) // (d * dtype.itemsize)
-                    raise SourceError(f"{path}: truncated, {have} rows where the header says {n}; get the file again")
+                    raise truncated(start + len(content) // row)
                 yield np.frombuffer(content, dtype).reshape(-1, d)
 
     return Rows(str(path), d, n, blocks)

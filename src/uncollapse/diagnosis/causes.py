@@ -15,6 +15,7 @@ from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.result import Cause, Confidence, Evidence
 from uncollapse.diagnosis.thresholds import DONE_SHARE, FAR_SHARE, FEW, LAG_SHARE, LEAD, MOVED, N_ERRORS, SLOW_SHARE
 from uncollapse.measure.result import ALIVE_NATS
+from uncollapse.measure.words import alive_words
 
 __all__ = ["Finding", "find_cause"]
 
@@ -128,15 +129,15 @@ def _evidence(f: Facts) -> Iterator[Evidence]:
         "alive",
         f.n_alive,
         expected,
-        f"{f.n_alive} of {f.n_latents} latents are alive; a linear VAE would have {expected}.",
+        f"{alive_words(f.n_alive, f.n_latents)}; a linear VAE would have {expected}.",
     )
     side = "above" if f.should_live else "below" if f.settled else "about at"
     yield Evidence(
         "top_residual",
         r.top,
         level,
-        f"The strongest mode that the decoder leaves has strength {r.top:.4g} ± {r.error:.2g}, {side} the water level "
-        f"{level:.4g}.",
+        f"The strongest direction of what the reconstruction misses has strength {r.top:.4g} ± {r.error:.2g}, {side} "
+        f"the water level {level:.4g}.",
     )
     word = "more" if f.gap > 0 else "less"
     costs = f"{abs(f.gap):.4g} ± {f.gap_error:.2g} nats {word} than"

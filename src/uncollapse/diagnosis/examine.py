@@ -12,6 +12,7 @@ from uncollapse.diagnosis.opening import probe_of
 from uncollapse.diagnosis.remedies import remedies_for
 from uncollapse.diagnosis.result import CAUSES, Diagnosis
 from uncollapse.measure.protocol import Spread
+from uncollapse.measure.words import alive_words
 from uncollapse.objective import Objective
 
 __all__ = ["diagnose"]
@@ -102,4 +103,4 @@ def diagnose(
 def _verdict(facts: Facts, finding: Finding) -> str:
     what = CAUSES[finding.cause]
     sure = "" if finding.confidence == "high" else " (probably)"
-    return f"{facts.n_alive} of {facts.n_latents} latents are alive: {what}{sure}."
+    return f"{alive_words(facts.n_alive, facts.n_latents)}: {what}{sure}."

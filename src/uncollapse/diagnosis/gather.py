@@ -12,13 +12,13 @@ from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.opening import loss_of
 from uncollapse.diagnosis.thresholds import N_ERRORS
-from uncollapse.errors import DataError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.baseline import baseline_losses, collapsed_losses
 from uncollapse.measure.decoder import dispersion_of, measure_decoder, row_losses
 from uncollapse.measure.observe import Observation, observe
-from uncollapse.measure.protocol import RAISED, first_line
+from uncollapse.measure.protocol import RAISED
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import posterior_sums
 from uncollapse.objective import Objective
@@ -71,7 +71,7 @@ def gather(
         try:
             return _tried(facts, probe, seen, objective, learning_rate, seed)  # type: ignore[arg-type]
         except RAISED as error:  # a user's model raises anything, and what was measured stands without
-            reason = str(error) if isinstance(error, UncollapseError) else first_line(error)
+            reason = str(error) if isinstance(error, UncollapseError) else kind_and_line(error)
             return replace(
                 facts,
                 notes=(

@@ -161,7 +161,7 @@ def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
         yield Remedy(
             "go on from here with the KL weight taken back to 0 and raised again",
             at_least,
-            "A warm restart opens the dead latents along the strongest directions that the decoder leaves.",
+            "A warm restart opens the dead latents along the strongest directions of what the reconstruction misses.",
             Plan(o, fresh=False, warm_up=0.5),
         )
 

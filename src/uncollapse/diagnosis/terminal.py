@@ -61,10 +61,10 @@ def _latents(d: Diagnosis) -> Table:
 
 
 def _residual(d: Diagnosis, most: int) -> Group:
-    """Held-out strengths of what the decoder leaves; red where a latent is due, beyond sampling error."""
+    """Held-out strengths of what the reconstruction misses; red where a latent is due, beyond sampling error."""
     r, water = d.decoder.residual, d.residual_water_level
     index = slice(0, most)
     due = (r.held_out - N_ERRORS * r.errors > water)[index]
     label = ("τ" if d.forecast.exact else "β") + f" = {water:.4g}"
     drawn = bars(r.held_out[index], water, due, label=label, axis="direction 1", color="red")
-    return Group(Text("What the decoder leaves of the data, against the water level:"), drawn)
+    return Group(Text("What the reconstruction misses, direction by direction, against the water level:"), drawn)

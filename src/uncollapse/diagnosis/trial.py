@@ -14,10 +14,10 @@ from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.gather import check_settings
 from uncollapse.diagnosis.opening import probe_of
 from uncollapse.diagnosis.result import Diagnosis, Plan, Remedy, Trial
-from uncollapse.errors import UncollapseError
+from uncollapse.errors import UncollapseError, kind_and_line
 from uncollapse.measure.decoder import row_losses
 from uncollapse.measure.observe import SAMPLE_ROWS, Observation, observe
-from uncollapse.measure.protocol import RAISED, Spread, first_line, is_probe
+from uncollapse.measure.protocol import RAISED, Spread, is_probe
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import posterior_sums
 from uncollapse.probes.restated import with_prior_of
@@ -122,7 +122,7 @@ def _own_training(
         except UncollapseError:
             raise
         except RAISED as error:  # a user's model raises anything
-            raise UncollapseError(f"{probe.name}: cannot be trained here: {first_line(error)}") from error
+            raise UncollapseError(f"{probe.name}: cannot be trained here: {kind_and_line(error)}") from error
 
     return train
 
@@ -133,7 +133,7 @@ def _trained(train: Retrainer, probe: Probe, plan: Plan) -> Probe:
     except UncollapseError:
         raise
     except RAISED as error:  # a user's own training raises anything
-        raise UncollapseError(f"{probe.name}: the retrainer fails: {first_line(error)}") from error
+        raise UncollapseError(f"{probe.name}: the retrainer fails: {kind_and_line(error)}") from error
     if not is_probe(after):
         raise UncollapseError(f"{probe.name}: the retrainer must return a probe, got {checks.shown(after)}; "
                               f"open_probe(model) makes one")  # fmt: skip

@@ -38,10 +38,10 @@ def promise(remedy: Remedy) -> str:
 def about_trial(trial: Trial) -> str:
     """What came of a remedy."""
     t, promised = trial, trial.remedy.expected_alive
-    kept = "" if promised is None else ", as promised" if t.kept else f", where {promised} were promised"
+    expected = "" if promised is None or promised == t.alive_after else f" ({promised} expected)"
     return (
-        f"Tried: {t.remedy.change} takes the number alive from {t.alive_before} to {t.alive_after}{kept}, and its loss "
-        f"from {number(t.loss_before)} to {number(t.loss_after)} nats per sample."
+        f"Tried: {t.remedy.change} takes the number alive from {t.alive_before} to {t.alive_after}{expected}, and its "
+        f"loss from {number(t.loss_before)} to {number(t.loss_after)} nats per sample."
     )
 
 
@@ -74,7 +74,7 @@ def reading(d: Diagnosis) -> list[str]:
         )
     notes.append(
         "The forecast's latents are those of a linear VAE at its global optimum. A deep network may pack several modes "
-        "into one latent: what the decoder leaves, not the count, says whether a dead latent should live."
+        "into one latent. So judge a dead latent by what the reconstruction misses, not by the count."
     )
     return notes if d.forecast.exact else [*notes, "For this decoder the forecast's KL is an estimate."]
 

@@ -82,7 +82,10 @@ def advice(forecast: Forecast) -> list[str]:
 
 def caveats(forecast: Forecast) -> list[str]:
     """What the numbers do not say."""
-    notes = []
+    notes = [
+        "A mode is a direction of the data. A latent lives if the strength of its mode stands above the water level, "
+        + ("τ = β × decoder variance." if forecast.exact else "β.")
+    ]
     if not forecast.exact:
         notes.append(
             "For this likelihood collapse is stable from the critical β on, exactly; on counts with rare large values "

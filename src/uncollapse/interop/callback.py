@@ -17,12 +17,13 @@ except ImportError as error:
     raise ImportError("watching a training needs Lightning: pip install 'uncollapse[lightning]'") from error
 
 from uncollapse import checks
-from uncollapse.errors import DataError, ObjectiveError, UncollapseError, UncollapseWarning
+from uncollapse.errors import DataError, ObjectiveError, UncollapseError, UncollapseWarning, kind_and_line
 from uncollapse.forecasting.result import Forecast
 from uncollapse.interop.alarm import Alarm, expected_alive
 from uncollapse.interop.metric import PosteriorCollapse
-from uncollapse.measure.protocol import RAISED, first_line
+from uncollapse.measure.protocol import RAISED
 from uncollapse.measure.result import Measurement
+from uncollapse.measure.words import alive_words
 from uncollapse.probes.outputs import mean_and_spread
 
 __all__ = ["WatchCollapse", "encoded"]
@@ -167,7 +168,7 @@ class WatchCollapse(Callback):
                 raise
             except RAISED as error:
                 raise DataError(
-                    f"the posterior of {name} fails on validation batch {batch_idx + 1}: {first_line(error)}"
+                    f"the posterior of {name} fails on validation batch {batch_idx + 1}: {kind_and_line(error)}"
                 ) from error
 
         out = _several(outputs(), name)
@@ -249,7 +250,7 @@ class WatchCollapse(Callback):
         level = "" if self.forecast is None else f" at water level {self.forecast.water_level:.4g}"
         so_far = "so many were alive before" if alarm.reached else f"so it was for {alarm.below} validations"
         return (
-            f"epoch {epoch}: {measurement.n_alive} of {measurement.n_latents} latents are alive, and {alarm.expected} "
+            f"epoch {epoch}: {alive_words(measurement.n_alive, measurement.n_latents)}, and {alarm.expected} "
             f"were forecast{level}; {so_far}. A network that is not linear may carry several modes in one latent, and "
             f"a slow one may not be there yet, so this is worth a diagnosis: uncollapse diagnose"
         )

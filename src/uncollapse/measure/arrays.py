@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from uncollapse import checks
-from uncollapse.errors import DataError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.posterior import Posterior, posterior
-from uncollapse.measure.protocol import first_line
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import PosteriorSums, posterior_sums
 
@@ -94,4 +93,4 @@ def _batches(parts: Any) -> Iterator[Any]:
     except UncollapseError:
         raise
     except Exception as error:
-        raise DataError(f"reading batch {number + 1} fails: {first_line(error)}") from error
+        raise DataError(f"reading batch {number + 1} fails: {kind_and_line(error)}") from error

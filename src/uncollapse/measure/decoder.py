@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.errors import DataError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import MOST, Posterior
-from uncollapse.measure.protocol import RAISED, Probe, check_probe, first_line
+from uncollapse.measure.protocol import RAISED, Probe, check_probe
 from uncollapse.objective import Objective
 from uncollapse.showing.noun import Card, Noun
 from uncollapse.showing.plain import plain
@@ -58,7 +58,7 @@ class DecoderMeasurement(Noun):
     mutual_information : float
         Mutual information I(x; z) with the latents that the decoder sees, by sampling: a lower bound, at most log n.
     residual : ResidualSpectrum
-        What the decoder leaves of the data, against the water level (β for a decoder other than Gaussian).
+        What the reconstruction misses, against the water level (β for a decoder other than Gaussian).
     """
 
     n_rows: int
@@ -252,7 +252,7 @@ def _decode(probe: Probe, z: np.ndarray, o: Observation, likelihood: str) -> np.
         raise
     except RAISED as error:  # a user's model raises anything
         raise DataError(
-            f"{probe.name}: latents of shape {z.shape} do not go through its decoder: {first_line(error)}"
+            f"{probe.name}: latents of shape {z.shape} do not go through its decoder: {kind_and_line(error)}"
         ) from error
     if given.dtype.kind not in "fiu" or given.ndim < 1 or len(given) != len(z):
         got = f"{type(out).__name__} of {given.dtype} and shape {given.shape}"

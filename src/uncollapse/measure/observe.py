@@ -14,9 +14,9 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.data.sample import RowSample
-from uncollapse.errors import DataError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.posterior import Posterior, RowError, posterior
-from uncollapse.measure.protocol import RAISED, check_probe, first_line
+from uncollapse.measure.protocol import RAISED, check_probe
 from uncollapse.measure.result import ACTIVE_VARIANCE, Measurement
 from uncollapse.measure.sums import PosteriorSums, posterior_sums
 
@@ -177,7 +177,7 @@ def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.
         wanted = "" if given is None else f" and conditions of {given.shape[1]}"
         raise DataError(
             f"{name}: rows of {x.shape[1]} numbers{wanted} do not go through the encoder of {probe.name} "
-            f"(rows {numbers[0] + 1} on): {first_line(error)}"
+            f"(rows {numbers[0] + 1} on): {kind_and_line(error)}"
         ) from error
     if not isinstance(q, Posterior):
         raise DataError(f"{probe.name}: encode must return a Posterior, got {checks.shown(q)}; "

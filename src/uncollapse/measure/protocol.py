@@ -20,7 +20,6 @@ __all__ = [
     "TrainedFor",
     "check_probe",
     "check_spread",
-    "first_line",
     "is_probe",
     "prior_variance_of",
 ]
@@ -99,11 +98,6 @@ def check_probe(model: Any) -> Any:
     if isinstance(model, type) or not is_probe(model):
         raise ObjectiveError(f"probe must be a probe, got {shown(model)}; open_probe(model) makes one of a model")
     return model
-
-
-def first_line(error: BaseException) -> str:
-    """Type and first line of an error of a user's code, fit for a message of one line."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}".rstrip(": ")
 
 
 def prior_variance_of(probe: Probe) -> float:

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from uncollapse.measure.decoder import DecoderMeasurement
     from uncollapse.measure.result import Measurement
 
-__all__ = ["decoder_card", "measurement_card"]
+__all__ = ["alive_words", "decoder_card", "measurement_card"]
+
+
+def alive_words(n_alive: int, n_latents: int) -> str:
+    """How many live, as the start of a sentence.
+
+    Examples
+    --------
+    >>> alive_words(1, 4)
+    '1 of 4 latents is alive'
+    """
+    return f"{n_alive} of {n_latents} latents {'is' if n_alive == 1 else 'are'} alive"
 
 
 def measurement_card(m: Measurement) -> Card:
@@ -29,8 +40,12 @@ def measurement_card(m: Measurement) -> Card:
     rows = tuple(
         (str(i + 1), number(m.kl[i]), number(m.mean_variance[i]), "alive" if m.alive[i] else "collapsed") for i in order
     )
-    headline = f"{m.n_alive} of {m.n_latents} latents {'is' if m.n_alive == 1 else 'are'} alive."
-    return Card(headline, tuple(facts), headings=("latent", "KL, nats", "Var of mean", "state"), rows=rows)
+    return Card(
+        f"{alive_words(m.n_alive, m.n_latents)}.",
+        tuple(facts),
+        headings=("latent", "KL, nats", "Var of mean", "state"),
+        rows=rows,
+    )
 
 
 def decoder_card(d: DecoderMeasurement) -> Card:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.errors import DataError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.posterior import Posterior, posterior
-from uncollapse.measure.protocol import RAISED, Spread, TrainedFor, check_spread, first_line, prior_variance_of
+from uncollapse.measure.protocol import RAISED, Spread, TrainedFor, check_spread, prior_variance_of
 from uncollapse.objective import Objective
 from uncollapse.probes.inputs import check_condition, check_rows, in_shape
 from uncollapse.probes.outputs import check_outputs, mean_and_spread
@@ -131,4 +131,4 @@ def _called(function: Callable[..., Any], rows: np.ndarray, given: np.ndarray | 
     except UncollapseError:
         raise
     except RAISED as error:  # a user's function raises anything
-        raise DataError(f"{where} fails on an input of shape {rows.shape}: {first_line(error)}") from error
+        raise DataError(f"{where} fails on an input of shape {rows.shape}: {kind_and_line(error)}") from error

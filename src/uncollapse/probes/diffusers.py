@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from uncollapse.errors import ObjectiveError, SourceError
-from uncollapse.measure.protocol import RAISED, first_line
+from uncollapse.errors import ObjectiveError, SourceError, kind_and_line
+from uncollapse.measure.protocol import RAISED
 from uncollapse.probes.probe import TorchProbe, mode_notes
 
 __all__ = ["CONFIG", "diffusers_folder", "diffusers_probe"]
@@ -62,7 +62,7 @@ def diffusers_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None
             str(folder), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
         )
     except RAISED as error:  # the library raises anything
-        raise SourceError(f"{folder}: diffusers cannot load it: {first_line(error)}") from error
+        raise SourceError(f"{folder}: diffusers cannot load it: {kind_and_line(error)}") from error
     probe = diffusers_probe(model, input_shape=input_shape)
     return replace(probe, name=f"{probe.name} of {folder}")
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
-from uncollapse.measure.protocol import RAISED, Probe, Spread, SpreadUnknown, check_spread, first_line, is_probe
+from uncollapse.errors import ObjectiveError, SourceError, UncollapseError, kind_and_line
+from uncollapse.measure.protocol import RAISED, Probe, Spread, SpreadUnknown, check_spread, is_probe
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.inputs import check_rows
@@ -229,7 +229,7 @@ def _unpickled(path: Path, trust: bool) -> Any:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=False)
     except RAISED as error:  # pickled code raises anything
-        raise SourceError(f"{path}: cannot be loaded: {first_line(error)}") from error
+        raise SourceError(f"{path}: cannot be loaded: {kind_and_line(error)}") from error
     if isinstance(loaded, dict):
         raise SourceError(f"{path}: holds weights and no model; give module:function that builds it and loads them")
     return loaded
@@ -241,14 +241,14 @@ def _made(text: str) -> Any:
         try:
             module = importlib.import_module(name)
         except RAISED as error:  # a user's module raises anything
-            raise SourceError(f"{text}: {name} cannot be imported from here: {first_line(error)}") from error
+            raise SourceError(f"{text}: {name} cannot be imported from here: {kind_and_line(error)}") from error
         make = getattr(module, function, None)
         if not callable(make):
             raise SourceError(f"{text}: {name} has no function {function!r}")
         try:
             return make()
         except RAISED as error:
-            raise SourceError(f"{text}: the function failed: {first_line(error)}") from error
+            raise SourceError(f"{text}: the function failed: {kind_and_line(error)}") from error
 
 
 @contextmanager

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import DataError, UncollapseError
+from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.posterior import Posterior, posterior
-from uncollapse.measure.protocol import RAISED, Probe, Spread, TrainedFor, first_line, prior_variance_of
+from uncollapse.measure.protocol import RAISED, Probe, Spread, TrainedFor, prior_variance_of
 from uncollapse.objective import Objective
 from uncollapse.probes.inputs import check_rows
 
@@ -165,7 +165,7 @@ class TorchProbe:
             raise
         except RAISED as error:  # a user's model raises anything
             raise DataError(
-                f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {first_line(error)}"
+                f"{self.name}: the {part} fails on an input of shape {tuple(given.shape)}: {kind_and_line(error)}"
             ) from error
 
     def _check_numbers(self, part: str, out: Tensor) -> None:

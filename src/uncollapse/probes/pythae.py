@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
-from uncollapse.measure.protocol import RAISED, TrainedFor, first_line
+from uncollapse.errors import ObjectiveError, SourceError, UncollapseError, kind_and_line
+from uncollapse.measure.protocol import RAISED, TrainedFor
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe, mode_notes
 
@@ -94,7 +94,7 @@ def pythae_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None, t
         config = json.loads((folder / CONFIG).read_text())
         kind = str(config["name"]).removesuffix("Config").removesuffix("_")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{folder / CONFIG}: no configuration of pythae ({first_line(error)})") from None
+        raise SourceError(f"{folder / CONFIG}: no configuration of pythae ({kind_and_line(error)})") from None
     if kind not in GAUSSIAN:
         raise ObjectiveError(f"{folder}: is a pythae {kind}; known are {', '.join(GAUSSIAN)}")
     custom = [part for part in ("encoder", "decoder")
@@ -115,7 +115,7 @@ def pythae_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None, t
     except UncollapseError:
         raise
     except RAISED as error:  # pythae and pickled code raise anything
-        raise SourceError(f"{folder}: pythae cannot load it: {first_line(error)}") from error
+        raise SourceError(f"{folder}: pythae cannot load it: {kind_and_line(error)}") from error
     probe = pythae_probe(model, input_shape=input_shape)
     notes = probe.notes
     if probe.objective is not None and probe.objective.likelihood == "gaussian":

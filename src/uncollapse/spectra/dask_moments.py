@@ -11,7 +11,7 @@ import numpy as np
 from uncollapse.data.blocks import is_dask, paired_blocks
 from uncollapse.data.kinds import less, offset_of
 from uncollapse.data.rows import as_rows
-from uncollapse.errors import DataError, UncollapseError, first_line
+from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.spectra.one_pass import Moments, Walk, each_block, merged, shifted_back
 
 __all__ = ["dask_moments"]
@@ -65,7 +65,7 @@ def _computed(task: Any) -> Moments:
             raise DataError(
                 f"{where}: the chunk kills every worker that tries it (out of memory?); make chunks smaller"
             ) from error
-        raise DataError(f"{where}: computing a chunk fails: {type(error).__name__}: {first_line(error)}") from error
+        raise DataError(f"{where}: computing a chunk fails: {kind_and_line(error)}") from error
     return total
 
 
