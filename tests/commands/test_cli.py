@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -175,3 +177,11 @@ def test_rows_that_are_not_finite_can_be_left_out(tmp_path, rng):
 def test_help_and_version():
     assert "--kl-weight" in run("forecast", "--help").stdout
     assert run("--version").stdout.strip().count(".") == 2
+
+
+@pytest.mark.parametrize("width", [40, 60, 132])
+def test_a_command_is_as_wide_as_columns_says(width):
+    words = [sys.executable, "-m", "uncollapse.cli", "forecast", "iris", "--latents", "3"]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "COLUMNS": str(width)}, check=True)
+    widest = max(len(line.rstrip()) for line in done.stdout.splitlines())
+    assert min(width, 80) - 20 < widest <= width

@@ -92,7 +92,7 @@ def sweep(
         if client is not None:
             client.close()
     lines = forecasts({str(i): setup for i, setup in enumerate(setups)}, rows)
-    write_text(folder / "figures.html", sweep_page(columns, setups, list(lines.values())))
+    write_text(folder / "figures.html", sweep_page(columns, setups, list(lines.values()), source))
     lost = sum(status in ("failed", "refused") for status in columns["status"])
     print(f"{len(setups)} trainings{f', {lost} of them failed (see the table)' if lost else ''}.")
     print(f"Table: {folder / 'results.parquet'}   Figures: {folder / 'figures.html'}")

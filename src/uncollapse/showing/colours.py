@@ -14,7 +14,7 @@ COLOURS: dict[Meaning, str] = {
     "water": "#2a6fdb",
     "noise": "#c2571a",
     "mode": "#43525f",
-    "point": "#222222",
+    "point": "#8e5bd0",
     "error": "#5d6b7a",
 }
 

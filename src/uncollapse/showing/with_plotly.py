@@ -85,7 +85,9 @@ def _trace(mark: Mark) -> dict[str, Any]:
 
 def _bars(mark: Bars) -> dict[str, Any]:
     colours = colours_of(mark)
-    style: dict[str, Any] = {"marker": {"color": colours[0] if isinstance(mark.colours, str) else colours}}
+    shown = colours[0] if isinstance(mark.colours, str) else colours
+    # without an outline: on narrow pages it would be wider than the bar
+    style: dict[str, Any] = {"marker": {"color": shown, "line": {"width": 0}}}
     if mark.texts:
         style |= {"text": list(mark.texts), "textposition": "none"}
     if mark.above is not None:

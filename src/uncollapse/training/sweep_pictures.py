@@ -12,7 +12,7 @@ from uncollapse.showing.figure import Axis, Figure, Line, Mark, Panel, Points
 from uncollapse.training.config import Setup
 from uncollapse.training.losses import LOG_2PI
 
-__all__ = ["sweep_figure"]
+__all__ = ["SHOWN", "sweep_figure"]
 
 SHOWN = {"n_alive": "latents alive", "rate": "KL, nats per sample", "loss": "loss, nats per sample"}
 FAMILY = ("decoder_variance_setting", "encoder_variance", "n_latents", "hidden", "learning_rate", "likelihood")
