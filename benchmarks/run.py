@@ -52,6 +52,8 @@ takes seconds of a network of a million weights on one core. Without doubt a for
 
 One goal of training is missed. pythae's trainer is 1.2 to 1.3 times slower, not 1.5: on a CPU both spend their time in
 the same matrix products, and a bare loop is no faster than ours.
+
+Which changes to the formulas the tests do not notice, and why: [mutants of the formulas](mutants.md).
 """
 
 

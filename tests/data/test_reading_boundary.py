@@ -145,3 +145,21 @@ def test_a_folder_in_the_place_of_a_file_of_mnist_does_not_count_as_the_file(tmp
     (tmp_path / "train-images-idx3-ubyte.gz").mkdir()
     with pytest.raises(SourceError, match="not fetched"):
         fetch_mnist(Path(tmp_path), [])
+
+
+def test_a_parquet_file_gives_as_many_rows_as_its_footer_says_or_none(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    whole, path = tmp_path / "whole.parquet", tmp_path / "x.parquet"
+    pytest.importorskip("pyarrow.parquet").write_table(arrow.table({"a": np.arange(5.0)}), whole)
+    content = whole.read_bytes()
+    refused = []
+    for at in [at for at in range(len(content) // 2, len(content)) if content[at] == 10]:  # 5 rows, as Parquet has it
+        path.write_bytes(content[:at] + bytes([4]) + content[at + 1 :])
+        try:
+            rows = open_source(str(path))
+            n_read = sum(len(block) for block in rows.blocks())
+        except SourceError as error:
+            refused.append(str(error))
+        else:
+            assert n_read == rows.n_rows
+    assert any("holds 2 rows where 5 are expected" in line for line in refused)

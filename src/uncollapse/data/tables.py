@@ -130,9 +130,13 @@ def read_parquet(path: Path) -> Rows:
         raise SourceError(f"{path}: empty")
 
     def blocks() -> Iterator[np.ndarray]:
+        n_read = 0
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=rows_per_block(len(schema))):
+                n_read += batch.num_rows
                 yield np.column_stack([_numbers(column) for column in batch.columns])
+        if n_read != n_rows:  # a damaged footer contradicts itself
+            raise SourceError(f"{path}: cannot be read as Parquet: holds {n_read} rows where {n_rows} are expected")
 
     return Rows(str(path), len(schema), n_rows, blocks)
 
