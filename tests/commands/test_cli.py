@@ -185,3 +185,11 @@ def test_a_command_is_as_wide_as_columns_says(width):
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "COLUMNS": str(width)}, check=True)
     widest = max(len(line.rstrip()) for line in done.stdout.splitlines())
     assert min(width, 80) - 20 < widest <= width
+
+
+@pytest.mark.parametrize("option", ["--level-betas", "--beta", "--encoder-variance", "--level-variances"])
+def test_a_long_value_is_cut_in_the_message(option):
+    done = run("forecast", "iris", option, "a" * 3000)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert len(done.stderr) < 500

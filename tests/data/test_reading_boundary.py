@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +164,19 @@ def test_a_parquet_file_gives_as_many_rows_as_its_footer_says_or_none(tmp_path):
         else:
             assert n_read == rows.n_rows
     assert any("holds 2 rows where 5 are expected" in line for line in refused)
+
+
+def test_a_gzipped_idx_file_that_claims_a_huge_row_is_one_line(tmp_path):
+    path = tmp_path / "x-idx2-ubyte.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(b"\0\0\x0e\x02" + (1).to_bytes(4, "big") + (2**32 - 1).to_bytes(4, "big") + bytes(64))
+    with pytest.raises(SourceError, match="claims|truncated"):
+        list(open_source(str(path)).blocks())
+
+
+def test_an_array_file_of_python_2_is_read_like_any_other(tmp_path, rng):
+    x = rng.standard_normal((1, 3))
+    np.save(tmp_path / "x.npy", x)
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"(1, 3), } ", b"(1L, 3), }"))
+    np.testing.assert_array_equal(next(iter(open_source(str(tmp_path / "x.npy")).blocks())), x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from uncollapse.checks import shown
 from uncollapse.errors import ObjectiveError
 
 __all__ = ["as_written", "levels_from", "number", "objective_from", "vector"]
@@ -108,5 +109,5 @@ def number(text: str | None, option: str) -> Any:
     try:
         values = [part if part == "learned" else float(part) for part in text.split(",")]
     except ValueError:
-        raise ObjectiveError(f"{option}: expected a number or 'learned', got {text!r}") from None
+        raise ObjectiveError(f"{option}: expected a number or 'learned', got {shown(text)}") from None
     return values[0] if len(values) == 1 else tuple(values)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from uncollapse.checks import shown
 from uncollapse.data.mnist import MNIST_FOLDER, fetch_mnist
 from uncollapse.errors import UncollapseError, UncollapseWarning
 from uncollapse.files import clear_leftovers, made_folder
@@ -69,7 +70,7 @@ def _named(name: str | None, studies: Any) -> Any:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UncollapseError(f"no study {name!r}; {hint}uncollapse reproduce --list names them all")
+        raise UncollapseError(f"no study {shown(name)}; {hint}uncollapse reproduce --list names them all")
     return known[name]
 
 

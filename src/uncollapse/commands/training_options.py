@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from uncollapse.checks import shown
 from uncollapse.commands.loss_options import DropNonfinite, Given, Scale, Target
 from uncollapse.errors import ObjectiveError, UncollapseError
 
@@ -129,7 +130,7 @@ def axis(text: str, option: str, words: tuple[str, ...] = ()) -> list[Any]:
         return [part if part in words else float(part) for part in text.split(",")]
     except ValueError:
         also = f" or {' or '.join(words)}" if words else ""
-        raise ObjectiveError(f"{option}: expected numbers{also}, separated by commas, got {text!r}") from None
+        raise ObjectiveError(f"{option}: expected numbers{also}, separated by commas, got {shown(text)}") from None
 
 
 def whole_numbers(text: str, option: str) -> tuple[int, ...]:
@@ -137,4 +138,4 @@ def whole_numbers(text: str, option: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise ObjectiveError(f"{option}: expected whole numbers separated by commas, got {text!r}") from None
+        raise ObjectiveError(f"{option}: expected whole numbers separated by commas, got {shown(text)}") from None

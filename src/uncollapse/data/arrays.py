@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,9 @@ def read_npy(path: Path) -> Rows:
     """A .npy file, memory-mapped. Pickled objects are refused."""
     path = checks.as_path(path, "the .npy file", error=SourceError)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with warnings.catch_warnings():  # a header that Python 2 wrote is read like any other
+            warnings.filterwarnings("ignore", "Reading .* additional header parsing")
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy evaluates the header, so anything may come of a damaged one
         raise _damaged(path, "a .npy file", error) from error
     if min(array.shape, default=0) < 0:
@@ -77,6 +80,9 @@ def read_idx(path: Path) -> Rows:
                     content = file.read(wanted)
                 except (OSError, EOFError, zlib.error) as error:
                     raise _damaged(path, "an idx file", error) from None
+                except MemoryError:
+                    raise SourceError(f"{path}: its header claims rows of {d:,} numbers, more than the memory holds; "
+                                      f"get it again") from None  # fmt: skip
                 if len(content) < wanted:
                     raise truncated(start + len(content) // row)
                 yield np.frombuffer(content, dtype).reshape(-1, d)
