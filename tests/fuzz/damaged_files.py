@@ -15,6 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fuzz.outcomes import Attempt
+from uncollapse import forecast
 from uncollapse.data.blocks import dense
 from uncollapse.data.sources import open_source
 
@@ -56,8 +57,10 @@ def named(kind: str) -> str:
 
 
 def read(path: Path) -> np.ndarray:
-    """All its rows."""
-    return np.vstack([dense(block) for block in open_source(str(path)).blocks()])
+    """All its rows; what is made of none is for a forecast to say."""
+    rows = open_source(str(path))
+    blocks = [dense(block) for block in rows.blocks()]
+    return np.vstack(blocks) if blocks else forecast(rows)
 
 
 @st.composite
