@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA, IncrementalPCA
 
 from timing import Row, medians
 from uncollapse import moments, spectrum
-from uncollapse.data import rows
+from uncollapse.data import blocks
 from uncollapse.data.sources import open_source
 
 MNIST = Path(os.environ.get("MNIST_DIR", Path(__file__).parents[2] / "shared" / "data" / "mnist"))
@@ -67,16 +67,16 @@ def _tables(rng: np.random.Generator) -> dict[str, np.ndarray]:
 def _block_size(rng: np.random.Generator, n_repeats: int) -> Row:
     """Why blocks hold 2^24 numbers."""
     x = rng.standard_normal((60_000, 784))
-    chosen = rows.BLOCK_ENTRIES
+    chosen = blocks.BLOCK_ENTRIES
     try:
 
         def at(entries: int) -> None:
-            rows.BLOCK_ENTRIES = entries
+            blocks.BLOCK_ENTRIES = entries
             moments(x)
 
         times = medians({"small": lambda: at(2**22), "chosen": lambda: at(chosen)}, n_repeats)
     finally:
-        rows.BLOCK_ENTRIES = chosen
+        blocks.BLOCK_ENTRIES = chosen
     return Row(
         "moments, blocks of 2^24 numbers",
         f"{times['chosen']:.2f} s",
