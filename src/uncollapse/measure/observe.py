@@ -168,7 +168,9 @@ def _steadiness(
 def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.ndarray, name: str) -> Posterior:
     try:
         # a copy: some models normalise their input in place, and the data are the user's
-        q = probe.encode(x.copy(), None if given is None else given.copy())
+        if not getattr(probe, "guards_rows", False):  # a user's own probe may change in place what it is given
+            x, given = x.copy(), None if given is None else given.copy()
+        q = probe.encode(x, given)
     except RowError as error:
         raise error.at(int(numbers[error.row])) from None
     except UncollapseError:

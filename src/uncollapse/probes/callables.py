@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class CallableProbe:
     notes: tuple[str, ...] = ()
     outputs: tuple[int, int] | None = None
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    guards_rows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for function, called in ((self.encoder, "encoder"), (self.decoder, "decoder")):

@@ -80,6 +80,7 @@ def own_probe(model: Trained | str | Path) -> TorchProbe:
         dispersion=None if dispersion is None else dispersion.exp().double().cpu().numpy().ravel(),
         trained_for=TrainedFor(trained.n_epochs, training.learning_rate, training.batch_size, training.optimiser),
         notes=notes,
+        copies=False,
     )
 
 

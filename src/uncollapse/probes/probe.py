@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,6 +57,9 @@ class TorchProbe:
     trained_for : TrainedFor, optional
     notes : tuple of str
         What a user should know about how the model was read.
+    copies : bool
+        Whether the encoder gets a copy of the rows: some models normalise their input in place. Not needed where
+        `mean_and_log_variance` is known to leave them as they are.
     """
 
     name: str
@@ -70,7 +73,9 @@ class TorchProbe:
     dispersion: np.ndarray | None = None
     trained_for: TrainedFor | None = None
     notes: tuple[str, ...] = ()
+    copies: bool = True
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    guards_rows: ClassVar[bool] = True
 
     @torch.no_grad()
     def encode(self, x: np.ndarray, given: np.ndarray | None = None) -> Posterior:
@@ -115,8 +120,9 @@ class TorchProbe:
 
     def posterior(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance in the shape that the encoder gives them, differentiable."""
-        shaped = self.in_shape(x).clone()  # some models normalise their input in place
-        given = None if given is None else given.clone()
+        shaped = self.in_shape(x)
+        if self.copies:
+            shaped, given = shaped.clone(), None if given is None else given.clone()
         out: Any = self._ran("encoder", shaped, lambda: self.mean_and_log_variance(self.module, shaped, given))
         if not isinstance(out, tuple | list) or len(out) < 2 or not all(torch.is_tensor(p) for p in out[:2]):
             raise DataError(f"{self.name}: the encoder gave {_described(out)}; a mean and a log-variance are due")

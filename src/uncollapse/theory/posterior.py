@@ -95,10 +95,8 @@ def counts_below(kl: np.ndarray, epsilons: np.ndarray) -> np.ndarray:
     array([[1, 2, 2],
            [0, 0, 2]])
     """
-    k = len(epsilons)
-    bins = np.searchsorted(epsilons, kl, side="right")  # ε up to the KL, so kl < ε_j iff bin ≤ j
-    counts = [np.bincount(column, minlength=k + 1)[:k] for column in bins.T]
-    return np.cumsum(np.reshape(counts, (kl.shape[1], k)), axis=1)
+    columns = np.sort(kl.T, axis=1)  # sorting once is several times faster than a search for every entry
+    return np.reshape([np.searchsorted(column, epsilons) for column in columns], (kl.shape[1], len(epsilons)))
 
 
 def collapsed_share_from_counts(below: np.ndarray, n_rows: int, delta: float) -> np.ndarray:
