@@ -91,6 +91,8 @@ def number(value: Any, name: str, *, error: Error = ObjectiveError, wanted: str 
     Traceback (most recent call last):
     uncollapse.errors.ObjectiveError: beta must be a finite number, got '0.25'
     """
+    if type(value) is float and math.isfinite(value):
+        return value
     plain = _one_element(value)
     refused = error(f"{name} must be {wanted}, got {shown(value)}")
     if isinstance(plain, bool | np.bool_) or not isinstance(plain, Real | Decimal):

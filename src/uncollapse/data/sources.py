@@ -92,6 +92,7 @@ def _guarded(rows: Rows) -> Rows:
             except Exception as error:
                 raise SourceError(f"{rows.name}: cannot be read to its end: {first_line(error)}") from error
             yield block
+            del block  # or the next one would be made while this one is held
 
     return replace(rows, blocks=blocks)
 
