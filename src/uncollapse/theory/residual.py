@@ -12,7 +12,7 @@ import numpy as np
 
 from uncollapse.errors import DataError
 
-__all__ = ["ResidualSpectrum", "predicted_out_of_fold", "residual_spectrum"]
+__all__ = ["ResidualSpectrum", "leading_directions", "predicted_out_of_fold", "residual_spectrum"]
 
 MOST_DENSE = 1024
 """Columns up to which the whole spectrum is computed; beyond, the leading directions by a truncated SVD."""
@@ -99,10 +99,10 @@ def residual_spectrum(residuals: Iterable[np.ndarray], n_directions: int = 16) -
         raise DataError(f"the noise of the draws needs two of them or more, got {n_draws}")
     a, b = (total / (n_draws // 2 + (n_draws % 2 if i == 0 else 0)) for i, total in enumerate(sums))
     n, k = len(a), min(n_directions, a.shape[1], max(len(a) // 2 - 1, 1))
-    strengths, directions = _leading(a, b, k)
+    strengths, directions = leading_directions(a, b, k)
     products, halves = np.empty((n, k)), (np.arange(n) % 2).astype(bool)
     for held in (halves, ~halves):
-        path = _leading(a[~held], b[~held], k)[1] if (~held).sum() > 1 else directions
+        path = leading_directions(a[~held], b[~held], k)[1] if (~held).sum() > 1 else directions
         left, right = ((part[held] - part[held].mean(axis=0)) @ path for part in (a, b))
         products[held] = left * right * (len(left) / max(len(left) - 1, 1))
     return ResidualSpectrum(strengths, directions, products.mean(axis=0), products.std(axis=0) / np.sqrt(n), n)
@@ -133,8 +133,16 @@ def predicted_out_of_fold(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
     return predicted
 
 
-def _leading(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of the symmetric part of aᵀb/n, centred, and the k leading eigenvectors."""
+def leading_directions(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of the symmetric part of aᵀb/n, both centred, and its k leading eigenvectors, as columns.
+
+    Parameters
+    ----------
+    a, b : ndarrays of shape (n, d)
+        Two measurements of the same rows, whose noise is independent.
+    k : int
+        At most min(n, d) − 1 of wide data.
+    """
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     if a.shape[1] <= MOST_DENSE:
         cross = a.T @ b / len(a)
