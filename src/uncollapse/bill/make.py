@@ -1,0 +1,126 @@
+"""A trained model on a sample of rows → its bill, the cheap lines first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from uncollapse.bill.additions import Additions
+from uncollapse.bill.budget import Budget
+from uncollapse.bill.line import LINES, Bill, Line, LineName, ordered
+from uncollapse.bill.newton import fitted_offset
+from uncollapse.bill.path import Paths, paths_for
+from uncollapse.bill.prune import earning, pruned
+from uncollapse.bill.sample import Gain, Sample, mean_and_error
+from uncollapse.measure.result import ALIVE_NATS
+
+__all__ = ["bill_of"]
+
+MOST_PATHS = 16
+N_NEW = 4
+"""Latents that are added to a model without a dead one."""
+
+
+def bill_of(
+    sample: Sample, *, baselines: dict[LineName, np.ndarray] | None = None, budget: Budget | None = None
+) -> Bill:
+    """Everything that needs no training.
+
+    Parameters
+    ----------
+    sample : Sample
+    baselines : dict of ndarray of shape (n,), optional
+        Losses of other models on the sample's rows, by the name of their line: "collapsed", "linear".
+    budget : Budget, optional
+    """
+    budget = budget or Budget()
+    find, choose, judge = sample.parts
+    tried, untried = [], []
+    judged, before = slice(len(find) + len(choose), len(sample)), judge.losses()
+    for name, losses in (baselines or {}).items():
+        tried.append(_line(name, mean_and_error(before - losses[judged])))
+    earned = earning(find, sample.part(slice(len(find), len(sample))), lambda: budget.left(0.4))
+    if not earned.tried.all():
+        untried.append(f"{int((~earned.tried).sum())} latents held constant, one after another: no time was left")
+    out = pruned(choose, earned.on(slice(0, len(choose))))
+    if out is not None:
+        tried.append(_line("prune", judge.gain(out), _prune_words(int(out.pruned.sum()))))
+    base = sample.nothing()
+    offset = _offset(find, choose)
+    if offset is not None:
+        tried.append(_line("offset", judge.gain(offset)))
+        base = offset
+    paths = None
+    if budget.left(0.6):
+        paths = _paths(find, choose, base, budget)
+    else:
+        untried.append("linear paths for dead latents: no time was left")
+    if paths is not None:
+        tried.append(_line("path", judge.gain(paths.additions, base), _path_words(paths), predicted=paths.predicted))
+    variance = _variance(find, base)
+    if variance is not None:
+        words = f"this model with decoder variance {variance.decoder_variance:.4g}"
+        tried.append(_line("variance", judge.gain(variance, base), words))
+    whole = _whole(find, choose, base, paths, out)
+    if whole is not None:
+        gain = judge.gain(whole)
+        tried.append(_line("revived", gain))
+        whole = whole if gain.above() else None
+    return Bill(ordered(tried), tuple(tried), tuple(untried), earned, whole)
+
+
+def _line(name: LineName, gain: Gain, words: str | None = None, *, predicted: float | None = None) -> Line:
+    return Line(name, gain.value, gain.error, gain.n_rows, words or LINES[name], predicted)
+
+
+def _offset(find: Sample, choose: Sample) -> Additions | None:
+    """The decoder's output calibrated, if that pays on the second rows."""
+    nothing = find.nothing()
+    offset = replace(nothing, offset=fitted_offset(find, nothing))
+    return offset if choose.gain(offset).above() else None
+
+
+def _paths(find: Sample, choose: Sample, base: Additions, budget: Budget) -> Paths | None:
+    """Paths for dead latents, or for a few new ones where none is dead, if they pay on the second rows."""
+    kl = find.q.kl[:, : find.n_latents].mean(axis=0)
+    one_level = len(find.q.level_sizes) == 1
+    dead = [int(j) for j in np.flatnonzero(kl < ALIVE_NATS)] if one_level else []
+    paths = paths_for(find, choose, dead or [-1] * N_NEW, base, lambda: budget.left(0.8))
+    return paths if paths is not None and choose.gain(paths.additions, base).above() else None
+
+
+def _prune_words(n: int) -> str:
+    many = f"{n} latents that do not earn their KL" if n > 1 else "a latent that does not earn its KL"
+    return f"this model without {many}"
+
+
+def _path_words(paths: Paths) -> str:
+    n, new = len(paths.strengths), int((paths.additions.slots < 0).sum())
+    if new:
+        return f"this model plus {n} new latent{'s' * (n > 1)} on {'a ' * (n == 1)}linear path{'s' * (n > 1)}"
+    return f"this model plus {'a ' * (n == 1)}linear path{'s' * (n > 1)} for {n} dead latent{'s' * (n > 1)}"
+
+
+def _variance(find: Sample, base: Additions) -> Additions | None:
+    """η² at its best for the misfit, where it is learned and the model says its own."""
+    o = find.objective
+    if o.likelihood != "gaussian" or o.decoder_variance != "learned" or find.probe.decoder_variance is None:
+        return None
+    best = find.best_variance(base)
+    return replace(base, decoder_variance=best) if best > 0 else None
+
+
+def _whole(
+    find: Sample, choose: Sample, base: Additions, paths: Paths | None, out: Additions | None
+) -> Additions | None:
+    """All lines that can be applied, as far as they are better together on the second rows."""
+    with_paths = base if paths is None else paths.additions
+    candidates = [base, with_paths]
+    if out is not None:
+        candidates += [base.joined(out), with_paths.joined(out)]
+    candidates += [tuned for each in candidates if (tuned := _variance(find, each)) is not None]
+    candidates = [each for each in candidates if not each.empty]
+    if not candidates:
+        return None
+    return min(candidates, key=lambda each: float(choose.losses(each).mean()))

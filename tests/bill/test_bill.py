@@ -1,0 +1,114 @@
+"""The bill of models whose best is known: what it promises is what the better model has, on rows of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diagnosed import linear_model
+from uncollapse import Objective, forecast
+from uncollapse.bill.make import bill_of
+from uncollapse.bill.sample import make_sample
+from uncollapse.bill.wrapped import WrappedProbe
+from uncollapse.measure.decoder import row_losses
+from uncollapse.measure.observe import observe
+from uncollapse.theory.path import linear_path
+
+STRENGTHS = np.array([6.0, 4.0, 2.0, 0.2, 0.1])
+
+
+def billed(rng, *, dead=(), n=3000, strengths=STRENGTHS, **settings):
+    """A linear VAE with latents put to death, on normal rows."""
+    x = rng.standard_normal((n, len(strengths))) * np.sqrt(strengths)
+    objective = Objective(**{"n_latents": 4, **settings})
+    model = linear_model(forecast(x, objective=objective), dead=dead)
+    seen = observe(model, x, n_rows=n)
+    sample = make_sample(model, seen, objective, float(objective.decoder_variance))
+    return model, sample, bill_of(sample)
+
+
+@pytest.mark.parametrize(("beta", "prior"), [(1.0, 1.0), (0.5, 1.0), (1.0, 4.0)])
+def test_a_dead_latent_is_worth_what_the_forecast_says(rng, beta, prior):
+    _, _, bill = billed(rng, dead=(1,), beta=beta, prior_variance=prior)
+    line = bill.line("path")
+    expected = linear_path(np.array([4.0]), beta, beta).gain[0]
+    assert line.gain == pytest.approx(expected, abs=4 * line.error)
+    assert line.predicted == pytest.approx(line.gain, abs=4 * line.error)
+    assert bill.lines[0].gain > 0
+
+
+def test_several_dead_latents_add_up(rng):
+    _, sample, bill = billed(rng, dead=(0, 1, 2))
+    line = bill.line("path")
+    expected = linear_path(np.array([6.0, 4.0, 2.0]), 1.0, 1.0).gain.sum()
+    assert line.gain == pytest.approx(expected, abs=4 * line.error)
+    assert bill.additions.n_paths == 3
+    assert bill.additions.n_new == 0
+    wrapped = WrappedProbe(sample.probe, bill.additions, sample.objective)
+    assert wrapped.encode(sample.x).kl.mean(axis=0)[[0, 1, 2]] == pytest.approx(0.5 * np.log([6.0, 4.0, 2.0]), abs=0.2)
+
+
+def test_the_optimum_owes_nothing(rng):
+    _, _, bill = billed(rng, n_latents=5)
+    assert bill.line("path") is None or abs(bill.line("path").gain) < 0.02
+    assert bill.line("prune") is None
+    assert bill.n_earning == 3
+
+
+def test_a_model_that_needs_another_latent_gets_a_new_one(rng):
+    _, _, bill = billed(rng, n_latents=2)
+    line = bill.line("path")
+    assert bill.additions.n_new == 1
+    assert line.gain == pytest.approx(linear_path(np.array([2.0]), 1.0, 1.0).gain[0], abs=4 * line.error)
+
+
+def test_a_latent_that_pays_for_noise_is_pruned(rng):
+    """Its mean moves, its KL is paid, and the decoder makes nothing of it."""
+    x = rng.standard_normal((3000, 3)) * [3.0, 2.0, 0.1]
+    objective = Objective(n_latents=3)
+    model = linear_model(forecast(x, objective=objective))
+    encoder = model.encoder
+
+    def noisy(rows):
+        mean, std = encoder(rows)
+        mean[:, 2] = rows[:, 2] * 5
+        return mean, std
+
+    from dataclasses import replace
+
+    odd = replace(model, encoder=noisy)
+    bill = bill_of(make_sample(odd, observe(odd, x, n_rows=3000), objective, 1.0))
+    line = bill.line("prune")
+    assert line.gain == pytest.approx(0.125, abs=4 * line.error)
+    assert bill.additions.pruned.tolist() == [False, False, True]
+    assert bill.n_earning == 2
+
+
+def test_the_model_that_is_handed_over_has_the_loss_that_the_bill_says(rng):
+    model, sample, bill = billed(rng, dead=(1, 2))
+    fresh = rng.standard_normal((4000, 5)) * np.sqrt(STRENGTHS)
+    o = sample.objective
+    before, after = (
+        row_losses(probe, observe(probe, fresh, n_rows=4000), o)
+        for probe in (model, WrappedProbe(model, bill.additions, o))
+    )
+    fall = before.mean() - after.mean()
+    line = bill.line("revived")
+    error = np.hypot(line.error, np.hypot(before.std(), after.std()) / np.sqrt(4000))
+    assert fall == pytest.approx(line.gain, abs=4 * error)
+
+
+def test_an_offset_is_a_line_of_its_own(rng):
+    x = rng.standard_normal((1500, 5)) + 3.0
+    objective = Objective(n_latents=2, beta=4.0)
+    model = linear_model(forecast(x - 0.5, objective=objective))
+    bill = bill_of(make_sample(model, observe(model, x, n_rows=1500), objective, 1.0))
+    assert bill.line("offset").gain == pytest.approx(5 * 0.25 / 2, abs=0.15)
+    assert bill.line("path") is None
+
+
+def test_given_widths_have_paths_too(rng):
+    _, _, bill = billed(rng, dead=(1,), encoder_variance=0.5)
+    line = bill.line("path")
+    expected = linear_path(np.array([4.0]), 1.0, 1.0, encoder_variance=0.5).gain[0]
+    assert line.gain == pytest.approx(expected, abs=4 * line.error)
