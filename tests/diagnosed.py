@@ -50,7 +50,7 @@ def diagnosed(
 def of_every_cause(d: Diagnosis) -> dict[Cause, Diagnosis]:
     """The same numbers under each cause, with evidence and trials that lack what they may lack."""
     evidence = (*d.evidence, Evidence("odd", float("nan"), None, "Nothing to hold it against."))
-    remedies = (*d.remedies, Remedy("other data", None, "Because."), Remedy("β 2 → 1", 1, "Half."))
+    remedies = (*d.remedies[:1], Remedy("other data", None, "Because."), Remedy("β 2 → 1", 1, "Half."))
     trials = (Trial(remedies[-1], 0, 1, float("inf"), 2.5, 0.1), Trial(remedies[-2], 1, 1, 2.0, 1.0, 3.0))
     full = replace(d, evidence=evidence, remedies=remedies, trials=trials)
     return {cause: replace(full, cause=cause, verdict=f"{about}.") for cause, about in CAUSES.items()}

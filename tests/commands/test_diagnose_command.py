@@ -113,8 +113,16 @@ def test_what_belongs_to_the_model_stays_when_its_loss_is_given(answer):
     assert answer("silent", decoder_variance="0.5", beta=2.0)["water_level"] == 1.0
 
 
+def test_a_model_at_rest_with_another_weight_is_asked_for_its_loss_and_promised_nothing(answer):
+    facts = answer(beta=8.0)
+    assert (facts["cause"], facts["confidence"]) == ("other-loss", "low")
+    assert facts["implied_weight"]["implied"] == pytest.approx(0.25, rel=0.05)
+    assert "its KL weight seems to be 0.2" in facts["remedies"][0]["change"]
+    assert all(remedy["expected_alive"] is None for remedy in facts["remedies"])
+
+
 def test_a_model_that_cannot_be_trained_here_is_diagnosed_all_the_same(answer):
-    facts = answer(beta=8.0, verify=True)
+    facts = answer("dead", beta=8.0, verify=True)
     assert facts["trials"] == []
     assert any(note.startswith("not verified: ") for note in facts["notes"])
 
@@ -165,7 +173,7 @@ def test_the_command_prints_the_verdict_first_and_writes_whole_files(folder):
     result = run("diagnose", "models_here:known", "x.npy", "--json", "a.json", "--html", "a.html", cwd=folder)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("3 of 3 latents are alive")
+    assert lines[0].startswith("At this loss all 3 latents can live")
     assert max(map(len, lines)) <= 80
     assert json.loads((folder / "a.json").read_text("utf-8"))["source"] == "x.npy"
     assert (folder / "a.html").read_text("utf-8").rstrip().endswith("</html>")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from uncollapse.bill.budget import BUDGET
 from uncollapse.data.rows import as_rows
-from uncollapse.diagnosis.causes import Finding, find_cause
-from uncollapse.diagnosis.facts import Facts
+from uncollapse.diagnosis.causes import find_cause
 from uncollapse.diagnosis.gather import gather
 from uncollapse.diagnosis.opening import probe_of
 from uncollapse.diagnosis.remedies import remedies_for
-from uncollapse.diagnosis.result import CAUSES, Diagnosis
+from uncollapse.diagnosis.result import Diagnosis
+from uncollapse.diagnosis.verdict import verdict
 from uncollapse.measure.protocol import Spread
-from uncollapse.measure.words import alive_words
 from uncollapse.objective import Objective
 
 __all__ = ["diagnose"]
@@ -32,6 +32,7 @@ def diagnose(
     n_rows: int | None = None,
     seed: int = 0,
     learning_rate: float | None = None,
+    budget: float = BUDGET,
 ) -> Diagnosis:
     """Say how collapsed a trained model is, why, and what to change.
 
@@ -56,6 +57,8 @@ def diagnose(
         Of that sample and of the draws of z.
     learning_rate : float, optional
         At which training is continued for a moment, if it must be known whether it is finished; 1e-3 when left out.
+    budget : float
+        Seconds for the bill and for trials; the cheap lines come first, and what was not tried is said.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def diagnose(
                      given=given, scale=scale)  # fmt: skip
     facts = gather(
         probe, rows, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
-        seed=seed, learning_rate=learning_rate,
+        seed=seed, learning_rate=learning_rate, budget=budget,
     )  # fmt: skip
     finding = find_cause(facts)
     return Diagnosis(
@@ -93,14 +96,12 @@ def diagnose(
         linear_gap_error=facts.gap_error,
         cause=finding.cause,
         confidence=finding.confidence,
-        verdict=_verdict(facts, finding),
+        verdict=verdict(facts, finding),
         evidence=finding.evidence,
         remedies=remedies_for(facts, finding),
+        leads=facts.leads,
+        bill=facts.bill,
+        secondary=finding.secondary,
+        weight=facts.weight,
         notes=(*probe.notes, *facts.notes),
     )
-
-
-def _verdict(facts: Facts, finding: Finding) -> str:
-    what = CAUSES[finding.cause]
-    sure = "" if finding.confidence == "high" else " (probably)"
-    return f"{alive_words(facts.n_alive, facts.n_latents)}: {what}{sure}."

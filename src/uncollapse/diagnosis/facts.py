@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from uncollapse.bill.line import Bill
+from uncollapse.bill.weight import ImpliedWeight
+from uncollapse.diagnosis.data_fit import DataFit
+from uncollapse.diagnosis.leads import Leads
 from uncollapse.diagnosis.thresholds import (
     BAND,
     CODES_NOISE,
@@ -17,7 +21,9 @@ from uncollapse.diagnosis.thresholds import (
     MOVES,
     N_ERRORS,
     NOISE_MODES,
+    REST_RATIO,
     SAME,
+    WEIGHT_RATIO,
 )
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.decoder import DecoderMeasurement, residual_water_level
@@ -26,6 +32,7 @@ from uncollapse.objective import Objective
 from uncollapse.theory.posterior import gaussian_kl
 
 if TYPE_CHECKING:
+    from uncollapse.diagnosis.reach import Reach
     from uncollapse.diagnosis.refine import Refined
 
 __all__ = ["Continued", "Facts", "living"]
@@ -86,9 +93,21 @@ class Facts:
         Loss of the linear optimum on the rows of `decoder`.
     collapsed : float
         Loss of the collapsed model on them.
+    leads : Leads
+        Where the loss leads.
+    fit : DataFit
+        Whether the data are those of the training.
+    bill : Bill
+        Better models.
+    weight : ImpliedWeight or None
+        The KL weight that the model is at rest with.
+    free_bits : float
+        Nats of each latent's mean KL that cost nothing in its training.
     refined : Refined or None
     continued : Continued or None
         None where the model cannot be differentiated, or nothing asked for it.
+    reach : Reach or None
+        What its decoder can show at all; None where nothing asked for it, or it cannot be started anew.
     notes : tuple of str
         What could not be tried, and why.
     """
@@ -98,8 +117,14 @@ class Facts:
     forecast: Forecast
     baseline: np.ndarray
     collapsed: float
+    leads: Leads
+    fit: DataFit
+    bill: Bill
+    weight: ImpliedWeight | None = None
+    free_bits: float = 0.0
     refined: Refined | None = None
     continued: Continued | None = None
+    reach: Reach | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -165,6 +190,43 @@ class Facts:
     def worse_than_linear(self) -> bool:
         """Whether the certificate fails the model, beyond sampling error."""
         return self.gap > N_ERRORS * self.gap_error and self.gap > self.negligible
+
+    @property
+    def better_than_collapse(self) -> bool:
+        """Whether the model beats the collapsed one on rows of the judge: then its loss does not ask for collapse."""
+        line = self.bill.line("collapsed")
+        return line is not None and line.gain < -N_ERRORS * line.error
+
+    @property
+    def dying(self) -> bool:
+        """Whether the loss asks for collapse, and the latents that still live are on their way out."""
+        if not self.leads.dies or self.should_live:
+            return False
+        if 0 < self.n_alive <= self.n_on_floor:
+            return True
+        return self.n_alive <= max(self.leads.n_alive, 1) or not self.better_than_collapse
+
+    @property
+    def n_on_floor(self) -> int:
+        """Latents whose KL sits on the free bits of the loss, within a fifth."""
+        kl = self.measurement.kl[: self.n_latents]
+        return int((np.abs(kl - self.free_bits) < 0.2 * self.free_bits).sum()) if self.free_bits else 0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether living latents agree on the stated weight: then these are the data and the loss of the training."""
+        w = self.weight
+        if w is None or not w.at_rest:
+            return False
+        return 1 / REST_RATIO < w.weight / w.stated < REST_RATIO
+
+    @property
+    def another_weight(self) -> bool:
+        """Whether living latents agree on a KL weight, and it is not the stated one."""
+        w = self.weight
+        if w is None or len(w.values) < 2 or not w.at_rest or not self._judged or self.free_bits:
+            return False
+        return not 1 / WEIGHT_RATIO < w.weight / w.stated < WEIGHT_RATIO
 
     @property
     def usable(self) -> int:

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse import checks
+from uncollapse.bill.budget import BUDGET, Budget
+from uncollapse.bill.line import LINES, Bill, Line, LineName
+from uncollapse.bill.make import bill_of
+from uncollapse.bill.sample import FEWEST, free_bits_of, make_sample
+from uncollapse.bill.weight import ImpliedWeight, implied_weight
 from uncollapse.data.rows import as_rows
+from uncollapse.diagnosis.data_fit import data_fit
 from uncollapse.diagnosis.facts import Continued, Facts, living
+from uncollapse.diagnosis.leads import leads_of
 from uncollapse.diagnosis.opening import loss_of
 from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
@@ -52,6 +59,7 @@ def gather(
     n_rows: int | None = None,
     seed: int = 0,
     learning_rate: float | None = None,
+    budget: float = BUDGET,
 ) -> Facts:
     """The numbers that `diagnose` judges; arguments and errors as there."""
     seed, learning_rate = check_settings(seed, learning_rate)
@@ -66,10 +74,15 @@ def gather(
     objective = replace(objective, n_latents=seen.measurement.sums.level_sizes[0])
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
     expected = forecast(rows, target, given=given, objective=objective, **options)
-    facts = replace(_facts(probe, seen, expected, seed), notes=seen.notes)
+    clock = Budget(checks.number(budget, "budget", error=DataError))
+    facts = replace(_facts(probe, seen, expected, seed, clock), notes=seen.notes)
     if facts.in_doubt and _differentiable(probe, expected):
+        if facts.free_bits:
+            return _untried(facts, "a better q and further training: the loss has free bits, which they do not know")
+        if not clock.left():
+            return _untried(facts, "a better q and further training: no time was left")
         try:
-            return _tried(facts, probe, seen, objective, learning_rate, seed)  # type: ignore[arg-type]
+            return _tried(facts, probe, seen, objective, learning_rate, seed, clock)  # type: ignore[arg-type]
         except RAISED as error:  # a user's model raises anything, and what was measured stands without
             reason = str(error) if isinstance(error, UncollapseError) else kind_and_line(error)
             return replace(
@@ -82,13 +95,42 @@ def gather(
     return facts
 
 
-def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
+def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int, clock: Budget) -> Facts:
     decoder = measure_decoder(probe, seen, expected.objective, seed=seed)
-    x, y = (np.asarray(part, dtype=np.float64) for part in (seen.x, seen.y))
+    x = np.asarray(seen.x, dtype=np.float64)
+    y = x if seen.y is seen.x else np.asarray(seen.y, dtype=np.float64)
     r = dispersion_of(probe, expected.objective, y)
     baseline = baseline_losses(expected, x, y, seen.given, r)
     collapsed = float(collapsed_losses(expected, y, seen.given, r).mean())
-    return Facts(seen.measurement, decoder, expected, baseline, collapsed)
+    bill, weight = _billed(probe, seen, expected, decoder.decoder_variance, clock, seed)
+    return Facts(
+        seen.measurement, decoder, expected, baseline, collapsed,
+        leads=leads_of(expected, seen.measurement.sums.level_sizes[0], linear=getattr(probe, "linear", False)),
+        fit=data_fit(probe, x, y, seen.given, seen.posterior, seen.measurement),
+        bill=bill, weight=weight, free_bits=free_bits_of(probe),
+    )  # fmt: skip
+
+
+def _billed(
+    probe: Probe, seen: Observation, expected: Forecast, variance: float, clock: Budget, seed: int
+) -> tuple[Bill, ImpliedWeight | None]:
+    """Lines that need no training, and the weight that the model is at rest with."""
+    if len(seen.y) < FEWEST:
+        return Bill((), (), (f"a bill needs {FEWEST} rows or more",), None, None), None
+    sample = make_sample(probe, seen, expected.objective, variance, seed=seed)
+    s = sample
+    floor = s.weight * s.free_bits * s.n_latents
+    collapsed = collapsed_losses(expected, s.y, s.given, s.dispersion) + floor
+    baselines: dict[LineName, np.ndarray] = {"collapsed": collapsed}
+    if expected.exact and not expected.objective.levels and expected.n_alive and not s.free_bits:
+        baselines["linear"] = baseline_losses(expected, s.x, s.y, s.given, s.dispersion)
+    bill = bill_of(sample, baselines=baselines, budget=clock)
+    one_level = len(s.q.level_sizes) == 1
+    return bill, implied_weight(sample.parts[0], lambda: clock.left(0.9)) if one_level else None
+
+
+def _untried(facts: Facts, what: str) -> Facts:
+    return replace(facts, bill=replace(facts.bill, untried=(*facts.bill.untried, what)))
 
 
 def _differentiable(probe: Probe, expected: Forecast) -> bool:
@@ -96,9 +138,16 @@ def _differentiable(probe: Probe, expected: Forecast) -> bool:
 
 
 def _tried(
-    facts: Facts, probe: TorchProbe, seen: Observation, objective: Objective, learning_rate: float | None, seed: int
+    facts: Facts,
+    probe: TorchProbe,
+    seen: Observation,
+    objective: Objective,
+    learning_rate: float | None,
+    seed: int,
+    clock: Budget,
 ) -> Facts:
     """Refine q, and train a copy for a moment: what is behind, encoder or training?"""
+    from uncollapse.diagnosis.reach import reach
     from uncollapse.diagnosis.refine import refine
     from uncollapse.diagnosis.retrain import RATE, retrain
 
@@ -137,4 +186,12 @@ def _tried(
         encoder_odd=replace(facts, measurement=after).encoder_odd,
         encoder_moved=float(np.abs(after.variance / before.variance - 1).max()),
     )
-    return replace(facts, refined=refined, continued=continued)
+    lines = [Line("both", gain, error, len(gains), f"this model after {CONTINUED_STEPS} more steps of training")]
+    if refined is not None:
+        lines.append(Line("q", refined.gain, refined.gain_error, refined.n_rows, LINES["q"]))
+    try:
+        seen_reach = reach(probe, np.asarray(seen.y), facts.decoder.residual.directions[:, 0], seen.given, seed)
+    except UncollapseError:  # parts that cannot start anew say nothing of what such a decoder can show
+        seen_reach = None
+    bill = facts.bill.with_lines(lines)
+    return replace(facts, refined=refined, continued=continued, reach=seen_reach, bill=bill)

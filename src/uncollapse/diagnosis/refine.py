@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from uncollapse.diagnosis.data_fit import r_squared
 from uncollapse.measure.observe import Observation
 from uncollapse.objective import Objective
 from uncollapse.probes.objective import costs, given_variance, kl_of
@@ -31,12 +32,17 @@ class Refined:
         Fall of the objective, and its standard error over rows.
     kl_before, kl_after : ndarray of shape (l,)
         Per latent, on these rows.
+    n_rows : int
+    r_squared : float
+        Share of the variance that the decoder explains from the better means.
     """
 
     gain: float
     gain_error: float
     kl_before: np.ndarray
     kl_after: np.ndarray
+    n_rows: int = 0
+    r_squared: float = 0.0
 
 
 def refine(probe: TorchProbe, observation: Observation, objective: Objective, *, seed: int = 0) -> Refined | None:
@@ -86,5 +92,13 @@ def refine(probe: TorchProbe, observation: Observation, objective: Objective, *,
         with torch.no_grad():
             after = losses(variance, noise).double().cpu().numpy()
             kl_after = kl_of(mean, log_variance, objective.prior_variance).mean(0).double().cpu().numpy()
+            shown = probe.mean_of_target(mean, given).double().cpu().numpy()
     gains = before - after
-    return Refined(float(gains.mean()), float(gains.std() / np.sqrt(len(gains))), q.kl.mean(axis=0), kl_after)
+    return Refined(
+        gain=float(gains.mean()),
+        gain_error=float(gains.std() / np.sqrt(len(gains))),
+        kl_before=q.kl.mean(axis=0),
+        kl_after=kl_after,
+        n_rows=len(gains),
+        r_squared=r_squared(np.asarray(observation.y[rows], dtype=np.float64), shown),
+    )

@@ -11,6 +11,7 @@ from uncollapse.diagnosis.causes import Finding
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.result import Plan, Remedy
+from uncollapse.diagnosis.thresholds import OUT_OF_RANGE
 from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
 
@@ -67,6 +68,24 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
         yield from _lower_water(f)
     if cause == "over-alive":
         yield from _raise_water(f)
+    if cause == "decoder-limited" and f.reach is not None:
+        r = f.reach
+        change = f"let the decoder's output reach the data: it spans {r.rank} of {r.n_targets} dimensions"
+        if r.outside > OUT_OF_RANGE:
+            change = f"take off what holds the output between {r.low:.3g} and {r.high:.3g}, or scale the data into it"
+        why = "No training of this decoder brings it; a linear path beside it does at once (revive)."
+        yield Remedy(change, None, why)
+    if cause == "other-data":
+        scale = f.fit.scale
+        change = "give the data as the training saw them" if scale is None else f"give the data {scale}"
+        yield Remedy(change, None, "All other numbers here are of data that the model does not know.")
+    if cause == "other-loss" and f.weight is not None:
+        yield Remedy(
+            f"diagnose again with the loss as it was trained: its KL weight seems to be {f.weight.weight:.3g}",
+            None,
+            f"Its KL is {f.measurement.rate:.3g} nats in all, {f.measurement.rate / max(f.n_alive, 1):.2g} a living "
+            f"latent: free nats? Or a warm-up that did not end, a coefficient that is not applied, another prior?",
+        )
     if cause == "hierarchy":
         yield Remedy(
             "drop the upper level, or lower its β below the lower level's",

@@ -7,7 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from uncollapse.bill.line import Bill
+from uncollapse.bill.weight import ImpliedWeight
 from uncollapse.diagnosis.facts import living
+from uncollapse.diagnosis.leads import Leads
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.decoder import DecoderMeasurement, residual_water_level
 from uncollapse.measure.result import Measurement
@@ -32,6 +35,9 @@ Cause = Literal[
     "encoder-lags",
     "over-alive",
     "hierarchy",
+    "decoder-limited",
+    "other-data",
+    "other-loss",
     "cannot-tell",
 ]
 Confidence = Literal["high", "low"]
@@ -49,6 +55,9 @@ CAUSES: dict[Cause, str] = {
     "encoder-lags": "the encoder lags behind the decoder",
     "over-alive": "latents code noise: the water level is far below the noise",
     "hierarchy": "the upper level cannot help",
+    "decoder-limited": "the decoder as it is built cannot show what is missing",
+    "other-data": "these are not the data that it was trained on, or not at their scale",
+    "other-loss": "it seems to have been trained on another loss than the stated one",
     "cannot-tell": "the evidence does not decide",
 }
 
@@ -163,6 +172,14 @@ class Diagnosis(Drawn):
         Most telling first.
     remedies : tuple of Remedy
         Most useful first.
+    leads : Leads
+        Where the loss leads, whatever the training did.
+    bill : Bill
+        Better models, each with its gain in nats.
+    secondary : tuple of Cause
+        What else is at fault.
+    weight : ImpliedWeight or None
+        The KL weight that the model is at rest with.
     notes : tuple of str
         How the model was read.
     trials : tuple of Trial
@@ -180,6 +197,10 @@ class Diagnosis(Drawn):
     verdict: str
     evidence: tuple[Evidence, ...]
     remedies: tuple[Remedy, ...]
+    leads: Leads
+    bill: Bill
+    secondary: tuple[Cause, ...] = ()
+    weight: ImpliedWeight | None = None
     notes: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = ()
 
@@ -233,7 +254,13 @@ class Diagnosis(Drawn):
             "collapse_curve": {"epsilon": EPSILONS.tolist(), "fraction": m.collapse_curve().tolist()},
             "cause": self.cause,
             "confidence": self.confidence,
+            "secondary": list(self.secondary),
             "verdict": self.verdict,
+            "leads": self.leads.to_dict(),
+            "bill": self.bill.to_dict(),
+            "not_tried": list(self.bill.untried),
+            "n_earning": self.bill.n_earning,
+            "implied_weight": None if self.weight is None else self.weight.to_dict(),
             "evidence": [
                 {"name": e.name, "value": e.value, "reference": e.reference, "text": e.text} for e in self.evidence
             ],

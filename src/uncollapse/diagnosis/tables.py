@@ -12,10 +12,12 @@ from uncollapse.diagnosis.result import Diagnosis, Trial
 from uncollapse.measure.result import ALIVE_NATS
 
 __all__ = [
+    "BILL_HEADINGS",
     "EVIDENCE_HEADINGS",
     "TRIAL_HEADINGS",
     "LatentRow",
     "baseline_name",
+    "bill_rows",
     "evidence_rows",
     "latent_headings",
     "latents",
@@ -24,6 +26,7 @@ __all__ = [
     "trial_rows",
 ]
 
+BILL_HEADINGS = ("nats to gain", "error", "the better model")
 EVIDENCE_HEADINGS = ("finding", "value", "held against")
 TRIAL_HEADINGS = ("change", "alive", "after", "promised", "loss", "after", "seconds")
 
@@ -41,6 +44,8 @@ class LatentRow:
     mean_variance : float
         Var_x of the posterior mean.
     alive, active : bool
+    earns : bool or None
+        Whether the loss rises without it by more than twice its error; None where that was not tried.
     """
 
     level: int
@@ -51,12 +56,14 @@ class LatentRow:
     mean_variance: float
     alive: bool
     active: bool
+    earns: bool | None = None
 
     @property
     def state(self) -> str:
         """In a few words."""
         if self.alive:
-            return "alive" if self.active else "alive, its mean hardly moves"
+            idle = "" if self.earns is not False else ", does not earn"
+            return f"alive{idle}" if self.active else "alive, its mean hardly moves"
         if self.active:
             return "active without KL"
         return "collapsed, forecast alive" if self.forecast_kl > ALIVE_NATS else "collapsed"
@@ -79,9 +86,15 @@ def latents(d: Diagnosis) -> list[LatentRow]:
         for rank, i in enumerate(np.argsort(-kl, kind="stable")):
             at = start + int(i)
             numbers = (float(kl[i]), float(m.kl_std[at]), float(expected[rank]), float(m.mean_variance[at]))
-            rows.append(LatentRow(level, int(i) + 1, *numbers, bool(d.alive[at]), bool(m.active[at])))
+            earns = _earns(d, at) if level == 1 else None
+            rows.append(LatentRow(level, int(i) + 1, *numbers, bool(d.alive[at]), bool(m.active[at]), earns))
         start += len(kl)
     return rows
+
+
+def _earns(d: Diagnosis, latent: int) -> bool | None:
+    earning = d.bill.earning
+    return None if earning is None or not earning.tried[latent] else bool(earning.earns[latent])
 
 
 def _forecast_kl(d: Diagnosis) -> Iterator[np.ndarray]:
@@ -106,6 +119,8 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
         ("active units", f"{m.n_active} (posterior mean varies by more than 0.01)"),
         ("KL, nats per sample", _beside(m.rate, f.rate)),
     ]
+    if d.bill.n_earning is not None:
+        rows.insert(2, ("latents that earn their KL", str(d.bill.n_earning)))
     if len(m.level_kl) > 1:
         rows += [("KL of each level", ", ".join(number(float(level.sum())) for level in m.level_kl))]
     rows += [("mutual information, nats", _information(d))]
@@ -138,6 +153,11 @@ def baseline_name(d: Diagnosis) -> str:
 def evidence_rows(d: Diagnosis) -> list[list[str]]:
     """Under `EVIDENCE_HEADINGS`."""
     return [[e.text, number(e.value), "" if e.reference is None else number(e.reference)] for e in d.evidence]
+
+
+def bill_rows(d: Diagnosis) -> list[list[str]]:
+    """Under `BILL_HEADINGS`, the largest gain first."""
+    return [[number(line.gain), f"± {number(line.error, 2)}", line.better_model] for line in d.bill.lines]
 
 
 def trial_rows(trials: tuple[Trial, ...]) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
@@ -9,13 +10,14 @@ from rich.text import Text
 
 from uncollapse.diagnosis import words
 from uncollapse.diagnosis.result import Cause, Diagnosis
-from uncollapse.diagnosis.tables import latent_headings, latents
+from uncollapse.diagnosis.tables import BILL_HEADINGS, bill_rows, latent_headings, latents
 from uncollapse.showing.terminal import bars, n_bars, plain_table, printed, shown
 
 __all__ = ["diagnosis_text", "render_diagnosis"]
 
 WELL: tuple[Cause, ...] = ("healthy", "rightly-dead")
-N_EVIDENCE, N_ERRORS = 3, 2.0
+UNSURE: tuple[Cause, ...] = ("cannot-tell", "other-data", "other-loss")
+N_EVIDENCE, N_REMEDIES, N_ERRORS = 5, 3, 2.0
 
 
 def diagnosis_text(d: Diagnosis, width: int) -> str:
@@ -25,16 +27,19 @@ def diagnosis_text(d: Diagnosis, width: int) -> str:
 
 def render_diagnosis(d: Diagnosis, source: str, console: Console) -> None:
     """Print everything, no line wider than the console."""
-    color = "green" if d.cause in WELL else "yellow" if d.cause == "cannot-tell" else "red"
+    color = "green" if d.cause in WELL else "yellow" if d.cause in UNSURE else "red"
     console.print(_line(d.verdict, f"bold {color}"))
     console.print(_line(words.finding(d)))
     for item in d.evidence[:N_EVIDENCE]:
         console.print(_indented("· ", item.text))
-    for remedy in d.remedies:
+    for remedy in d.remedies[:N_REMEDIES]:
         console.print(_indented("→ ", remedy.change + words.promise(remedy), style="bold"))
         console.print(_indented("  ", remedy.why, style="dim"))
     for trial in d.trials:
         console.print(_line(words.about_trial(trial), "bold"))
+    if d.bill.lines:
+        console.print(_line(words.about_bill(d)))
+        console.print(_bill(d))
     console.print(_latents(d))
     console.print(Padding(_residual(d, n_bars(console.width)), (0, 0, 1, 0)))
     for line in (words.facts(d, source), *words.reading(d), *(f"Note: {note}" for note in d.notes)):
@@ -51,6 +56,17 @@ def _indented(mark: str, text: str, style: str = "") -> Table:
     row.add_column()
     row.add_row(Text(mark), _line(text, style))
     return row
+
+
+def _bill(d: Diagnosis) -> Table:
+    """The lines of the bill, the largest gain first; long names of models go on below."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in BILL_HEADINGS:
+        last = heading == BILL_HEADINGS[-1]
+        table.add_column(Text(heading), justify="left" if last else "right", no_wrap=not last)
+    for row in bill_rows(d):
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _latents(d: Diagnosis) -> Table:

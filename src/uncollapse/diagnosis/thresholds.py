@@ -10,6 +10,7 @@ __all__ = [
     "CODES_NOISE",
     "DONE_SHARE",
     "ENERGY_SHARE",
+    "FAR_LATENTS",
     "FAR_SHARE",
     "FEW",
     "FULL_BAND",
@@ -20,8 +21,14 @@ __all__ = [
     "MOVES",
     "NOISE_MODES",
     "N_ERRORS",
+    "OUT_OF_RANGE",
+    "PAID_FOR_NOTHING",
+    "REST_RATIO",
     "SAME",
+    "SHOWN",
     "SLOW_SHARE",
+    "WEIGHT_RATIO",
+    "WELL",
 ]
 
 N_ERRORS = 2.0
@@ -65,6 +72,23 @@ DONE_SHARE = 0.1
 """It also lags when training goes on to gain, and training the decoder alone gains less than this share of that: under
 0.01 beside encoders that were frozen early, 0.16 and more for models stopped early."""
 
+FAR_LATENTS = 4.0
+"""Second moment of q(z), in prior variances, from which on a latent lies far outside its prior: about 1 for a trained
+model on its own data."""
+
+PAID_FOR_NOTHING = 1.0
+"""KL in nats from which on a model that reconstructs worse than the constant mean is asked for its data. A training
+that has hardly begun pays less."""
+
+WELL = 0.5
+"""Share of the variance that a model on its own data explains, or its posteriors lie within the prior."""
+
+OUT_OF_RANGE = 0.02
+"""Share of the data outside the range of a decoder's output from which on the range is the limit."""
+
+SHOWN = 0.5
+"""Share of a direction that must lie in the span of a decoder's outputs for the decoder to be able to show it."""
+
 FEW = 0.1
 """The objective itself is to blame when its optimum keeps less than this share of the usable latents: none of the
 planted ones kept any."""
@@ -88,3 +112,9 @@ of Adam at 1e-3 move a free log-variance by up to 0.12."""
 SAME = 1e-5
 """Relative spread under which the variances of several latents are one number, which is a clamp or no learning: 4e-7
 for the planted clamps, 4e-3 and more for free encoders, collapsed or not."""
+
+REST_RATIO = 1.3
+"""Factor from the stated weight within which the implied one is the same: 0.86 to 1.06 for settled models."""
+
+WEIGHT_RATIO = 1.5
+"""Factor by which the KL weight that a model is at rest with must differ from the stated one."""

@@ -6,7 +6,7 @@ from uncollapse.diagnosis.result import Diagnosis, Remedy, Trial
 from uncollapse.diagnosis.tables import baseline_name, latent_headings, latents, measured, number
 from uncollapse.showing.noun import MOST_ROWS, Card
 
-__all__ = ["about_trial", "diagnosis_card", "facts", "finding", "promise", "readable", "reading"]
+__all__ = ["about_bill", "about_trial", "diagnosis_card", "facts", "finding", "promise", "readable", "reading"]
 
 
 def finding(d: Diagnosis) -> str:
@@ -42,6 +42,15 @@ def about_trial(trial: Trial) -> str:
     return (
         f"Tried: {t.remedy.change} takes the number alive from {t.alive_before} to {t.alive_after}{expected}, and its "
         f"loss from {number(t.loss_before)} to {number(t.loss_after)} nats per sample."
+    )
+
+
+def about_bill(d: Diagnosis) -> str:
+    """What stands above the bill's table."""
+    n = next(line.n_rows for line in d.bill.lines)
+    return (
+        f"Better models that exist, with what each gains on {n:,} rows that did not help to find it (nats per sample; "
+        f"they overlap, so do not add them up):"
     )
 
 

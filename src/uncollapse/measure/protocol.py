@@ -41,12 +41,15 @@ class TrainedFor:
     learning_rate : float, optional
     optimiser : str, optional
         In the library's own words.
+    free_bits : float
+        Nats of each latent's mean KL that cost nothing.
     """
 
     epochs: int | None = None
     learning_rate: float | None = None
     batch_size: int | None = None
     optimiser: str | None = None
+    free_bits: float = 0.0
 
 
 class Probe(Protocol):

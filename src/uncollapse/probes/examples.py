@@ -113,7 +113,9 @@ def module_probe(
         out = module.decode(z) if given is None else module.decode(z, given)
         return out[0] if isinstance(out, tuple | list) and out else out
 
-    return TorchProbe(name, module, mean_and_log_variance, output, input_shape=input_shape, notes=notes, copies=False)
+    return TorchProbe(
+        name, module, mean_and_log_variance, output, input_shape=input_shape, notes=notes, copies=False, spread=kind
+    )
 
 
 def _part(module: Any, name: str) -> Any:

@@ -18,6 +18,7 @@ from uncollapse.probes.inputs import check_rows
 from uncollapse.probes.probe import TorchProbe, evaluating
 from uncollapse.theory.posterior import gaussian_kl
 from uncollapse.training.architecture import Architecture, initial
+from uncollapse.training.config import Network
 from uncollapse.training.likelihoods import mean_of
 from uncollapse.training.losses import kl_to_level_above
 from uncollapse.training.models import Coefficients, Parameters, coefficients, decode, posterior, prior_mean
@@ -78,10 +79,17 @@ def own_probe(model: Trained | str | Path) -> TorchProbe:
         decoder_variance=fixed if gaussian and fixed != "learned" else None,
         latent_shape=(a.latents[0],),
         dispersion=None if dispersion is None else dispersion.exp().double().cpu().numpy().ravel(),
-        trained_for=TrainedFor(trained.n_epochs, training.learning_rate, training.batch_size, training.optimiser),
+        trained_for=TrainedFor(
+            trained.n_epochs, training.learning_rate, training.batch_size, training.optimiser, training.free_bits
+        ),
         notes=notes,
         copies=False,
+        linear=gaussian and _is_linear(setup.network),
     )
+
+
+def _is_linear(n: Network) -> bool:
+    return not (n.hidden or n.decoder_hidden or n.channels or n.level_hidden or n.log_input)
 
 
 class OwnModule(nn.Module):

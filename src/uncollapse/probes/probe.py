@@ -60,6 +60,10 @@ class TorchProbe:
     copies : bool
         Whether the encoder gets a copy of the rows: some models normalise their input in place. Not needed where
         `mean_and_log_variance` is known to leave them as they are.
+    spread : {"log_variance", "variance", "std"}, optional
+        What the module's own `encode` gives beside the mean, where it has one of the usual kind.
+    linear : bool
+        Whether encoder and decoder are known to be linear, so that the closed form is the model's own optimum.
     """
 
     name: str
@@ -74,6 +78,8 @@ class TorchProbe:
     trained_for: TrainedFor | None = None
     notes: tuple[str, ...] = ()
     copies: bool = True
+    spread: Spread | None = None
+    linear: bool = False
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     guards_rows: ClassVar[bool] = True
 

@@ -1,0 +1,105 @@
+"""What a decoder can show at all, whatever its weights: the range and the span of its output, over fresh weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from uncollapse.diagnosis.retrain import start_anew
+from uncollapse.diagnosis.thresholds import OUT_OF_RANGE, SHOWN
+from uncollapse.probes.probe import TorchProbe
+
+__all__ = ["Reach", "reach"]
+
+N_STARTS, N_DRAWS = 4, 256
+LARGE = 30.0
+"""Factor on all weights, with which an output that nothing holds goes far beyond any data."""
+
+LEAST_SINGULAR = 1e-4
+"""Share of the largest singular value under which a dimension of the output is rounding."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What fresh decoders of the same build can show.
+
+    Attributes
+    ----------
+    low, high : float
+        Range of their outputs.
+    outside : float
+        Share of the data that lies outside it.
+    rank, n_targets : int
+        Dimensions that their outputs span, of how many.
+    shown : float
+        Share of the strongest direction that the reconstruction misses which lies in that span.
+    """
+
+    low: float
+    high: float
+    outside: float
+    rank: int
+    n_targets: int
+    shown: float
+
+    @property
+    def limited(self) -> bool:
+        """Whether no training of this decoder can show what is missing."""
+        return self.outside > OUT_OF_RANGE or self.shown < SHOWN
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        if self.outside > OUT_OF_RANGE:
+            return (
+                f"The decoder's output stays between {self.low:.3g} and {self.high:.3g}, whatever its weights, and "
+                f"{self.outside:.0%} of the data lie outside."
+            )
+        return (
+            f"The decoder's output spans {self.rank} of {self.n_targets} dimensions, whatever its weights; the "
+            f"strongest direction that the reconstruction misses lies in them by {self.shown:.0%}."
+        )
+
+
+@torch.no_grad()
+def reach(probe: TorchProbe, y: np.ndarray, direction: np.ndarray, given: np.ndarray | None, seed: int = 0) -> Reach:
+    """Decode random latents with fresh weights.
+
+    Parameters
+    ----------
+    probe : TorchProbe
+    y : ndarray of shape (n, d)
+    direction : ndarray of shape (d,)
+        The strongest one that the reconstruction misses, of length 1.
+    given : ndarray of shape (n, c), optional
+    seed : int
+
+    Raises
+    ------
+    UncollapseError
+        The model cannot be started anew.
+    """
+    n_latents = int(np.prod(probe.latent_shape or probe._seen["latent"]))
+    generator = np.random.default_rng(seed)
+    condition = None if given is None else given[generator.integers(len(given), size=N_DRAWS)]
+    low, high, outputs = np.inf, -np.inf, []
+    for start in range(N_STARTS):
+        fresh = start_anew(probe, seed + start)
+        z = generator.standard_normal((N_DRAWS, n_latents))
+        outputs.append(fresh.decode(z, condition))
+        for weight in fresh.module.parameters():
+            weight.mul_(LARGE)
+        out = fresh.decode(z, condition)
+        out = out[np.isfinite(out).all(axis=1)]
+        low, high = min(low, float(out.min(initial=np.inf))), max(high, float(out.max(initial=-np.inf)))
+    stacked = np.concatenate(outputs)
+    low, high = min(low, float(stacked.min())), max(high, float(stacked.max()))
+    _, singular, span = np.linalg.svd(stacked, full_matrices=False)
+    rank = int((singular > LEAST_SINGULAR * singular[0]).sum())
+    # as many dimensions as draws say nothing of those that were not drawn
+    shown = 1.0 if rank >= len(stacked) else float(np.square(span[:rank] @ direction).sum())
+    margin = 0.02 * (high - low)
+    outside = float(((y < low - margin) | (y > high + margin)).mean())
+    return Reach(low, high, outside, rank, y.shape[1], shown)
