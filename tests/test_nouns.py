@@ -30,6 +30,7 @@ from uncollapse import (
     measure_posterior,
     moments,
     origin_hessian,
+    revive,
     spectrum,
     stationary_point,
 )
@@ -73,6 +74,10 @@ def made() -> dict[str, Any]:
         "Forecast without modes": forecast(np.ones((5, 3))),
         "Forecast with a condition": conditional,
         "Forecast with a target": forecast(x, x[:, :2] @ rng.standard_normal((2, 3))),
+        "Revived": revive(model, x),
+        "Revived for nothing": revive(model, 0.01 * x, objective=Objective(n_latents=2, beta=50.0)),
+        "Bill": d.bill,
+        "ImpliedWeight": d.weight,
         "Keep": f.keep(2),
         "Keep of a loss": forecast(x, objective=written).keep(1),
         "LevelForecast": levels.levels[1],
@@ -125,6 +130,10 @@ ONE_WAY = (
     "Measurement",
     "DecoderMeasurement",
     "Diagnosis",
+    "Revived",
+    "Revived for nothing",
+    "Bill",
+    "ImpliedWeight",
     "Trained",
     "Pilot",
 )
@@ -151,7 +160,7 @@ BOTH_WAYS = (
     "Setup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
-UNPICTURED = {"LevelForecast", "StationaryPoint", "DecoderMeasurement"}
+UNPICTURED = {"LevelForecast", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
 PICTURED = (*(name for name in ONE_WAY if name not in UNPICTURED), "Flow", "Slice")
 
 
@@ -163,6 +172,10 @@ def _closed():
 
 def same(a: Any, b: Any) -> bool:
     """Equality of nouns, arrays and tensors within nouns included; what was only cached does not count."""
+    if a is b:
+        return True
+    if hasattr(a, "state_dict"):
+        return same(dict(a.state_dict()), dict(b.state_dict()))
     if is_dataclass(a) and not isinstance(a, type):
         pairs = ((getattr(a, item.name), getattr(b, item.name)) for item in fields(a))
         return type(a) is type(b) and all(same(*pair) for pair in pairs)

@@ -31,6 +31,9 @@ from .measure.result import Measurement
 from .objective import Level, Objective
 from .probes.open import open_probe
 from .report.written import write_report
+from .reviving.build import revive
+from .reviving.load import load_revived
+from .reviving.result import Revived
 from .spectra.decompose import spectrum
 from .spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 from .spectra.one_pass import Moments, moments
@@ -56,6 +59,7 @@ __all__ = [
     "ObjectiveError",
     "OriginHessian",
     "OutputError",
+    "Revived",
     "Slice",
     "SourceError",
     "Spectrum",
@@ -70,6 +74,7 @@ __all__ = [
     "gradient_flow",
     "likelihood_slice",
     "linear_warmup",
+    "load_revived",
     "loss_slice",
     "measure_posterior",
     "moments",
@@ -77,6 +82,7 @@ __all__ = [
     "nonlinear_spectrum",
     "open_probe",
     "origin_hessian",
+    "revive",
     "spectrum",
     "stationary_point",
     "stationary_points",

@@ -85,3 +85,11 @@ def test_a_schema_refuses_what_is_not_its_own(rng):
         assert not Draft202012Validator(schema).is_valid({**answer, **wrong})
     del answer["status"]
     assert not Draft202012Validator(schema).is_valid(answer)
+
+
+@quiet
+def test_a_revived_model_follows_its_schema(rng):
+    x = rng.standard_normal((300, 3)) * [3.0, 2.0, 0.1]
+    dead = (lambda x: (0 * x, np.ones_like(x)), lambda z: 0 * z)
+    for beta in (1.0, 100.0):
+        validated(uncollapse.revive(dead, x, spread="std", objective=Objective(beta=beta)).to_dict())

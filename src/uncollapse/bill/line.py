@@ -12,7 +12,8 @@ from uncollapse import checks
 from uncollapse.bill.additions import Additions
 from uncollapse.bill.prune import Earning
 from uncollapse.errors import DataError
-from uncollapse.showing.noun import Card, Noun, short
+from uncollapse.showing.figure import Figure
+from uncollapse.showing.noun import Card, Drawn, short
 from uncollapse.showing.plain import plain
 
 __all__ = ["LINES", "Bill", "Line", "LineName"]
@@ -87,7 +88,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Bill(Noun):
+class Bill(Drawn):
     """All lines of a model. They overlap, so they do not add up.
 
     Attributes
@@ -124,9 +125,19 @@ class Bill(Noun):
         """Latents whose loss rises without them; None where that is not known."""
         return None if self.earning is None else self.earning.n_earning
 
-    def to_dict(self) -> list[dict[str, Any]]:
+    def listed(self) -> list[dict[str, Any]]:
         """The lines, ready for JSON."""
         return [line.to_dict() for line in self.lines]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"lines": self.listed(), "not_tried": list(self.untried), "n_earning": self.n_earning}
+
+    def figure(self) -> Figure:
+        """The picture as data, for `plot` and for pages."""
+        from uncollapse.bill.pictures import bill_figure
+
+        return bill_figure(self)
 
     def card(self) -> Card:
         """The largest gain, and a row for each line."""

@@ -10,6 +10,7 @@ from uncollapse import __version__
 from uncollapse.commands.diagnose_command import diagnose
 from uncollapse.commands.forecast_command import forecast
 from uncollapse.commands.reproduce_command import reproduce
+from uncollapse.commands.revive_command import revive
 from uncollapse.commands.sweep_command import sweep
 from uncollapse.commands.train_command import train
 
@@ -28,6 +29,10 @@ EXAMPLES = {
     "diagnose": (
         "uncollapse diagnose vae digits --scale 0.0625 --verify",
         "uncollapse diagnose my_model:build digits --recon mse --kl-weight 1",
+    ),
+    "revive": (
+        "uncollapse revive vae digits --scale 0.0625 --out better",
+        "uncollapse revive my_model:build data.npy --beta 4 --out better",
     ),
     "train": (
         "uncollapse train digits --scale 0.0625 --latents 8 --hidden 64 --out vae",
@@ -72,5 +77,5 @@ def _root(
     """Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died."""
 
 
-for _command in (forecast, diagnose, train, sweep, reproduce):
+for _command in (forecast, diagnose, revive, train, sweep, reproduce):
     app.command(epilog=_examples(_command.__name__))(_command)

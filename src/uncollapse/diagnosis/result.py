@@ -257,7 +257,7 @@ class Diagnosis(Drawn):
             "secondary": list(self.secondary),
             "verdict": self.verdict,
             "leads": self.leads.to_dict(),
-            "bill": self.bill.to_dict(),
+            "bill": self.bill.listed(),
             "not_tried": list(self.bill.untried),
             "n_earning": self.bill.n_earning,
             "implied_weight": None if self.weight is None else self.weight.to_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uncollapse.bill.pictures import bill_figure, earning_figure
 from uncollapse.diagnosis import words
 from uncollapse.diagnosis.pictures import collapse_figure, latents_figure, residual_figure
 from uncollapse.diagnosis.result import Diagnosis
@@ -16,9 +17,15 @@ from uncollapse.diagnosis.tables import (
     measured,
     trial_rows,
 )
+from uncollapse.measure.decoder import kl_weights
 from uncollapse.report.page import TABLE_ROWS, forecast_context, plain_figures, rendered
 
 __all__ = ["diagnosis_page"]
+
+
+def _weight(d: Diagnosis) -> float:
+    """β of the lowest level."""
+    return float(kl_weights(d.forecast.objective, d.measurement.sums.level_sizes)[0])
 
 
 def diagnosis_page(d: Diagnosis, source: str) -> str:
@@ -31,7 +38,16 @@ def diagnosis_page(d: Diagnosis, source: str) -> str:
         What the data were called.
     """
     context = forecast_context(d.forecast, None, source, list(d.notes))
-    drawn = {"residual": residual_figure(d), "latents": latents_figure(d), "curve": collapse_figure(d)}
+    kl = d.measurement.level_kl[0]
+    bill = {"bill": bill_figure(d.bill)} if d.bill.lines else {}
+    earning = {} if d.bill.earning is None else {"earning": earning_figure(d.bill, kl, _weight(d))}
+    drawn = {
+        **bill,
+        **earning,
+        "residual": residual_figure(d),
+        "latents": latents_figure(d),
+        "curve": collapse_figure(d),
+    }
     context["data"]["figures"] |= plain_figures(drawn)
     rows, n_levels = latents(d), len(d.measurement.level_kl)
     return rendered(
@@ -47,6 +63,7 @@ def diagnosis_page(d: Diagnosis, source: str) -> str:
         bill_headings=BILL_HEADINGS,
         about_bill=words.about_bill(d) if d.bill.lines else "",
         untried=d.bill.untried,
+        earning=bool(earning),
         evidence=evidence_rows(d),
         evidence_headings=EVIDENCE_HEADINGS,
         measured=measured(d),

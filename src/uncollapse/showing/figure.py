@@ -56,6 +56,8 @@ class Axis:
         Whether the axis starts at 0.
     whole : bool
         Whether values are whole numbers, so that ticks are too.
+    labels : tuple of str
+        Words in place of the numbers 1, 2, … .
     """
 
     title: str
@@ -64,6 +66,7 @@ class Axis:
     percent: bool = False
     from_zero: bool = False
     whole: bool = False
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

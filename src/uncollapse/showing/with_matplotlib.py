@@ -153,6 +153,8 @@ def _set_axis(drawn: Any, panel: Panel, *, of_x: bool) -> None:
         set_limits(left=0)
     if axis.whole:
         drawn.set_ticks(whole_ticks(*limits_of(panel, of_x=of_x)))
+    if axis.labels:
+        drawn.set_ticks(range(1, len(axis.labels) + 1), list(axis.labels))
     if axis.percent:
         drawn.set_major_formatter(PercentFormatter(1.0, decimals=0))
 

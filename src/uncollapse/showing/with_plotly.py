@@ -145,6 +145,8 @@ def _axis(panel: Panel, *, of_x: bool) -> dict[str, Any]:
         settings["rangemode"] = "tozero"
     if axis.whole:
         settings["tickvals"] = whole_ticks(*limits_of(panel, of_x=of_x))
+    if axis.labels:
+        settings |= {"tickvals": [*range(1, len(axis.labels) + 1)], "ticktext": list(axis.labels)}
     return settings | ({"tickformat": ".0%"} if axis.percent else {})
 
 

@@ -1,0 +1,181 @@
+"""What the commands that look into a trained model share: opening it and its data, and whose loss counts."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from uncollapse.commands.loss_options import OUT
+from uncollapse.commands.options import objective_from
+from uncollapse.commands.training_options import whole_numbers
+from uncollapse.errors import DataError, UncollapseError
+
+if TYPE_CHECKING:
+    from uncollapse.data.rows import Rows
+    from uncollapse.objective import Objective
+    from uncollapse.probes.probe import Probe
+
+    Tables = tuple[Rows, Rows | None, Rows | None]
+
+__all__ = [
+    "InputShape",
+    "Model",
+    "SampleRows",
+    "Seconds",
+    "SpreadOf",
+    "Trust",
+    "check_counts",
+    "disagreement",
+    "files",
+    "objective_of",
+    "opened",
+    "opened_model",
+]
+
+FEW_ROWS = 64
+"""Enough to show a model what the data look like."""
+
+MODEL = "The model"
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A folder that `uncollapse train` wrote, a model that pythae saved, or MODULE:FUNCTION, a function of "
+        "yours that returns a model.",
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run code that comes with the model, as unpickling does: only for a model of your own.",
+        rich_help_panel=MODEL,
+    ),
+]
+SpreadOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="log_variance|variance|std",
+        help="What the encoder gives beside the mean, if the model does not say.",
+        rich_help_panel=MODEL,
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(metavar="LIST", help="Shape of a sample, if the model takes no rows: 1,28,28.", rich_help_panel=MODEL),
+]
+SampleRows = Annotated[
+    int | None,
+    typer.Option(help="Rows that the decoder and the residual are asked on. (default 2048)", rich_help_panel=OUT),
+]
+Seconds = Annotated[
+    float,
+    typer.Option(
+        "--budget", help="Seconds for the bill and its trials; the cheap lines come first.", rich_help_panel=OUT
+    ),
+]
+
+
+def opened(source: str, target: str | None, given: str | None) -> Tables:
+    from uncollapse.data.sources import open_source
+
+    rows, goal, condition = (None if name is None else open_source(name) for name in (source, target, given))
+    assert rows is not None
+    return rows, goal, condition
+
+
+def opened_model(
+    model: str, tables: Tables, scale: float, *, trust: bool, spread: Any, input_shape: str | None
+) -> tuple[Probe, Callable[[], int]]:
+    """The model's probe, and a function that tells its number of latents."""
+    from uncollapse.data.rows import dense
+
+    rows, _, condition = (None if t is None else dense(next(iter(t.blocks())))[:FEW_ROWS] for t in tables)
+    x = np.asarray(rows) * scale
+    shape = None if input_shape is None else whole_numbers(input_shape, "--input-shape")
+    try:
+        from uncollapse.probes import open_probe
+
+        probe = open_probe(model, trust=trust, spread=spread, input_shape=shape, rows=x)
+    except ImportError as error:
+        raise UncollapseError(
+            f"{model}: seeing into it needs {error.name or error}; pip install 'uncollapse[torch]', and the library it "
+            f"was trained with"
+        ) from None
+    return probe, lambda: probe.encode(x, condition).level_sizes[0]
+
+
+def objective_of(
+    own: Objective | None,
+    written: dict[str, Any],
+    loss: dict[str, Any],
+    model: dict[str, Any],
+    *,
+    n_features: Any,
+    n_latents: Callable[[], int],
+) -> Objective | None:
+    """The objective that the options describe; None where they leave it to the model.
+
+    A loss that is given is given whole, as in `forecast`; what belongs to the model stays the model's own.
+    """
+    model = {name: value for name, value in model.items() if value is not None}
+    if not written and all(value is None for value in loss.values()):
+        return replace(own, **model) if own is not None and model else None
+    if own is not None:
+        kept = {name: getattr(own, name) for name in ("prior_variance", "encoder_variance", "bias")}
+        model = kept | model
+        loss = loss | {"levels": loss["levels"] or own.levels or None}
+        if not written and loss["likelihood"] is None:
+            loss = loss | {"likelihood": own.likelihood}
+    needed = n_latents() if written.get("kl_reduction") == "mean" else None
+    result: Objective = objective_from(written, n_features=n_features, n_latents=needed, **loss, **model)
+    return result
+
+
+def disagreement(own: Objective | None, objective: Objective | None) -> Iterator[str]:
+    if own is None or objective is None:
+        return
+    learned = objective.decoder_variance == "learned"
+    same = own.likelihood == objective.likelihood and learned == (own.decoder_variance == "learned")
+    if same and math.isclose(*((o.beta if learned else o.water_level) for o in (own, objective)), rel_tol=1e-6):
+        return
+    yield f"the loss given ({_in_words(objective)}) is not the model's own ({_in_words(own)}); the given one is used"
+
+
+def _in_words(o: Objective) -> str:
+    if o.likelihood != "gaussian":
+        return f"{o.likelihood}, β = {o.beta:.4g}"
+    variance = o.decoder_variance if isinstance(o.decoder_variance, str) else f"{o.decoder_variance:.4g}"
+    return f"β = {o.beta:.4g}, decoder variance {variance}"
+
+
+def check_counts(counts: dict[str, int | None]) -> None:
+    for option, count in counts.items():
+        if count is not None and count < 2:
+            raise DataError(f"{option} must be 2 or more, got {count}")
+
+
+def files(model: str) -> list[str]:
+    """The model, what lies in it if it is a folder, its source if it is code: none of it may be written over."""
+    path = Path(model)
+    name, colon, _ = model.partition(":")
+    parts = name.split(".")
+    try:
+        if path.is_dir():
+            return [model, *map(str, path.iterdir())]
+        if not colon or path.exists() or not all(parts):
+            return [model]
+    except OSError:  # too long a name, a folder that may not be read: what opens the model says so
+        return []
+    return [model] + [
+        str(Path(folder, *parts[:n]).with_suffix(".py") if whole else Path(folder, *parts[:n], "__init__.py"))
+        for folder in (".", *sys.path) for n in range(1, len(parts) + 1) for whole in (True, False)
+    ]  # fmt: skip

@@ -1,0 +1,109 @@
+"""A copy of a user's module, in the class of its own, whose `encode` and `decode` have the additions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from uncollapse.bill.additions import Additions
+from uncollapse.errors import DataError
+from uncollapse.measure.protocol import Spread
+from uncollapse.objective import Objective
+from uncollapse.probes.examples import known_pair
+from uncollapse.probes.outputs import mean_and_spread
+from uncollapse.probes.probe import TorchProbe, log_variance_of
+from uncollapse.reviving.paths import Paths
+
+__all__ = ["in_its_own_class"]
+
+Again = Callable[[Tensor, Tensor], Any]
+
+
+def in_its_own_class(probe: TorchProbe, additions: Additions, objective: Objective) -> Any:
+    """The copy; its `forward` and other methods are the user's, and see the additions through the two.
+
+    Parameters
+    ----------
+    probe : TorchProbe
+        Of a module with `encode(x) → (mean, spread)` and `decode(z)`, its `spread` known.
+    additions : Additions
+        Without new latents.
+    objective : Objective
+    """
+    kind: Any = type(probe.module)
+    spread: Any = probe.spread
+    own = copy.deepcopy(probe.module)
+    name = next(f"paths{i or ''}" for i in range(100) if not hasattr(own, f"paths{i or ''}"))  # revived more than once
+    like = next((p for p in own.parameters() if p.is_floating_point()), torch.empty(0))
+
+    def encode(self: Any, x: Tensor, *given: Tensor) -> Any:
+        """As the module's own, with the additions."""
+        out = kind.encode(self, x.clone(), *given)
+        mean, log_variance, again = heard(out, spread, lambda: kind.encode(self, x.clone(), *given))
+        shape, decoded = mean.shape, None
+        paths = getattr(self, name)
+        if paths.reads_residual and len(paths.slots):
+            decoded = _first(kind.decode(self, paths.held(mean.flatten(1)).reshape(shape), *given)).flatten(1)
+        parts = paths.posterior(mean.flatten(1), log_variance.flatten(1), x.flatten(1), decoded)
+        return again(*(part.reshape(shape) for part in parts))
+
+    def decode(self: Any, z: Tensor, *given: Tensor) -> Any:
+        """As the module's own, with the additions."""
+        paths = getattr(self, name)
+        out = kind.decode(self, paths.held(z.flatten(1)).reshape(z.shape), *given)
+        first = _first(out)
+        mean = paths.decoded(first.flatten(1), z.flatten(1)).reshape(first.shape)
+        return type(out)((mean, *out[1:])) if isinstance(out, tuple | list) else mean
+
+    own.__class__ = type(f"Revived{kind.__name__}", (kind,), {"encode": encode, "decode": decode})
+    setattr(own, name, Paths(additions, objective, like))
+    return own
+
+
+def heard(out: Any, spread: Spread, once_more: Callable[[], Any]) -> tuple[Tensor, Tensor, Again]:
+    """Mean and log-variance of what an `encode` gave, and a function that says others in the same way.
+
+    Raises
+    ------
+    DataError
+        An object that cannot be made again.
+    """
+    if isinstance(out, torch.distributions.Distribution):
+        pair = known_pair(out, "encode")
+        if pair is not None:
+            n = getattr(out, "reinterpreted_batch_ndims", 0)
+            return *pair, lambda m, v: _normal(m, v, n)
+    if not isinstance(out, tuple | list):
+        raise DataError(f"encode gives {type(out).__name__}, which cannot be made again with other values; use "
+                        f"revive(...).probe")  # fmt: skip
+    first, second = (0, 1) if len(out) == 2 else mean_and_spread(out, once_more, "encode")
+
+    def again(mean: Tensor, log_variance: Tensor) -> Any:
+        values = list(out)
+        values[first], values[second] = mean, _as_spread(log_variance, spread)
+        drawn = next(i for i in range(3) if i not in (first, second)) if len(out) > 2 else None
+        if drawn is not None and torch.is_tensor(out[drawn]) and out[drawn].shape == mean.shape:
+            values[drawn] = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        return type(out)(values)
+
+    return out[first], log_variance_of(out[second], spread, "encode"), again
+
+
+def _first(out: Any) -> Tensor:
+    mean: Tensor = out[0] if isinstance(out, tuple | list) else out
+    return mean
+
+
+def _normal(mean: Tensor, log_variance: Tensor, n_dims: int) -> Any:
+    own = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
+    return torch.distributions.Independent(own, n_dims) if n_dims else own
+
+
+def _as_spread(log_variance: Tensor, kind: Spread) -> Tensor:
+    if kind == "log_variance":
+        return log_variance
+    return torch.exp(log_variance if kind == "variance" else 0.5 * log_variance)
