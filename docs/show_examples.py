@@ -1,7 +1,7 @@
 """Run the diagnoses that the pages show and put what they print there: `python docs/show_examples.py FOLDER`.
 
-FOLDER holds `runs`, which `train_examples.py` made, and `vae`, which the `uncollapse train` on the first page makes. Of
-each answer the pages show what stands above its table.
+FOLDER holds `runs`, which `train_examples.py` made, and `vae` and `early`, which the `uncollapse train` lines on the
+first page make. Of each answer the pages show what stands above its tables.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 MADE = ("command.md", "results.md")
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in MADE)]
 
-BLOCK = re.compile(r"```console\n\$ (uncollapse diagnose [^\n]*)\n(.*?)```", flags=re.DOTALL)
-"""A diagnosis and the answer that is shown."""
+BLOCK = re.compile(r"```console\n\$ (uncollapse (?:diagnose|revive) [^\n]*)\n(.*?)```", flags=re.DOTALL)
+"""A diagnosis, or a model revived, and the answer that is shown."""
 
 
 def answer(command: str, folder: Path) -> str:
@@ -24,7 +24,8 @@ def answer(command: str, folder: Path) -> str:
     words = [sys.executable, "-m", "uncollapse.cli", *command.split()[1:]]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder)
     lines = [line.rstrip() for line in done.stdout.splitlines()]
-    return "\n".join(lines[: lines.index("")]) + "\n"
+    end = next(i for i, line in enumerate(lines) if not line or line.startswith("Better models that exist"))
+    return "\n".join(lines[:end]) + "\n"
 
 
 def words_of(text: str) -> list[str]:

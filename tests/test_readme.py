@@ -87,7 +87,7 @@ def trained(tmp_path_factory):
 def test_every_command_shown_runs(command, tmp_path, rng, trained):
     _put_data_there(tmp_path, rng)
     words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
-    if words[3] == "diagnose" and ":" not in words[4]:
+    if words[3] in ("diagnose", "revive") and ":" not in words[4]:
         shutil.copytree(trained(words[4], tmp_path), tmp_path / words[4])
     result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr
@@ -110,9 +110,11 @@ def _put_data_there(tmp_path, rng):
 def test_the_diagnoses_shown_are_those_that_are_made(tmp_path, trained):
     examples = _script("show_examples")
     shown = [found for page in examples.PAGES for found in examples.BLOCK.findall(page.read_text("utf-8"))]
-    shutil.copytree(trained("vae", tmp_path), tmp_path / "vae")
-    own = {command: text for command, text in shown if command.split()[2] == "vae"}
-    assert own
+    ours = ("vae", "early")
+    for name in ours:
+        shutil.copytree(trained(name, tmp_path), tmp_path / name)
+    own = {command: text for command, text in shown if command.split()[2] in ours}
+    assert len({command.split()[2] for command in own}) == len(ours)
     for command, text in own.items():
         found = examples.answer(command, tmp_path)
         assert examples.words_of(found) == examples.words_of(text)

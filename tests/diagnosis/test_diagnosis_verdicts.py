@@ -80,6 +80,13 @@ def test_the_collapsed_model_of_overdispersed_counts_is_negative_binomial(rng):
     np.testing.assert_allclose(collapsed_losses(f, y, dispersion=r), own)
 
 
+def test_under_the_same_loss_a_remedy_is_good_if_the_loss_falls_by_more_than_its_error():
+    remedy = Remedy("train longer", 8, "")
+    for after, kept in ((0.5, True), (0.95, False), (1.5, False)):
+        trial = Trial(remedy, 0, 8, 1.0, after, 1.0, gain_error=0.1, same_loss=True)
+        assert trial.kept == kept
+
+
 @pytest.mark.parametrize(
     ("before", "after", "promised", "kept"),
     [(0, 6, 6, True), (0, 5, 6, True), (0, 0, 1, False), (2, 2, 3, False), (8, 8, 8, True), (1, 4, 6, False)],

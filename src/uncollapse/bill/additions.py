@@ -148,6 +148,21 @@ class Additions(Noun):
             raise DataError("additions whose paths take over latents that the model does not have")
         return result
 
+    @property
+    def text(self) -> str:
+        """What was added, in a sentence."""
+        parts = []
+        if self.n_paths:
+            new = f" ({self.n_new} of them new latents)" if self.n_new else ""
+            parts.append(f"{self.n_paths} linear path{'s' * (self.n_paths > 1)}{new}")
+        if n := int(self.pruned.sum()):
+            parts.append(f"{n} latent{'s' * (n > 1)} held constant")
+        if self.offset.any():
+            parts.append("an offset of the decoder's output")
+        if self.decoder_variance is not None:
+            parts.append(f"decoder variance {self.decoder_variance:.4g}")
+        return f"Added: {', '.join(parts) or 'nothing'}."
+
     def card(self) -> Card:
         """What was added."""
         facts = (

@@ -141,12 +141,14 @@ class Bill(Drawn):
 
     def card(self) -> Card:
         """The largest gain, and a row for each line."""
-        rows = tuple((line.better_model, f"{line.gain:.4g}", f"± {line.error:.2g}") for line in self.lines)
+        from uncollapse.bill.terminal import HEADINGS, bill_rows
+
+        rows = tuple(bill_rows(self))
         if not self.lines:
             return Card("No better model was found.", lines=self.untried)
         best = self.lines[0]
         headline = f"{best.better_model[0].upper()}{best.better_model[1:]} is better by {best.gain:.4g} nats."
-        return Card(headline, lines=self.untried, headings=("better model", "gain, nats", "error"), rows=rows)
+        return Card(headline, lines=self.untried, headings=HEADINGS, rows=rows)
 
     def __repr__(self) -> str:
         best = self.lines[0] if self.lines else None

@@ -143,13 +143,18 @@ def _answer(
         write_text(json_file, json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     from rich.text import Text
 
+    from uncollapse.bill.terminal import bill_table
     from uncollapse.showing.terminal import standard_output
 
     console = standard_output()
-    console.print(Text(better.summary(max(console.width, 40)).rstrip()))
+    console.print(Text(better.headline, style="bold"))
+    if better.additions is not None:
+        console.print(Text(better.additions.text))
     if trained is not None:
         console.print(Text(trained.text))
     if better.better:
         console.print(Text(f"Written: {out} (report.html; in Python, uncollapse.load_revived(module, {str(out)!r}))."))
     for note in notes:
         console.print(Text(f"Note: {note.removesuffix('.')}."), style="dim")
+    if better.bill.lines:
+        console.print(bill_table(better.bill))

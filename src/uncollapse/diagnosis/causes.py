@@ -43,6 +43,8 @@ def find_cause(facts: Facts) -> Finding:
     cause, confidence = fitting[0] if fitting else _sound(facts)
     if facts.another_weight and cause in _OF_THE_LOSS:
         confidence = "low"
+    if facts.dying and facts.near_collapse:  # the jitter of a collapsed model's biases is no fault
+        fitting = [named for named in fitting if named[0] not in ("slow", "encoder-lags", "optimisation")]
     if cause == "other-loss":  # whatever else is said holds for a loss that was not trained
         fitting = fitting[:1]
     beside = tuple(dict.fromkeys(other for other, sure in fitting[1:] if other != cause and sure == "high"))

@@ -20,6 +20,7 @@ from uncollapse.diagnosis.thresholds import (
     GAIN_SHARE,
     MOVES,
     N_ERRORS,
+    NEAR_COLLAPSE,
     NOISE_MODES,
     REST_RATIO,
     SAME,
@@ -185,6 +186,13 @@ class Facts:
         s, o = self.forecast.spectrum, self.forecast.objective
         energy = s.total_energy / self.decoder.decoder_variance if self.forecast.exact else float(s.strengths.sum())
         return max(GAIN_SHARE * self.scale, ENERGY_SHARE * energy / 2, 1e-9 * o.beta)
+
+    @property
+    def near_collapse(self) -> bool:
+        """Whether the model costs hardly more than the collapsed one: a small share of half the energy over η²."""
+        s = self.forecast.spectrum
+        energy = s.total_energy / self.decoder.decoder_variance if self.forecast.exact else float(s.strengths.sum())
+        return self.decoder.loss - self.collapsed < NEAR_COLLAPSE * energy / 2
 
     @property
     def worse_than_linear(self) -> bool:

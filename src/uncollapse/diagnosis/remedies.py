@@ -159,22 +159,20 @@ def _raise_water(f: Facts) -> Iterator[Remedy]:
 
 
 def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
-    o, at_least = f.forecast.objective, _within_reach(f)
+    o, at_least, gain = f.forecast.objective, _within_reach(f), _to_gain(f)
     if cause == "slow":
-        yield Remedy(
-            "train longer", at_least, "The loss is still falling.", Plan(o, fresh=False, warm_up=0.0, longer=2.0)
-        )
+        plan = Plan(o, fresh=False, warm_up=0.0, longer=2.0)
+        yield Remedy("train longer", at_least, "The loss is still falling.", plan, gain)
     if cause == "encoder-lags":
         why = "The decoder can already use more than the encoder says: several steps of it for each of the decoder's."
-        yield Remedy(
-            "train on from here, the encoder first of all", at_least, why,
-            Plan(o, fresh=False, warm_up=0.0),
-        )  # fmt: skip
+        plan = Plan(o, fresh=False, warm_up=0.0)
+        yield Remedy("train on from here, the encoder first of all", at_least, why, plan, gain)
     yield Remedy(
         "warm up the KL weight from 0 over the first half of training",
         at_least,
         "Latents that come to the threshold alive stay; those that start dead under a full KL may never wake.",
         Plan(o, fresh=True, warm_up=0.5),
+        gain,
     )
     if cause == "optimisation":
         yield Remedy(
@@ -182,7 +180,15 @@ def _train_on(f: Facts, cause: str) -> Iterator[Remedy]:
             at_least,
             "A warm restart opens the dead latents along the strongest directions of what the reconstruction misses.",
             Plan(o, fresh=False, warm_up=0.5),
+            gain,
         )
+
+
+def _to_gain(f: Facts) -> float | None:
+    """What the best of the models that a training could become gains, less twice its error."""
+    names = ("linear", "path", "q", "both", "revived")
+    gains = [line.gain - 2 * line.error for line in f.bill.lines if line.name in names]
+    return max(gains, default=None)
 
 
 def _within_reach(f: Facts) -> int:

@@ -113,22 +113,40 @@ class Remedy:
     change : str
         ``kl_weight 1 → 0.0026``.
     expected_alive : int or None
-        Latents that it should leave alive; None where nothing can be promised.
+        Latents of the best linear VAE once it is done; None where nothing can be said of their number.
     why : str
         A sentence.
     plan : Plan or None
         None where a training cannot apply it (other data, another architecture).
+    gain : float or None
+        Nats by which the loss, as it is, falls at least: of a better model that exists already. None where the loss
+        itself is changed, or nothing was measured.
     """
 
     change: str
     expected_alive: int | None
     why: str
     plan: Plan | None = None
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A remedy, applied: alive and loss before and after, both of the objective trained after."""
+    """A remedy, applied: loss and alive before and after, both of the objective trained after, on the same rows.
+
+    Attributes
+    ----------
+    remedy : Remedy
+    alive_before, alive_after : int
+    loss_before, loss_after : float
+        Nats per sample.
+    seconds : float
+        That the training took.
+    gain_error : float
+        Standard error of the fall of the loss, paired by rows.
+    same_loss : bool
+        Whether the loss is the one that the model was trained on.
+    """
 
     remedy: Remedy
     alive_before: int
@@ -136,10 +154,15 @@ class Trial:
     loss_before: float
     loss_after: float
     seconds: float
+    gain_error: float = 0.0
+    same_loss: bool = False
 
     @property
     def kept(self) -> bool:
-        """Whether the number alive became what the remedy promised, within one; no change keeps no promise of one."""
+        """Whether the remedy was good: the same loss fell by more than twice its error; or, of a changed loss, the
+        number alive became what was wanted, within one, and no change keeps no promise of one."""
+        if self.same_loss:
+            return self.loss_before - self.loss_after > 2 * self.gain_error
         promised = self.remedy.expected_alive
         if promised is None or self.alive_after == promised:
             return promised is not None
@@ -264,7 +287,10 @@ class Diagnosis(Drawn):
             "evidence": [
                 {"name": e.name, "value": e.value, "reference": e.reference, "text": e.text} for e in self.evidence
             ],
-            "remedies": [{"change": r.change, "expected_alive": r.expected_alive, "why": r.why} for r in self.remedies],
+            "remedies": [
+                {"change": r.change, "expected_alive": r.expected_alive, "gain": r.gain, "why": r.why}
+                for r in self.remedies
+            ],
             "trials": [
                 {
                     "change": t.remedy.change,
@@ -273,6 +299,9 @@ class Diagnosis(Drawn):
                     "alive_after": t.alive_after,
                     "loss_before": t.loss_before,
                     "loss_after": t.loss_after,
+                    "gain_error": t.gain_error,
+                    "same_loss": t.same_loss,
+                    "kept": t.kept,
                 }
                 for t in self.trials
             ],

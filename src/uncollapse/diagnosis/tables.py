@@ -12,12 +12,10 @@ from uncollapse.diagnosis.result import Diagnosis, Trial
 from uncollapse.measure.result import ALIVE_NATS
 
 __all__ = [
-    "BILL_HEADINGS",
     "EVIDENCE_HEADINGS",
     "TRIAL_HEADINGS",
     "LatentRow",
     "baseline_name",
-    "bill_rows",
     "evidence_rows",
     "latent_headings",
     "latents",
@@ -26,9 +24,8 @@ __all__ = [
     "trial_rows",
 ]
 
-BILL_HEADINGS = ("nats to gain", "error", "the better model")
 EVIDENCE_HEADINGS = ("finding", "value", "held against")
-TRIAL_HEADINGS = ("change", "alive", "after", "promised", "loss", "after", "seconds")
+TRIAL_HEADINGS = ("change", "loss", "after", "alive", "after", "linear count", "seconds")
 
 
 @dataclass(frozen=True)
@@ -155,21 +152,16 @@ def evidence_rows(d: Diagnosis) -> list[list[str]]:
     return [[e.text, number(e.value), "" if e.reference is None else number(e.reference)] for e in d.evidence]
 
 
-def bill_rows(d: Diagnosis) -> list[list[str]]:
-    """Under `BILL_HEADINGS`, the largest gain first."""
-    return [[number(line.gain), f"± {number(line.error, 2)}", line.better_model] for line in d.bill.lines]
-
-
 def trial_rows(trials: tuple[Trial, ...]) -> list[list[str]]:
     """Under `TRIAL_HEADINGS`."""
     return [
         [
             t.remedy.change,
+            number(t.loss_before),
+            number(t.loss_after),
             str(t.alive_before),
             str(t.alive_after),
             "" if t.remedy.expected_alive is None else str(t.remedy.expected_alive),
-            number(t.loss_before),
-            number(t.loss_after),
             f"{t.seconds:.0f}",
         ]
         for t in trials

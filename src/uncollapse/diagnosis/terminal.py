@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from uncollapse.bill.terminal import bill_table
 from uncollapse.diagnosis import words
 from uncollapse.diagnosis.result import Cause, Diagnosis
-from uncollapse.diagnosis.tables import BILL_HEADINGS, bill_rows, latent_headings, latents
+from uncollapse.diagnosis.tables import latent_headings, latents
 from uncollapse.showing.terminal import bars, n_bars, plain_table, printed, shown
 
 __all__ = ["diagnosis_text", "render_diagnosis"]
 
 WELL: tuple[Cause, ...] = ("healthy", "rightly-dead")
 UNSURE: tuple[Cause, ...] = ("cannot-tell", "other-data", "other-loss")
-N_EVIDENCE, N_REMEDIES, N_ERRORS = 5, 3, 2.0
+N_EVIDENCE, N_REMEDIES, N_ERRORS = 3, 3, 2.0
 
 
 def diagnosis_text(d: Diagnosis, width: int) -> str:
@@ -39,7 +39,7 @@ def render_diagnosis(d: Diagnosis, source: str, console: Console) -> None:
         console.print(_line(words.about_trial(trial), "bold"))
     if d.bill.lines:
         console.print(_line(words.about_bill(d)))
-        console.print(_bill(d))
+        console.print(bill_table(d.bill))
     console.print(_latents(d))
     console.print(Padding(_residual(d, n_bars(console.width)), (0, 0, 1, 0)))
     for line in (words.facts(d, source), *words.reading(d), *(f"Note: {note}" for note in d.notes)):
@@ -56,17 +56,6 @@ def _indented(mark: str, text: str, style: str = "") -> Table:
     row.add_column()
     row.add_row(Text(mark), _line(text, style))
     return row
-
-
-def _bill(d: Diagnosis) -> Table:
-    """The lines of the bill, the largest gain first; long names of models go on below."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in BILL_HEADINGS:
-        last = heading == BILL_HEADINGS[-1]
-        table.add_column(Text(heading), justify="left" if last else "right", no_wrap=not last)
-    for row in bill_rows(d):
-        table.add_row(*map(Text, row))
-    return table
 
 
 def _latents(d: Diagnosis) -> Table:

@@ -19,6 +19,7 @@ __all__ = [
     "LEAD",
     "MOVED",
     "MOVES",
+    "NEAR_COLLAPSE",
     "NOISE_MODES",
     "N_ERRORS",
     "OUT_OF_RANGE",
@@ -88,6 +89,10 @@ OUT_OF_RANGE = 0.02
 
 SHOWN = 0.5
 """Share of a direction that must lie in the span of a decoder's outputs for the decoder to be able to show it."""
+
+NEAR_COLLAPSE = 0.05
+"""Share of half the data's energy over η² up to which what a collapsed model costs over the collapsed optimum is the
+jitter of its biases: up to 0.02 after a usual training, 0.1 where training has hardly begun."""
 
 FEW = 0.1
 """The objective itself is to blame when its optimum keeps less than this share of the usable latents: none of the

@@ -103,7 +103,10 @@ def verify(
     probe = with_prior_of(probe, objective)
     seen = observe(probe, rows, target, given, n_rows=TRAINING_ROWS, **options)
     own = retrainer or _own_training(seen, n_steps, learning_rate, seed, on_step)
-    trials = tuple(_trial(remedy, remedy.plan, probe, seen, own, seed) for remedy in planned if remedy.plan is not None)
+    trials = tuple(
+        _trial(remedy, remedy.plan, probe, seen, own, seed, remedy.plan.objective == objective)
+        for remedy in planned if remedy.plan is not None
+    )  # fmt: skip
     return replace(diagnosis, trials=trials)
 
 
@@ -141,7 +144,9 @@ def _trained(train: Retrainer, probe: Probe, plan: Plan) -> Probe:
     return known
 
 
-def _trial(remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: Retrainer, seed: int) -> Trial:
+def _trial(
+    remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: Retrainer, seed: int, same_loss: bool
+) -> Trial:
     started = time.monotonic()
     after = _trained(train, probe, plan)
     seconds = time.monotonic() - started
@@ -151,7 +156,11 @@ def _trial(remedy: Remedy, plan: Plan, probe: Probe, seen: Observation, train: R
     some = replace(seen, x=x, y=x if seen.y is seen.x else seen.y[rows], given=given)
     for model in (probe, after):
         again = replace(some, posterior=model.encode(x, given))
-        losses.append(float(row_losses(model, again, plan.objective, n_draws=2, seed=seed).mean()))
+        losses.append(row_losses(model, again, plan.objective, n_draws=2, seed=seed))
         measured = Measurement(posterior_sums(again.posterior))
         alive.append(int(measured.alive[again.posterior.lowest].sum()))
-    return Trial(remedy, alive[0], alive[1], losses[0], losses[1], seconds)
+    fall = losses[0] - losses[1]
+    return Trial(
+        remedy, alive[0], alive[1], float(losses[0].mean()), float(losses[1].mean()), seconds,
+        gain_error=float(fall.std() / np.sqrt(len(fall))), same_loss=same_loss,
+    )  # fmt: skip

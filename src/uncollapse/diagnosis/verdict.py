@@ -13,7 +13,10 @@ __all__ = ["verdict"]
 def verdict(facts: Facts, finding: Finding) -> str:
     """Both sentences; of a model that was given other data, or trained on another loss, that comes first."""
     sure = "" if finding.confidence == "high" else " (probably)"
-    about = f"{alive_words(facts.n_alive, facts.n_latents)}: {CAUSES[finding.cause]}{sure}{_also(finding)}."
+    alive = alive_words(facts.n_alive, facts.n_latents)
+    about = f"{alive}: {CAUSES[finding.cause]}{sure}{_also(finding)}."
+    if facts.leads.n_alive == 0 and finding.cause in ("objective", "convention", "condition"):
+        about = f"{alive}, as the loss asks{sure}{_also(finding)}."
     if finding.cause == "other-data":
         return f"{facts.fit.text} {about}"
     return f"{facts.leads.text} {_on_their_way(facts, finding) or about}"

@@ -22,26 +22,32 @@ def finding(d: Diagnosis) -> str:
 
 
 def promise(remedy: Remedy) -> str:
-    """The result that a remedy should have; the text that follows its change.
+    """What a remedy brings, and where that is known from; the text that follows its change.
 
     Examples
     --------
     >>> promise(Remedy("β 4 → 1", 1, ""))
-    ': 1 latent should live.'
+    ': 1 latent can live (linear count).'
+    >>> promise(Remedy("train longer", 3, "", gain=2.0))
+    ': 2 nats or more to gain, and 3 latents can live (linear count).'
     >>> promise(Remedy("other data", None, ""))
     '.'
     """
     n = remedy.expected_alive
-    return "." if n is None else f": {n} latent{'' if n == 1 else 's'} should live."
+    parts = [] if remedy.gain is None else [f"{number(remedy.gain)} nats or more to gain"]
+    if n is not None:
+        parts.append(f"{n} latent{'' if n == 1 else 's'} can live (linear count)")
+    return f": {', and '.join(parts)}." if parts else "."
 
 
 def about_trial(trial: Trial) -> str:
-    """What came of a remedy."""
+    """What came of a remedy: the loss first."""
     t, promised = trial, trial.remedy.expected_alive
-    expected = "" if promised is None or promised == t.alive_after else f" ({promised} expected)"
+    expected = "" if promised is None or promised == t.alive_after else f" ({promised} by the linear count)"
+    whose = "the loss" if t.same_loss else "its own loss"
     return (
-        f"Tried: {t.remedy.change} takes the number alive from {t.alive_before} to {t.alive_after}{expected}, and its "
-        f"loss from {number(t.loss_before)} to {number(t.loss_after)} nats per sample."
+        f"Tried: {t.remedy.change} takes {whose} from {number(t.loss_before)} to {number(t.loss_after)} nats per "
+        f"sample, and the number alive from {t.alive_before} to {t.alive_after}{expected}."
     )
 
 

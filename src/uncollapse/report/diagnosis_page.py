@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from uncollapse.bill.pictures import bill_figure, earning_figure
+from uncollapse.bill.terminal import HEADINGS, bill_rows
 from uncollapse.diagnosis import words
 from uncollapse.diagnosis.pictures import collapse_figure, latents_figure, residual_figure
 from uncollapse.diagnosis.result import Diagnosis
 from uncollapse.diagnosis.tables import (
-    BILL_HEADINGS,
     EVIDENCE_HEADINGS,
     TRIAL_HEADINGS,
-    bill_rows,
     evidence_rows,
     latent_headings,
     latents,
@@ -59,8 +58,8 @@ def diagnosis_page(d: Diagnosis, source: str) -> str:
         remedies=[(remedy.change, words.promise(remedy), remedy.why) for remedy in d.remedies],
         trials=trial_rows(d.trials),
         trial_headings=TRIAL_HEADINGS,
-        bill=bill_rows(d),
-        bill_headings=BILL_HEADINGS,
+        bill=bill_rows(d.bill),
+        bill_headings=HEADINGS,
         about_bill=words.about_bill(d) if d.bill.lines else "",
         untried=d.bill.untried,
         earning=bool(earning),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uncollapse.bill.pictures import bill_figure
+from uncollapse.bill.terminal import HEADINGS, bill_rows
 from uncollapse.report.images import image_shape, image_uri
 from uncollapse.report.page import plain_figures, rendered
 from uncollapse.reviving.pictures import kl_figure
@@ -33,7 +34,8 @@ def revive_page(revived: Revived, source: str, trained: Any = None) -> str:
         name=revived.name,
         verdict=revived.headline,
         trained="" if trained is None else trained.text,
-        bill=[(line.better_model, f"{line.gain:.4g}", f"± {line.error:.2g}") for line in revived.bill.lines],
+        bill=bill_rows(revived.bill),
+        bill_headings=HEADINGS,
         facts=() if revived.additions is None else revived.additions.card().facts,
         images=_images(revived),
         data={"figures": plain_figures(figures), "start": None},

@@ -10,6 +10,7 @@ import numpy as np
 
 from uncollapse.bill.additions import Additions
 from uncollapse.bill.line import Bill, Line
+from uncollapse.bill.terminal import HEADINGS, bill_rows
 from uncollapse.bill.wrapped import WrappedProbe
 from uncollapse.objective import Objective
 from uncollapse.showing.figure import Figure
@@ -119,9 +120,9 @@ class Revived(Drawn):
 
     def card(self) -> Card:
         """The answer, what was added, and the bill."""
-        rows = tuple((line.better_model, f"{line.gain:.4g}", f"± {line.error:.2g}") for line in self.bill.lines)
-        facts = () if self.additions is None else self.additions.card().facts
-        return Card(self.headline, facts, headings=("better model", "gain, nats", "error") if rows else (), rows=rows)
+        rows = tuple(bill_rows(self.bill))
+        lines = () if self.additions is None else (self.additions.text,)
+        return Card(self.headline, lines=lines, headings=HEADINGS if rows else (), rows=rows)
 
     def __repr__(self) -> str:
         return short(self, name=self.name, better=self.better, gain=round(self.gain, 4),
