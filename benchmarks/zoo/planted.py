@@ -12,9 +12,12 @@ from plants import (
     cut_short,
     dead_units,
     idle_upper_level,
+    limited,
+    misfed,
     parted,
     settled,
     spoiled,
+    untold,
     written,
 )
 from sets import Data, load
@@ -22,7 +25,7 @@ from sets import Data, load
 from uncollapse.diagnosis.result import Cause
 from uncollapse.training import Network
 
-__all__ = ["CASES", "Case", "grow"]
+__all__ = ["CASES", "DOUBLES", "Case", "Double", "grow"]
 
 LINEAR = Network()
 TANH = Network(hidden=(32,), activation="tanh")
@@ -47,6 +50,14 @@ class Case:
     def name(self) -> str:
         """Cause, data and network."""
         return f"{self.cause}: {self.data}, {self.net}"
+
+
+@dataclass(frozen=True)
+class Double:
+    """One way to plant two faults."""
+
+    case: Case
+    other: Cause
 
 
 def grow(case: Case, seed: int) -> Planted:
@@ -130,4 +141,49 @@ CASES = (
     _case("hierarchy", "lowrank", "tanh", idle_upper_level, latents=(6, 3), level=0.1, beta=2.0),
     _case("hierarchy", "mnist14", "silu", idle_upper_level, latents=(8, 4), level=0.15, beta=4.0),
     _case("hierarchy", "lowrank", "linear", idle_upper_level, latents=(6, 3), level=0.1, beta=1.0),
+    _case("decoder-limited", "lowrank", "silu", limited, latents=6, level=0.1, kind="squashed"),
+    _case("decoder-limited", "digits", "2 relu", limited, latents=12, level=0.02, kind="coarse"),
+    _case("decoder-limited", "curved", "tanh", limited, latents=8, level=0.05, kind="squashed"),
+    _case("other-data", "digits", "silu", misfed, latents=8, level=0.1, factor=16.0),
+    _case("other-data", "mnist14", "wide relu", misfed, latents=8, level=0.1, factor=255.0),
+    _case("other-data", "curved", "2 relu", misfed, latents=4, level=0.1, factor=1 / 16),
+    _case("other-loss", "digits", "silu", untold, latents=8, level=2.0, free_bits=0.5),
+    _case("other-loss", "lowrank", "tanh", untold, latents=8, level=2.0, free_bits=0.4),
+    _case("other-loss", "curved", "relu", untold, latents=4, level=0.5, weight=0.01),
+    _case("other-loss", "mnist14", "wide relu", untold, latents=8, level=1.5, weight=0.02),
 )
+"""One fault each."""
+
+DOUBLES = (
+    *(
+        Double(_case(cause, data, net, cut_short, latents=8, level=level, steps=steps), "slow")
+        for cause, data, net, level, steps in (
+            ("objective", "lowrank", "silu", 1.5, 60),
+            ("objective", "lowrank", "2 relu", 2.0, 60),
+            ("objective", "digits", "silu", 1.5, 60),
+            ("objective", "digits", "relu", 2.0, 40),
+            ("objective", "mnist14", "wide relu", 1.5, 50),
+            ("objective", "curved", "tanh", 1.5, 60),
+        )
+    ),
+    *(
+        Double(_case("convention", data, net, written, latents=8, steps=steps, reduction="mean"), "slow")
+        for data, net, steps in (
+            ("digits", "silu", 40),
+            ("digits", "2 relu", 40),
+            ("lowrank", "silu", 48),
+            ("mnist14", "wide relu", 50),
+        )
+    ),
+    *(
+        Double(_case("encoder-stuck", data, net, spoiled, latents=latents, level=level, kind=kind), other)
+        for data, net, latents, level, kind, other in (
+            ("lowrank", "silu", 16, 0.004, "clamped", "over-alive"),
+            ("lowrank", "tanh", 16, 0.004, "clamped", "over-alive"),
+            ("lowrank", "relu", 20, 0.003, "saturated", "over-alive"),
+            ("lowrank", "silu", 8, 1.5, "clamped", "objective"),
+            ("digits", "silu", 8, 2.0, "clamped", "objective"),
+        )
+    ),
+)
+"""Two faults each: the principal one, and the other."""

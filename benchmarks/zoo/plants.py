@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from sets import Data
 from wrappers import wrapped
@@ -26,9 +27,12 @@ __all__ = [
     "cut_short",
     "dead_units",
     "idle_upper_level",
+    "limited",
+    "misfed",
     "parted",
     "settled",
     "spoiled",
+    "untold",
     "written",
 ]
 
@@ -70,10 +74,10 @@ def asked(data: Data, latents: int, level: float, *, as_variance: bool = False) 
     return Objective(beta=tau, n_latents=latents, likelihood=likelihood)
 
 
-def written(data: Data, seed: int, *, network: Network, latents: int, **loss: Any) -> Planted:
+def written(data: Data, seed: int, *, network: Network, latents: int, steps: int = STEPS // 2, **loss: Any) -> Planted:
     """Trained with a loss as it stands in code."""
     objective = Objective.from_loss(n_features=data.x.shape[1], n_latents=latents, **loss)
-    return _trained(data, seed, objective, network, STEPS // 2, warm=False)
+    return _trained(data, seed, objective, network, steps, warm=False)
 
 
 def cut_short(data: Data, seed: int, *, network: Network, latents: int, level: float, steps: int) -> Planted:
@@ -95,6 +99,29 @@ def spoiled(data: Data, seed: int, *, network: Network, latents: int, level: flo
     """Trained with an encoder whose output is stuck."""
     start = _trained(data, seed, asked(data, latents, level), network, 1, warm=False)
     return _go_on(replace(start, probe=wrapped(start.probe, kind)), seed, STEPS)
+
+
+def limited(data: Data, seed: int, *, network: Network, latents: int, level: float, kind: str) -> Planted:
+    """Trained with a decoder whose output is held back by what follows it."""
+    return spoiled(data, seed, network=network, latents=latents, level=level, kind=kind)
+
+
+def misfed(data: Data, seed: int, *, network: Network, latents: int, level: float, factor: float) -> Planted:
+    """Well trained, then shown its data at another scale."""
+    planted = settled(data, seed, network=network, latents=latents, level=level)
+    scaled = replace(data, x=data.x * np.float32(factor), held_out=data.held_out * np.float32(factor))
+    return replace(planted, data=scaled)
+
+
+def untold(
+    data: Data, seed: int, *, network: Network, latents: int, level: float, free_bits: float = 0.0, weight: float = 1.0
+) -> Planted:
+    """Trained with free bits, or with a fraction of the KL weight that is stated, and nobody says so."""
+    stated = asked(data, latents, level)
+    own = replace(stated, beta=stated.beta * weight)
+    planted = _trained(data, seed, own, network, STEPS, warm=False, free_bits=free_bits)
+    silent = replace(planted.probe, trained_for=None, objective=stated)
+    return Planted(silent, data, stated)
 
 
 def parted(data: Data, seed: int, *, network: Network, latents: int, level: float) -> Planted:
@@ -130,11 +157,19 @@ def idle_upper_level(
 
 
 def _trained(
-    data: Data, seed: int, objective: Objective, network: Network, steps: int, *, warm: bool, rate: float = RATE
+    data: Data,
+    seed: int,
+    objective: Objective,
+    network: Network,
+    steps: int,
+    *,
+    warm: bool,
+    rate: float = RATE,
+    free_bits: float = 0.0,
 ) -> Planted:
     epochs = max(1, round(steps / -(-len(data.x) // 128)))
     schedule = Schedule("linear", warmup=epochs / 2) if warm else Schedule()
-    how = Training(epochs=epochs, learning_rate=rate, seed=seed, schedule=schedule)
+    how = Training(epochs=epochs, learning_rate=rate, seed=seed, schedule=schedule, free_bits=free_bits)
     trained = train(data.x, given=data.given, objective=objective, network=network, training=how, device="cpu")
     return Planted(own_probe(trained), data, objective)
 

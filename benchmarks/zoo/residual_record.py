@@ -20,7 +20,10 @@ from judge import write_rows
 from sets import Data, load
 
 from uncollapse import forecast
+from uncollapse.bill.line import Bill
+from uncollapse.diagnosis.data_fit import DataFit
 from uncollapse.diagnosis.facts import Facts
+from uncollapse.diagnosis.leads import leads_of
 from uncollapse.measure.baseline import baseline_losses, collapsed_losses
 from uncollapse.measure.decoder import measure_decoder
 from uncollapse.measure.observe import observe
@@ -82,7 +85,9 @@ def facts_of(model: Trained, data: Data) -> Facts:
     decoder = measure_decoder(probe, seen, objective)
     rows = np.asarray(seen.x, dtype=np.float64)
     baseline, collapsed = baseline_losses(expected, rows, rows), collapsed_losses(expected, rows)
-    return Facts(seen.measurement, decoder, expected, baseline, float(collapsed.mean()))
+    leads = leads_of(expected, seen.measurement.n_latents)
+    nothing = Bill((), (), (), None, None)  # the residual alone is judged here
+    return Facts(seen.measurement, decoder, expected, baseline, float(collapsed.mean()), leads, DataFit(1.0), nothing)
 
 
 def _about(model: Trained, f: Facts, data: Data) -> dict[str, Any]:

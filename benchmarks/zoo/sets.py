@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits
 
 from uncollapse import Objective, forecast
 
@@ -99,6 +99,25 @@ def _explained(rng: np.random.Generator) -> Data:
     return Data("explained", x[:3000], x[3000:], condition[:3000].astype(np.float32))
 
 
+def _rare(rng: np.random.Generator) -> Data:
+    """Ten features of noise 0.3, and two factors that are on in one row of twenty."""
+    on = (rng.random((6000, 2)) < 0.05) * rng.normal(4, 0.5, (6000, 2))
+    return _halves("rare", on @ np.linalg.qr(rng.standard_normal((12, 2)))[0].T + 0.3 * rng.standard_normal((6000, 12)))
+
+
+def _overdispersed(rng: np.random.Generator) -> Data:
+    means = np.exp(rng.standard_normal((6000, 4)) @ rng.normal(0, 0.35, (4, 20)) + np.log(rng.uniform(2, 8, 20)))
+    r = 4.0
+    return _halves("overdispersed", rng.negative_binomial(r, r / (r + means)), "negative-binomial")
+
+
+def _tumours(rng: np.random.Generator) -> Data:
+    """scikit-learn's breast cancer table, standardised: 569 rows of 30 measurements."""
+    table = load_breast_cancer().data
+    x = _shuffled((table - table.mean(axis=0)) / table.std(axis=0), rng)
+    return Data("tumours", x[:400], x[400:])
+
+
 SETS = {
     "digits": _digits,
     "mnist": _mnist,
@@ -108,6 +127,9 @@ SETS = {
     "binary": _binary,
     "counts": _counts,
     "explained": _explained,
+    "rare": _rare,
+    "overdispersed": _overdispersed,
+    "tumours": _tumours,
 }
 
 

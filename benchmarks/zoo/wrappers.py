@@ -10,32 +10,34 @@ from torch import Tensor, nn
 
 from uncollapse.probes.probe import TorchProbe
 
-__all__ = ["ENCODERS", "Wrapped", "wrapped"]
+__all__ = ["DECODERS", "ENCODERS", "Wrapped", "wrapped"]
 
 Spoil = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Wrapped(nn.Module):
-    """A model whose encoder's output goes through one more function."""
+    """A model whose encoder's or decoder's output goes through one more function."""
 
-    def __init__(self, inner: nn.Module, spoil: Spoil) -> None:
+    def __init__(self, inner: nn.Module, kind: str) -> None:
         super().__init__()
-        self.inner, self.spoil = inner, spoil
+        self.inner, self.kind = inner, kind
 
     def mean_and_log_variance(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Of q(z|x), spoiled."""
-        return self.spoil(*self.inner.mean_and_log_variance(x, given))  # type: ignore[operator]
+        moments = self.inner.mean_and_log_variance(x, given)  # type: ignore[operator]
+        return ENCODERS[self.kind](*moments) if self.kind in ENCODERS else moments
 
     def mean_of_target(self, z: Tensor, given: Tensor | None) -> Tensor:
         """E[y|z]."""
-        return self.inner.mean_of_target(z, given)  # type: ignore[operator, no-any-return]
+        mean: Tensor = self.inner.mean_of_target(z, given)  # type: ignore[operator]
+        return DECODERS[self.kind](mean) if self.kind in DECODERS else mean
 
 
 def wrapped(probe: TorchProbe, kind: str) -> TorchProbe:
-    """The model with one of `ENCODERS`."""
+    """The model with one of `ENCODERS` or `DECODERS`."""
     return TorchProbe(
         f"{probe.name}, {kind}",
-        Wrapped(probe.module, ENCODERS[kind]),
+        Wrapped(probe.module, kind),
         lambda own, x, given: own.mean_and_log_variance(x, given),  # type: ignore[operator]
         lambda own, z, given: own.mean_of_target(z, given),  # type: ignore[operator]
         objective=probe.objective,
@@ -60,3 +62,18 @@ def _saturated(mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 ENCODERS: dict[str, Spoil] = {"softplus": _softplus, "clamped": _clamped, "saturated": _saturated}
+
+
+def _coarse(mean: Tensor) -> Tensor:
+    """Ten numbers, each shown by all columns of its part."""
+    n_columns = mean.shape[1]
+    parts = F.adaptive_avg_pool1d(mean[:, None], 10)
+    return F.interpolate(parts, size=n_columns)[:, 0]
+
+
+def _squashed(mean: Tensor) -> Tensor:
+    """A sigmoid at the end."""
+    return torch.sigmoid(mean)
+
+
+DECODERS: dict[str, Callable[[Tensor], Tensor]] = {"coarse": _coarse, "squashed": _squashed}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -103,6 +103,8 @@ class Bill(Drawn):
         Of each latent of the lowest level.
     additions : Additions or None
         What makes the better model of the line "revived".
+    models : dict of pairs of Additions
+        By the name of a line: its better model, and the one that it was compared with.
     """
 
     lines: tuple[Line, ...]
@@ -110,6 +112,7 @@ class Bill(Drawn):
     untried: tuple[str, ...]
     earning: Earning | None
     additions: Additions | None
+    models: dict[LineName, tuple[Additions, Additions]] = field(default_factory=dict)
 
     def line(self, name: LineName) -> Line | None:
         """The line of that name among all tried."""

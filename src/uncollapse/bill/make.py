@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,15 @@ def bill_of(
     """
     budget = budget or Budget()
     find, choose, judge = sample.parts
-    tried, untried = [], []
+    nothing = sample.nothing()
+    tried, untried, models = [], [], {}
+
+    def compared(name: LineName, better: Additions, over: Additions, words: str | None = None, **more: Any) -> Gain:
+        gain = judge.gain(better, over)
+        tried.append(_line(name, gain, words, **more))
+        models[name] = (better, over)
+        return gain
+
     judged, before = slice(len(find) + len(choose), len(sample)), judge.losses()
     for name, losses in (baselines or {}).items():
         tried.append(_line(name, mean_and_error(before - losses[judged])))
@@ -45,29 +54,22 @@ def bill_of(
         untried.append(f"{int((~earned.tried).sum())} latents held constant, one after another: no time was left")
     out = pruned(choose, earned.on(slice(0, len(choose))))
     if out is not None:
-        tried.append(_line("prune", judge.gain(out), _prune_words(int(out.pruned.sum()))))
-    base = sample.nothing()
-    offset = _offset(find, choose)
-    if offset is not None:
-        tried.append(_line("offset", judge.gain(offset)))
-        base = offset
-    paths = None
-    if budget.left(0.6):
-        paths = _paths(find, choose, base, budget)
-    else:
-        untried.append("linear paths for dead latents: no time was left")
+        compared("prune", out, nothing, _prune_words(int(out.pruned.sum())))
+    base = _offset(find, choose) or nothing
+    if not base.empty:
+        compared("offset", base, nothing)
+    paths = _paths(find, choose, base, budget) if budget.left(0.6) else None
     if paths is not None:
-        tried.append(_line("path", judge.gain(paths.additions, base), _path_words(paths), predicted=paths.predicted))
+        compared("path", paths.additions, base, _path_words(paths), predicted=paths.predicted)
+    elif not budget.left(0.6):
+        untried.append("linear paths for dead latents: no time was left")
     variance = _variance(find, base)
     if variance is not None:
-        words = f"this model with decoder variance {variance.decoder_variance:.4g}"
-        tried.append(_line("variance", judge.gain(variance, base), words))
+        compared("variance", variance, base, f"this model with decoder variance {variance.decoder_variance:.4g}")
     whole = _whole(find, choose, base, paths, out)
-    if whole is not None:
-        gain = judge.gain(whole)
-        tried.append(_line("revived", gain))
-        whole = whole if gain.above() else None
-    return Bill(ordered(tried), tuple(tried), tuple(untried), earned, whole)
+    if whole is not None and not compared("revived", whole, nothing).above():
+        whole = None
+    return Bill(ordered(tried), tuple(tried), tuple(untried), earned, whole, models)
 
 
 def _line(name: LineName, gain: Gain, words: str | None = None, *, predicted: float | None = None) -> Line:

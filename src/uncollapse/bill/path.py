@@ -13,16 +13,12 @@ import numpy as np
 from uncollapse.bill.additions import Additions
 from uncollapse.bill.newton import fitted_path
 from uncollapse.bill.sample import MOST_NEW, Sample, mean_and_error
-from uncollapse.measure.decoder import LEAST_INFORMATION
+from uncollapse.measure.decoder import LEAST_INFORMATION, SHRINKAGE
 from uncollapse.theory.loglikelihood import fisher_information, score
 from uncollapse.theory.path import linear_path
 from uncollapse.theory.residual import leading_directions
 
 __all__ = ["Paths", "paths_for"]
-
-SHRINKAGE = 0.1
-"""Share of the largest Fisher information that is added to that of every column: columns that are on in one row of
-thousands would rule the whitening; 0.1 worked on all of seven models and 0.01 not on all."""
 
 N_ERRORS = 2.0
 

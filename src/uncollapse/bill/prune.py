@@ -10,7 +10,7 @@ import numpy as np
 from uncollapse.bill.additions import Additions
 from uncollapse.bill.sample import Sample, mean_and_error
 
-__all__ = ["Earning", "earning", "pruned"]
+__all__ = ["IDLE_NATS", "Earning", "earning", "pruned"]
 
 IDLE_NATS = 1e-3
 """A latent of less KL can be pruned for nothing, and earns nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from uncollapse.bill.pictures import bill_figure, earning_figure
+from uncollapse.bill.prune import IDLE_NATS
 from uncollapse.bill.terminal import HEADINGS, bill_rows
 from uncollapse.diagnosis import words
 from uncollapse.diagnosis.pictures import collapse_figure, latents_figure, residual_figure
@@ -39,7 +40,8 @@ def diagnosis_page(d: Diagnosis, source: str) -> str:
     context = forecast_context(d.forecast, None, source, list(d.notes))
     kl = d.measurement.level_kl[0]
     bill = {"bill": bill_figure(d.bill)} if d.bill.lines else {}
-    earning = {} if d.bill.earning is None else {"earning": earning_figure(d.bill, kl, _weight(d))}
+    paid = d.bill.earning is not None and bool((kl > IDLE_NATS).any())
+    earning = {"earning": earning_figure(d.bill, kl, _weight(d))} if paid else {}
     drawn = {
         **bill,
         **earning,
