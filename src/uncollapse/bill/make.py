@@ -19,6 +19,7 @@ from uncollapse.measure.result import ALIVE_NATS
 __all__ = ["bill_of"]
 
 MOST_PATHS = 16
+N_TUNINGS = 8
 N_NEW = 4
 """Latents that are added to a model without a dead one."""
 
@@ -58,14 +59,16 @@ def bill_of(
     base = _offset(find, choose) or nothing
     if not base.empty:
         compared("offset", base, nothing)
+    variance = _variance(find, base)
+    if variance is not None:
+        words = f"this model with decoder variance {variance.decoder_variance:.4g}"
+        compared("variance", variance, base, words)
+        base = variance if choose.gain(variance, base).above() else base
     paths = _paths(find, choose, base, budget) if budget.left(0.6) else None
     if paths is not None:
         compared("path", paths.additions, base, _path_words(paths), predicted=paths.predicted)
     elif not budget.left(0.6):
         untried.append("linear paths for dead latents: no time was left")
-    variance = _variance(find, base)
-    if variance is not None:
-        compared("variance", variance, base, f"this model with decoder variance {variance.decoder_variance:.4g}")
     whole = _whole(find, choose, base, paths, out)
     if whole is not None and not compared("revived", whole, nothing).above():
         whole = None
@@ -88,7 +91,16 @@ def _paths(find: Sample, choose: Sample, base: Additions, budget: Budget) -> Pat
     kl = find.q.kl[:, : find.n_latents].mean(axis=0)
     one_level = len(find.q.level_sizes) == 1
     dead = [int(j) for j in np.flatnonzero(kl < ALIVE_NATS)] if one_level else []
-    paths = paths_for(find, choose, dead or [-1] * N_NEW, base, lambda: budget.left(0.8))
+    slots = dead or [-1] * N_NEW
+    paths = paths_for(find, choose, slots, base, lambda: budget.left(0.8))
+    for _ in range(N_TUNINGS):  # a learned η² falls with what the paths explain, and the water with it
+        tuned = None if paths is None else _variance(find, paths.additions)
+        if paths is None or tuned is None or tuned.decoder_variance is None:
+            break
+        before, at = paths.additions.decoder_variance, replace(base, decoder_variance=tuned.decoder_variance)
+        paths = paths_for(find, choose, slots, at, lambda: budget.left(0.8)) or paths
+        if before is not None and abs(tuned.decoder_variance / before - 1) < 0.01:
+            break
     return paths if paths is not None and choose.gain(paths.additions, base).above() else None
 
 
