@@ -113,11 +113,9 @@ def promises(rows: list[Row]) -> str:
     keys = ("found", "data", "net", "remedy", "loss_before", "loss_after", "promised", "before", "after", "kept")
     return f"""## Promises
 
-The first remedy that a training can apply, applied for 1,500 steps to up to two models of each cause found. It was good
-for {kept} of {
-        len(promised)
-    }: the same loss fell by more than twice its error, or, of a loss that was changed, the number
-alive is within one of the linear count.
+The first remedy that a training can apply, applied for 1,500 steps to up to two models of each cause found. It was
+good for {kept} of {len(promised)}: the same loss fell by more than twice its error, or, of a loss that was changed, the
+number alive is within one of the linear count.
 
 {
         table(
