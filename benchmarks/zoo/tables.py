@@ -38,8 +38,8 @@ How often the diagnosis, the residual test and the forecasts were right, on mode
 made by `python benchmarks/zoo/tables.py` from the tables in `benchmarks/zoo/results/`; `record.py`,
 `residual_record.py` and `forecast_record.py` there make those. Thresholds were set on other seeds (`calibrate.py`), but
 for the residual test's undecided band, which its record at seed 0 widened; that changes the confidence of a diagnosis,
-never its cause. History: before the bill, an ordered list of one cause a model had 64 of 66 right at seed 0, and kept 13 of
-18 promises of a number alive.
+never its cause. History: before the bill, an ordered list of one cause a model had 64 of 66 right at seed 0, and kept
+13 of 18 promises of a number alive.
 """
 
 
