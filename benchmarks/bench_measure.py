@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from timing import Row, medians
-from uncollapse import Objective, diagnose, forecast
+from uncollapse import Objective, diagnose, forecast, revive
+from uncollapse.bill.make import bill_of
+from uncollapse.bill.sample import make_sample
 from uncollapse.errors import UncollapseWarning
 from uncollapse.measure.observe import observe
 from uncollapse.probes.own import own_probe
@@ -44,6 +46,7 @@ def run(n_repeats: int) -> list[Row]:
         Row("peak memory of measuring, twice the rows", f"{peaks[1]:.0f} MB", f"{peaks[0]:.0f} MB",
             peaks[1] / peaks[0], "independent of the rows")
     )  # fmt: skip
+    table += _bill(probe, x, times["bare"], n_repeats)
     table.append(_diagnosis(larger, x, n_repeats, "forecast and diagnosis on top, nothing to try"))
     table.append(_diagnosis(probe, x, n_repeats, "the same, with further training tried"))
     return table
@@ -69,6 +72,24 @@ def _peak(probe: TorchProbe, x: np.ndarray) -> float:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 2**20
+
+
+def _bill(probe: TorchProbe, x: np.ndarray, bare: float, n_repeats: int) -> list[Row]:
+    """All lines that need no training, the pass over the data among them; and a model revived."""
+    objective = probe.objective
+    assert objective is not None
+
+    def billed() -> None:
+        seen = observe(probe, x)
+        bill_of(make_sample(probe, seen, objective, 1.0))
+
+    times = medians({"bill": billed, "revive": lambda: revive(probe, x)}, min(n_repeats, 3))
+    allowed = 3 * bare + 2
+    return [
+        Row("bill without trials, same model and rows", _seconds(times["bill"]), "three bare passes and 2 s",
+            times["bill"] / allowed, "≤ 1"),
+        Row("a model revived, same model and rows", _seconds(times["revive"]), "seconds", times["revive"], "< 10"),
+    ]  # fmt: skip
 
 
 def _diagnosis(probe: Any, x: np.ndarray, n_repeats: int, what: str) -> Row:
