@@ -19,8 +19,7 @@ from uncollapse.probes.probe import TorchProbe
 
 __all__ = ["BillCase", "bill_cases", "grown"]
 
-TABLES = ("lowrank", "curved", "rare", "tumours", "binary", "counts", "overdispersed")
-IMAGES = ("digits", "mnist14")
+SETS_USED = ("lowrank", "curved", "rare", "tumours", "binary", "counts", "overdispersed", "digits", "mnist14")
 LEVELS, LENGTHS = (0.03, 0.1, 0.3, 0.7), (60, 300, 1200)
 OWN = ("residual", "layer norm")
 
@@ -41,8 +40,8 @@ def bill_cases(n: int, seed: int) -> Iterator[BillCase]:
     """So many, drawn from the whole grid without repetition."""
     rng = np.random.default_rng([seed, 7])
     nets = ("linear", "tanh", "silu", "relu", "2 relu", *OWN)
-    grid = [(d, net, level, steps) for d in TABLES for net in nets for level in LEVELS for steps in LENGTHS]
-    grid += [(d, net, level, steps) for d in IMAGES for net in (*nets, "conv") for level in LEVELS for steps in LENGTHS]
+    pairs = [(d, net) for d in SETS_USED for net in nets] + [("mnist14", "conv")]
+    grid = [(d, net, level, steps) for d, net in pairs for level in LEVELS for steps in LENGTHS]
     for i in rng.permutation(len(grid))[:n]:
         d, net, level, steps = grid[i]
         yield BillCase(d, net, level, steps, int(rng.choice([4, 8, 16])), seed)

@@ -33,9 +33,10 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for done, some in enumerate(pool.imap_unordered(judged, bill_cases(n, SEED)), start=1):
             rows += some
-            if done % 20 == 0:
+            if done % 20 == 0 or done == n:
                 print(f"{done} of {n}", flush=True)
-    write_rows("bill.csv", sorted(rows, key=lambda row: [str(row[key]) for key in ("data", "net", "level", "line")]))
+                order = ("data", "net", "level", "steps", "line")
+                write_rows("bill.csv", sorted(rows, key=lambda row: [str(row[key]) for key in order]))
 
 
 def judged(case: BillCase) -> list[Row]:

@@ -148,6 +148,14 @@ def test_a_weight_too_small_and_a_stuck_log_variance_are_both_named(rng):
     assert "over-alive" in d.secondary
 
 
+def test_a_stuck_log_variance_is_seen_though_the_loss_asks_for_death(rng):
+    x = rng.standard_normal((2000, 6)) @ rng.standard_normal((6, 64))
+    model = fitted(Held(8), x, 300.0, n_steps=800)
+    d = diagnose(model, x, spread="log_variance", objective=Objective(decoder_variance=300.0, n_latents=8))
+    assert d.cause == "encoder-stuck"
+    assert "objective" in d.secondary
+
+
 def test_sums_over_batches_are_read_from_the_model():
     """Squared error summed over the batch: the KL then weighs 128 times less than was said."""
     model = fitted(Plain(8), SMALL, 1 / 128)

@@ -21,6 +21,7 @@ from uncollapse.diagnosis.thresholds import (
     MOVES,
     N_ERRORS,
     NEAR_COLLAPSE,
+    NEAR_WIDTH,
     NOISE_MODES,
     REST_RATIO,
     SAME,
@@ -270,9 +271,12 @@ class Facts:
 
     @property
     def _equal_at_the_optimum(self) -> bool:
-        """Whether modes of equal strength make all variances one number at the linear optimum itself."""
+        """Whether modes of equal strength, or their death, make all variances this one number at the linear optimum."""
         widths = self.forecast.modes.encoder_std[: self.n_latents]
-        return len(widths) > 1 and bool(np.ptp(widths) < 1e-3 * np.abs(widths).max())
+        if len(widths) < 2 or np.ptp(widths) > 1e-3 * np.abs(widths).max():
+            return False
+        own = float(np.median(self.measurement.variance))
+        return abs(own / float(widths[0]) ** 2 - 1) < NEAR_WIDTH
 
     @property
     def _judged(self) -> bool:

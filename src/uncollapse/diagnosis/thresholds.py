@@ -20,6 +20,7 @@ __all__ = [
     "MOVED",
     "MOVES",
     "NEAR_COLLAPSE",
+    "NEAR_WIDTH",
     "NOISE_MODES",
     "N_ERRORS",
     "OUT_OF_RANGE",
@@ -93,6 +94,10 @@ SHOWN = 0.5
 NEAR_COLLAPSE = 0.05
 """Share of half the data's energy over η² up to which what a collapsed model costs over the collapsed optimum is the
 jitter of its biases: up to 0.02 after a usual training, 0.1 where training has hardly begun."""
+
+NEAR_WIDTH = 0.2
+"""Relative distance from the linear optimum's variance within which equal variances are those of that optimum: equal
+modes in a sample differ by less, a clamp that holds them elsewhere by more."""
 
 FEW = 0.1
 """The objective itself is to blame when its optimum keeps less than this share of the usable latents: none of the
