@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +20,16 @@ from uncollapse.commands.model_options import (
     SpreadOf,
     Trust,
     check_counts,
+    check_scale,
     disagreement,
     files,
+    model_settings,
     objective_of,
     opened,
     opened_model,
 )
-from uncollapse.commands.options import as_written, levels_from, number
-from uncollapse.errors import DataError, UncollapseError, UncollapseWarning
+from uncollapse.commands.options import as_written, levels_from
+from uncollapse.errors import UncollapseError, UncollapseWarning
 
 if TYPE_CHECKING:
     from uncollapse.commands.model_options import Tables
@@ -95,8 +96,7 @@ def diagnose(
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     check_writable(html_to, json_file, inputs=[source, target or "", given or "", *files(model)])
     check_counts({"--rows": rows, "--steps": steps})
-    if not (math.isfinite(scale) and scale != 0):
-        raise DataError(f"--scale must be a finite number other than 0, got {scale:g}")
+    check_scale(scale)
     written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum)
     loss = {
         "beta": beta,
@@ -104,18 +104,13 @@ def diagnose(
         "likelihood": likelihood,
         "levels": levels_from(level_betas, level_variances, level_latents) or None,
     }
-    model_of = {
-        "prior_variance": prior_variance,
-        "encoder_variance": number(encoder_variance, "--encoder-variance"),
-        "bias": False if no_bias else None,
-    }
+    own = model_settings(prior_variance, encoder_variance, no_bias)
     how = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed, "learning_rate": learning_rate}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         tables = opened(source, target, given)
         probe, latents = opened_model(model, tables, scale, trust=trust, spread=spread, input_shape=input_shape)
-        n_features = (tables[1] or tables[0]).n_columns
-        objective = objective_of(probe.objective, written, loss, model_of, n_features=n_features, n_latents=latents)
+        objective = objective_of(probe.objective, written, loss, own, tables=tables, n_latents=latents)
         diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, budget=budget, **how)
         if verify:
             diagnosis = _verified(diagnosis, probe, tables, steps, **how)

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from uncollapse.commands.loss_options import OUT
-from uncollapse.commands.options import objective_from
+from uncollapse.commands.options import number, objective_from
 from uncollapse.commands.training_options import whole_numbers
 from uncollapse.errors import DataError, UncollapseError
 
@@ -32,8 +32,10 @@ __all__ = [
     "SpreadOf",
     "Trust",
     "check_counts",
+    "check_scale",
     "disagreement",
     "files",
+    "model_settings",
     "objective_of",
     "opened",
     "opened_model",
@@ -119,7 +121,7 @@ def objective_of(
     loss: dict[str, Any],
     model: dict[str, Any],
     *,
-    n_features: Any,
+    tables: Tables,
     n_latents: Callable[[], int],
 ) -> Objective | None:
     """The objective that the options describe; None where they leave it to the model.
@@ -136,6 +138,7 @@ def objective_of(
         if not written and loss["likelihood"] is None:
             loss = loss | {"likelihood": own.likelihood}
     needed = n_latents() if written.get("kl_reduction") == "mean" else None
+    n_features: Any = (tables[1] or tables[0]).n_columns
     result: Objective = objective_from(written, n_features=n_features, n_latents=needed, **loss, **model)
     return result
 
@@ -155,6 +158,27 @@ def _in_words(o: Objective) -> str:
         return f"{o.likelihood}, β = {o.beta:.4g}"
     variance = o.decoder_variance if isinstance(o.decoder_variance, str) else f"{o.decoder_variance:.4g}"
     return f"β = {o.beta:.4g}, decoder variance {variance}"
+
+
+def model_settings(prior_variance: float | None, encoder_variance: str | None, no_bias: bool) -> dict[str, Any]:
+    """What belongs to the model and not to its loss, as far as it was said."""
+    return {
+        "prior_variance": prior_variance,
+        "encoder_variance": number(encoder_variance, "--encoder-variance"),
+        "bias": False if no_bias else None,
+    }
+
+
+def check_scale(scale: float) -> None:
+    """Refuse a scale that makes nothing of the data.
+
+    Raises
+    ------
+    DataError
+        0, or no finite number.
+    """
+    if not (math.isfinite(scale) and scale != 0):
+        raise DataError(f"--scale must be a finite number other than 0, got {scale:g}")
 
 
 def check_counts(counts: dict[str, int | None]) -> None:

@@ -19,14 +19,16 @@ from uncollapse.commands.model_options import (
     SpreadOf,
     Trust,
     check_counts,
+    check_scale,
     disagreement,
     files,
+    model_settings,
     objective_of,
     opened,
     opened_model,
 )
-from uncollapse.commands.options import as_written, number
-from uncollapse.errors import DataError, OutputError, UncollapseWarning
+from uncollapse.commands.options import as_written
+from uncollapse.errors import OutputError, UncollapseWarning
 
 if TYPE_CHECKING:
     from uncollapse.reviving.result import Revived
@@ -81,22 +83,16 @@ def revive(
         raise OutputError("--out needs the name of a folder")
     check_writable(json_file, inputs=[source, target or "", given or "", *files(model)])
     check_counts({"--rows": rows})
-    if scale == 0:
-        raise DataError("--scale must be a finite number other than 0, got 0")
+    check_scale(scale)
     written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum)
     loss = {"beta": beta, "decoder_variance": decoder_variance, "likelihood": likelihood, "levels": None}
-    model_of = {
-        "prior_variance": prior_variance,
-        "encoder_variance": number(encoder_variance, "--encoder-variance"),
-        "bias": False if no_bias else None,
-    }
+    own = model_settings(prior_variance, encoder_variance, no_bias)
     how: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         tables = opened(source, target, given)
         probe, latents = opened_model(model, tables, scale, trust=trust, spread=spread, input_shape=input_shape)
-        n_features = (tables[1] or tables[0]).n_columns
-        objective = objective_of(probe.objective, written, loss, model_of, n_features=n_features, n_latents=latents)
+        objective = objective_of(probe.objective, written, loss, own, tables=tables, n_latents=latents)
         from uncollapse.reviving.build import revive as revive_
 
         better = revive_(probe, *tables, objective=objective, n_rows=rows, budget=budget, **how)
