@@ -24,7 +24,7 @@ VALUES = [
     ",", "1,,2", "--beta", "0x10", "१", "9" * 400, "a" * 5000, "\u2028", "None", "True", "1e3", "3.0", "2,2", "poisson",
     "bernoulli", "gaussian", "mse", "bce", "mean", "sum", "total", "optimal", "/nowhere/x", "~nobody-there/x", ".", "/",
 ]  # fmt: skip
-COMMANDS = ["forecast", "forecast", "forecast", "diagnose", "train", "sweep", "reproduce", "", "fly"]
+COMMANDS = ["forecast", "forecast", "forecast", "diagnose", "revive", "train", "sweep", "reproduce", "", "fly"]
 MODELS = ["nothing", "", "no_module:build", "LOOP", "DATA", "a:b:c", "os:getcwd", "x" * 3000]
 SOURCES = [
     "iris", "iris", "iris", "DATA", "nothing.npy", "", "LOOP", "LABELS", "x" * 3000, "DATA::x", "~nobody/a.npy",
@@ -36,7 +36,10 @@ OPTIONS = {
         "--size-factors", "--target", "--given", "--modes", "--bootstrap", "--level-betas", "--level-variances",
         "--learning-rate", "--features", "--kl-batch-sum", "--seed",
     ],
-    "diagnose": ["--beta", "--recon", "--scale", "--spread", "--input-shape", "--rows", "--target", "--given"],
+    "diagnose": [
+        "--beta", "--recon", "--scale", "--spread", "--input-shape", "--rows", "--target", "--given", "--budget",
+    ],
+    "revive": ["--beta", "--recon", "--scale", "--spread", "--input-shape", "--rows", "--budget", "--train", "--out"],
     "train": ["--beta", "--latents", "--hidden", "--cooling", "--learning-rate", "--likelihood", "--batch-size"],
     "sweep": ["--beta", "--latents", "--jobs", "--backend", "--seeds", "--epochs", "--decoder-variance"],
     "reproduce": ["--preset", "--out"],
@@ -98,9 +101,9 @@ def command_lines(draw: st.DrawFn) -> Attempt:
     """A subcommand (or none), a source, and up to four options with values."""
     command = draw(st.sampled_from(COMMANDS))
     words = [command] if command else []
-    if command == "diagnose":
+    if command in ("diagnose", "revive"):
         words.append(draw(st.sampled_from(MODELS)))
-    words += [draw(st.sampled_from(SOURCES))] if command in ("forecast", "diagnose", "train", "sweep") else []
+    words += [draw(st.sampled_from(SOURCES))] if command in ("forecast", "diagnose", "revive", "train", "sweep") else []
     options = OPTIONS.get(command, OPTIONS["forecast"])
     for _ in range(draw(st.integers(0, 4))):
         words += [draw(st.sampled_from(options)), draw(st.sampled_from(VALUES))]

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fuzz.outcomes import Attempt
-from uncollapse import Objective, diagnose, open_probe
+from uncollapse import Objective, diagnose, open_probe, revive
 
 __all__ = ["odd_models"]
 
@@ -100,15 +100,20 @@ def odd_models(draw: st.DrawFn) -> Attempt:
     x = rows()
     kept = x.copy()
 
+    reviving = draw(st.booleans())
+
     def call() -> Any:
         probe = open_probe((ENCODERS[encoder], DECODERS[decoder]), spread=spread)
-        return diagnose(probe, x, objective=Objective(beta=0.1, n_latents=2))
+        objective = Objective(beta=0.1, n_latents=2)
+        return revive(probe, x, objective=objective) if reviving else diagnose(probe, x, objective=objective)
 
     def flaw(diagnosis: Any) -> str:
         if not np.array_equal(x, kept):
             return "the caller's data were changed"
+        if reviving:
+            return "" if diagnosis.loss_after <= diagnosis.loss_before else "worse than it was"
         return "" if diagnosis.cause and "\n" not in diagnosis.verdict else "no verdict of one line"
 
-    return Attempt(
-        f"diagnose(encoder {encoder}, decoder {decoder}, spread {spread})", call, flaw, "answer" if fine else "either"
-    )
+    what = "revive" if reviving else "diagnose"
+    text = f"{what}(encoder {encoder}, decoder {decoder}, spread {spread})"
+    return Attempt(text, call, flaw, "answer" if fine else "either")

@@ -205,7 +205,7 @@ def test_the_commands_train_and_sweep(x, tmp_path):
     assert "16 trainings." in done.stdout
     assert parquet.read_table(tmp_path / "many" / "results.parquet").num_rows == 16
     page = (tmp_path / "many" / "figures.html").read_text()
-    assert "latents alive" in page
+    assert "Latents alive" in page
     assert "forecast" in page
 
 
