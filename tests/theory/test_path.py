@@ -56,6 +56,19 @@ def test_given_widths_are_the_minimum_of_the_loss(rng, width):
 def test_nothing_lives_under_the_water(rng):
     level = float(rng.uniform(0.5, 2.0))
     path = linear_path(level * np.array([0.0, 0.5, 1.0, 1.01]), level, 1.0)
-    assert path.gain[:3].tolist() == path.kl[:3].tolist() == path.slope[:3].tolist() == [0.0] * 3
+    assert (
+        path.gain[:3].tolist()
+        == path.kl[:3].tolist()
+        == path.slope[:3].tolist()
+        == path.amplitude[:3].tolist()
+        == [0.0] * 3
+    )
     assert path.variance[:3].tolist() == [1.0] * 3
     assert path.gain[3] > 0
+
+
+def test_a_dead_latent_of_given_width_keeps_it(rng):
+    path = linear_path(np.array([0.1, 0.3]), 1.0, 2.0, prior_variance=2.0, encoder_variance=0.8)
+    assert path.gain.tolist() == path.amplitude.tolist() == path.slope.tolist() == [0.0, 0.0]
+    assert path.variance == pytest.approx([0.8, 0.8])
+    assert path.kl == pytest.approx([0.5 * (0.4 - 1 - np.log(0.4))] * 2)

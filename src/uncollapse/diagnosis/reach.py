@@ -13,7 +13,10 @@ from uncollapse.probes.probe import TorchProbe
 
 __all__ = ["Reach", "reach"]
 
-N_STARTS, N_DRAWS = 4, 256
+N_STARTS, N_DRAWS = 6, 256
+GROWS = 1.1
+"""Rank of all starts over that of half of them from which on the span is not the build's, but that of these weights."""
+
 LARGE = 30.0
 """Factor on all weights, with which an output that nothing holds goes far beyond any data."""
 
@@ -96,10 +99,17 @@ def reach(probe: TorchProbe, y: np.ndarray, direction: np.ndarray, given: np.nda
         low, high = min(low, float(out.min(initial=np.inf))), max(high, float(out.max(initial=-np.inf)))
     stacked = np.concatenate(outputs)
     low, high = min(low, float(stacked.min())), max(high, float(stacked.max()))
-    _, singular, span = np.linalg.svd(stacked, full_matrices=False)
-    rank = int((singular > LEAST_SINGULAR * singular[0]).sum())
-    # as many dimensions as draws say nothing of those that were not drawn
-    shown = 1.0 if rank >= len(stacked) else float(np.square(span[:rank] @ direction).sum())
+    rank, span = _spanned(stacked)
+    # a span that grows with each fresh decoder has no end that they would show
+    grows = rank > GROWS * _spanned(stacked[: len(stacked) // 2])[0]
+    shown = 1.0 if grows else float(np.square(span @ direction).sum())
     margin = 0.02 * (high - low)
     outside = float(((y < low - margin) | (y > high + margin)).mean())
     return Reach(low, high, outside, rank, y.shape[1], shown)
+
+
+def _spanned(outputs: np.ndarray) -> tuple[int, np.ndarray]:
+    """Rank, and an orthonormal basis of the rows, (rank, d)."""
+    _, singular, span = np.linalg.svd(outputs, full_matrices=False)
+    rank = int((singular > LEAST_SINGULAR * max(float(singular[0]), np.finfo(float).tiny)).sum())
+    return rank, span[:rank]

@@ -14,7 +14,7 @@ __all__ = ["LinearPath", "linear_path"]
 
 @dataclass(frozen=True, eq=False)
 class LinearPath:
-    """The best linear paths, one for each strength; 0 where the strength lies under the water.
+    """The best linear paths, one for each strength; gain, amplitude and slope are 0 where it lies under the water.
 
     The latent has the posterior N(a·u(x), s²), u being its feature with mean 0 and variance 1, and adds slope·v·z to
     the decoder's output.
@@ -24,7 +24,7 @@ class LinearPath:
     gain : ndarray of shape (k,)
         Fall of the loss, nats per sample.
     kl : ndarray of shape (k,)
-        Of the latent, nats per sample.
+        Of the latent, nats per sample; that of a dead latent of given width is what its width costs.
     amplitude : ndarray of shape (k,)
         a.
     variance : ndarray of shape (k,)
@@ -74,10 +74,9 @@ def linear_path(
     >>> path.gain.round(4)  # (4 − 1 − log 4)/2; the second direction lies under the water
     array([0.8069, 0.    ])
     """
-    lam = np.asarray(strengths, dtype=np.float64) / water_level
+    lam = strengths / water_level
     least = 1.0 if encoder_variance is None else encoder_variance / prior_variance
-    lives = lam > least
-    ratio = np.where(lives, lam, least)
+    ratio = np.maximum(lam, least)  # at the threshold itself every weight is 0
     if encoder_variance is None:
         share = 1 / ratio  # s²/η_enc²
         squared = 1 - share  # a²/η_enc²
@@ -85,15 +84,13 @@ def linear_path(
         slope = np.sqrt((ratio - 1) * water_level / prior_variance)
     else:
         share = np.full(ratio.shape, least)
-        squared = np.sqrt(ratio * least) - least
+        squared = np.maximum(np.sqrt(ratio * least) - least, 0.0)
         gain = beta / 2 * (np.sqrt(ratio) - np.sqrt(least)) ** 2
-        slope = np.sqrt(np.maximum(squared, 0.0) * ratio * water_level / prior_variance) / (squared + share)
-    kl = np.where(lives, (squared + share - 1 - np.log(share)) / 2, 0.0)
-    zero = np.zeros_like(ratio)
+        slope = np.sqrt(squared * ratio * water_level / prior_variance) / (squared + share)
     return LinearPath(
-        gain=np.where(lives, gain, zero),
-        kl=kl,
-        amplitude=np.where(lives, np.sqrt(np.maximum(squared, 0.0) * prior_variance), zero),
-        variance=np.where(lives, share, 1.0 if encoder_variance is None else least) * prior_variance,
-        slope=np.where(lives, slope, zero),
+        gain=gain,
+        kl=(squared + share - 1 - np.log(share)) / 2,
+        amplitude=np.sqrt(squared * prior_variance),
+        variance=share * prior_variance,
+        slope=slope,
     )
