@@ -56,13 +56,8 @@ def test_given_widths_are_the_minimum_of_the_loss(rng, width):
 def test_nothing_lives_under_the_water(rng):
     level = float(rng.uniform(0.5, 2.0))
     path = linear_path(level * np.array([0.0, 0.5, 1.0, 1.01]), level, 1.0)
-    assert (
-        path.gain[:3].tolist()
-        == path.kl[:3].tolist()
-        == path.slope[:3].tolist()
-        == path.amplitude[:3].tolist()
-        == [0.0] * 3
-    )
+    for name in ("gain", "kl", "slope", "amplitude"):
+        assert getattr(path, name)[:3].tolist() == [0.0] * 3
     assert path.variance[:3].tolist() == [1.0] * 3
     assert path.gain[3] > 0
 

@@ -44,9 +44,8 @@ def test_weights_and_errors_by_hand():
         expected = slopes[:, j].sum() / saved[:, j].sum()
         assert w[j] == pytest.approx(expected)
         left = slopes[:, j] - expected * saved[:, j]
-        assert error[j] == pytest.approx(
-            np.sqrt((left**2).mean() - left.mean() ** 2) / np.sqrt(3) / abs(saved[:, j].mean())
-        )
+        deviation = np.sqrt((left**2).mean() - left.mean() ** 2)
+        assert error[j] == pytest.approx(deviation / np.sqrt(3) / abs(saved[:, j].mean()))
 
 
 def test_weights_by_the_means_by_hand():
