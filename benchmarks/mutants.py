@@ -82,6 +82,9 @@ SAME = (
     (r"where\(used == 0, 1\.0", "a constant added to every sum"),
     (r"range\(3\):", "once more changes nothing beyond rounding"),
     (r"np\.reshape\(counts, None", "the counts have that shape unless there is no latent"),
+    (r"np\.sort\(kl\.T, (axis=-1|\))", "the last axis is the one"),
+    (r"for column in columns\], (None|\))", "the counts have that shape unless there is no latent"),
+    (r"<= 1e-3|>= 1e-6", "only a tie differs"),
     (r"zeros_like\(None\)", "a zero of another kind, the same sums"),
 )
 """Changes that cannot be told from the code, by what they change, and why."""
