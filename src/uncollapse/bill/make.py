@@ -18,8 +18,9 @@ from uncollapse.measure.result import ALIVE_NATS
 
 __all__ = ["bill_of"]
 
-MOST_PATHS = 16
 N_TUNINGS = 8
+"""Times at most that a learned η² and the paths under it are fitted in turn; it settles in three or four."""
+
 N_NEW = 4
 """Latents that are added to a model without a dead one."""
 
@@ -35,6 +36,11 @@ def bill_of(
     baselines : dict of ndarray of shape (n,), optional
         Losses of other models on the sample's rows, by the name of their line: "collapsed", "linear".
     budget : Budget, optional
+        Of ten seconds when left out.
+
+    Returns
+    -------
+    Bill
     """
     budget = budget or Budget()
     find, choose, judge = sample.parts

@@ -27,6 +27,9 @@ DRAWS = 4
 FEWEST = 24
 """Rows that three parts need."""
 
+MOST_NEW = 16
+"""Latents that may be added."""
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -219,9 +222,6 @@ def free_bits_of(probe: Any) -> float:
     """Of the training, as far as the model says."""
     known = getattr(probe, "trained_for", None)
     return 0.0 if known is None else float(known.free_bits)
-
-
-MOST_NEW = 16
 
 
 def make_sample(
