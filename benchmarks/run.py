@@ -43,16 +43,16 @@ product work in float32 on float32 data; ours multiplies blocks in float32, adds
 eigenproblem in float64. None of the three copies the data; ours also centres them and checks that they are finite.
 
 The goal against the bare product (1.2) is met or missed by 1 %. The goal against `PCA` (0.9) is missed: by up to 2 %
-with float64 data, by 7 to 13 % with float32 data. The product of the data with themselves, which all must form, alone takes 0.85 to 0.9 of the
-time of `PCA`. For float32 the rest goes into taking the mean out of each block: left in, as `PCA` leaves it, two-valued
-columns lose 1e-4 of the largest strength, where 1e-5 was asked for.
+with float64 data, by 7 to 13 % with float32 data. The product of the data with themselves, which all must form, alone
+takes 0.85 to 0.9 of the time of `PCA`. For float32 the rest goes into taking the mean out of each block: left in, as
+`PCA` leaves it, two-valued columns lose 1e-4 of the largest strength, where 1e-5 was asked for.
 
 The goal of measuring (1.15 of the bare pass) is missed by 2 %. What is measured beside the pass, the KL of each row
 above all, takes the same time on any machine; the pass itself is faster on this one.
 
 One goal of diagnosis is missed where there is doubt: a better q, 120 steps of further training and fresh decoders are
-then tried, which takes seconds of a network of a million weights, within the budget of ten. Without doubt a forecast and
-a diagnosis take under two.
+then tried, which takes seconds of a network of a million weights, within the budget of ten. Without doubt a forecast
+and a diagnosis take under two.
 
 One goal of training is missed. pythae's trainer is 1.2 to 1.35 times slower, not 1.5: on a CPU both spend their time in
 the same matrix products, and a bare loop is no faster than ours.
