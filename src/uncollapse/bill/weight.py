@@ -28,7 +28,7 @@ AGREE = 0.15
 
 MEANS_AGREE = 1.5
 """By how many stated weights that of the means may differ from that of the variances at rest: the former is a small
-difference of large numbers, off by up to 1 for settled models, and by tens where means still grow."""
+difference of large numbers; of one settled network it was off by up to 1.1."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
