@@ -117,7 +117,8 @@ def test_free_nats_that_nobody_said_are_a_question(how):
 
 def test_a_decoder_that_upsamples_a_coarse_grid_is_limited():
     model = fitted(Plain(16, Coarse(16)), SMALL, 0.02)
-    d = diagnose(model, SMALL, spread="log_variance", objective=Objective(decoder_variance=0.02, n_latents=16))
+    d = diagnose(model, SMALL, spread="log_variance", objective=Objective(decoder_variance=0.02, n_latents=16),
+                 budget=300.0)  # fmt: skip
     assert (d.cause, d.confidence) == ("decoder-limited", "high")
     assert "spans 4 of 64" in d.remedies[0].change
     assert d.bill.line("path").counts
@@ -127,7 +128,8 @@ def test_a_decoder_that_upsamples_a_coarse_grid_is_limited():
 def test_a_sigmoid_on_standardised_data_is_limited():
     x = (DIGITS - DIGITS.mean(0)) / (DIGITS.std(0) + 1e-9)
     decoder = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 64), nn.Sigmoid())
-    d = diagnose(fitted(Plain(8, decoder), x, 1.0), x, spread="log_variance", objective=Objective(n_latents=8))
+    d = diagnose(fitted(Plain(8, decoder), x, 1.0), x, spread="log_variance", objective=Objective(n_latents=8),
+                 budget=300.0)  # fmt: skip
     assert (d.cause, d.confidence) == ("decoder-limited", "high")
     assert "between 0 and 1" in d.remedies[0].change
 

@@ -222,3 +222,25 @@ def test_damaged_folders_are_one_line(x, tmp_path):
     (tmp_path / FACTS).write_text("{}")
     with pytest.raises(SourceError, match="damaged"):
         read_folder(tmp_path)
+
+
+def test_of_overdispersed_counts_the_module_is_the_model_that_was_judged(rng, tmp_path):
+    means = np.exp(0.4 * rng.standard_normal((2000, 2)) @ rng.standard_normal((2, D)) + 1.5)
+    x = rng.negative_binomial(2.0, 2.0 / (2.0 + means)).astype(float)
+
+    class Counts(User):
+        def decode(self, z):
+            return torch.exp(self.out(z))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Counts()
+    model.load_state_dict(killed().state_dict())
+    better = revive(model, x, objective=Objective(likelihood="negative-binomial", n_latents=K, beta=0.5))
+    assert better.additions.dispersion.shape == (D,)
+    better.write(tmp_path)
+    loaded = load_revived(model, tmp_path)
+    rows = torch.tensor(x[:30], dtype=torch.float32)
+    with torch.no_grad():
+        own = loaded.encode(rows)[0].numpy()
+    np.testing.assert_allclose(own, better.probe.encode(x[:30]).mean, atol=1e-3)

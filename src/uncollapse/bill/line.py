@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
-from uncollapse import checks
 from uncollapse.bill.additions import Additions
 from uncollapse.bill.prune import Earning
-from uncollapse.errors import DataError
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, short
 from uncollapse.showing.plain import plain
@@ -75,16 +73,6 @@ class Line:
             "better_model": self.better_model,
             "predicted": plain(self.predicted),
         }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Line:
-        """From `to_dict`."""
-        checks.instance(values, "values", dict, error=DataError)
-        name: Any = values.get("line")
-        if name not in get_args(LineName):
-            raise DataError(f"no line of a bill is called {checks.shown(name)}")
-        gain, error = (float("nan") if values.get(key) is None else float(values[key]) for key in ("gain", "error"))
-        return cls(name, gain, error, int(values["rows"]), str(values["better_model"]), values.get("predicted"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,7 +8,7 @@ from uncollapse.bill.additions import Additions
 from uncollapse.bill.sample import Sample
 from uncollapse.bill.wrapped import features_of, paths_of
 from uncollapse.theory.link import mean_of_natural, natural_of_mean
-from uncollapse.theory.loglikelihood import score
+from uncollapse.theory.loglikelihood import entry_information, score
 
 __all__ = ["fitted_offset", "fitted_path"]
 
@@ -43,10 +43,7 @@ def _natural(find: Sample, base: Additions) -> list[np.ndarray]:
     q, result = find.posterior(base), []
     for k, mean in enumerate(find.draws[:MOST_DRAWS]):
         z = find.drawn(q, k)
-        held = base.held
-        own = (
-            find.decoded(np.where(held, np.nan_to_num(base.constants), z[:, : find.n_latents])) if held.any() else mean
-        )
+        own = find.decoded_with(base, z, mean)
         result.append(natural_of_mean(likelihood, own) + base.offset + paths_of(base, z) @ base.directions)
     return result
 
@@ -62,7 +59,7 @@ def _fitted(find: Sample, natural: list[np.ndarray], z: list[np.ndarray]) -> tup
         gradient, curvature = np.zeros((2, d)), np.zeros((3, d))
         for k in range(n_draws):
             mean = mean_of_natural(likelihood, natural[k] + offset + z[k] * slope)
-            g, w = score(likelihood, find.y, mean, r), _information(likelihood, mean, r)
+            g, w = score(likelihood, find.y, mean, r), entry_information(likelihood, mean, r)
             gradient += [g.sum(axis=0), z[k][:, 0] @ g]
             curvature += [w.sum(axis=0), z[k][:, 0] @ w, z[k][:, 0] ** 2 @ w]
         gradient, curvature = gradient / n_draws, curvature / n_draws
@@ -78,13 +75,3 @@ def _fitted(find: Sample, natural: list[np.ndarray], z: list[np.ndarray]) -> tup
         steps = np.clip(steps, -MOST_STEP, MOST_STEP)
         offset, slope = offset + steps[0], slope + steps[1]
     return offset, slope
-
-
-def _information(likelihood: str, mean: np.ndarray, dispersion: np.ndarray | float) -> np.ndarray:
-    """Fisher information of each entry in its natural parameter, (n, d)."""
-    if likelihood == "gaussian":
-        return np.ones_like(mean)
-    if likelihood == "bernoulli":
-        return mean * (1 - mean)
-    alpha = 1 / np.asarray(dispersion, dtype=float) if likelihood == "negative-binomial" else 0.0
-    return mean / (1 + alpha * mean)

@@ -94,13 +94,13 @@ def _features(find: Sample, k: int, base: Additions) -> tuple[Additions, np.ndar
         through, directions = _predictors(find.x, (one + other) / 2, k)
         read = np.asarray(find.x, dtype=np.float64)
     u = read @ through.T
-    spread = u.std(axis=0)
-    through = through / np.where(spread > 0, spread, 1.0)[:, None]
-    centre = (read @ through.T).mean(axis=0)
+    spread = np.where((own := u.std(axis=0)) > 0, own, 1.0)
+    through, u = through / spread[:, None], u / spread
+    centre = u.mean(axis=0)
     k = len(through)
     limit = np.full(k, np.inf)
     if likelihood != "gaussian":
-        limit = np.minimum(np.abs(read @ through.T - centre).max(axis=0), FAR)
+        limit = np.minimum(np.abs(u - centre).max(axis=0), FAR)
     nothing = np.zeros(k)
     added = replace(
         find.nothing(),

@@ -10,7 +10,7 @@ from uncollapse.showing.figure import Axis, Bars, Figure, Line, Mark, Panel, Poi
 __all__ = ["bill_figure", "earning_figure"]
 
 MOST_BARS = 60
-CALLED = {"both": "train on", "q": "better q", "revived": "all at once", "variance": "η²"}
+CALLED = {"both": "train on", "decoder": "its decoder", "q": "better q", "revived": "all at once", "variance": "η²"}
 """Short words under the bars, where the line's own name is not one."""
 
 

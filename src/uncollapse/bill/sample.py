@@ -16,7 +16,6 @@ from uncollapse.measure.decoder import dispersion_of, kl_weights
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import Posterior
 from uncollapse.objective import Objective
-from uncollapse.theory.link import natural_of_mean
 from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood, score
 
 __all__ = ["DRAWS", "FEWEST", "Gain", "Sample", "free_bits_of", "make_sample", "mean_and_error"]
@@ -124,7 +123,11 @@ class Sample:
     def nothing(self) -> Additions:
         """No additions, of the right shape."""
         n_read = (self.y if self.target_is_input else self.x).shape[1]
-        return nothing_added(self.n_latents, self.y.shape[1], n_read, reads_residual=self.target_is_input)
+        nothing = nothing_added(self.n_latents, self.y.shape[1], n_read, reads_residual=self.target_is_input)
+        if self.objective.likelihood != "negative-binomial":
+            return nothing
+        # the score that paths read depends on r, so what is handed over must have the one that it was judged with
+        return replace(nothing, dispersion=np.broadcast_to(self.dispersion, self.y.shape[1:]).astype(np.float64))
 
     @cached_property
     def decoded_mean(self) -> np.ndarray:
@@ -192,10 +195,6 @@ class Sample:
         return negative_log_likelihood(
             self.objective.likelihood, self.y, mean, decoder_variance=variance, dispersion=self.dispersion
         )
-
-    def natural(self, mean: np.ndarray) -> np.ndarray:
-        """Its natural parameters."""
-        return natural_of_mean(self.objective.likelihood, mean)
 
     def best_variance(self, additions: Additions | None = None) -> float:
         """η² at its best for the misfit on these rows."""

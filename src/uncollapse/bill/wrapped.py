@@ -48,7 +48,7 @@ class WrappedProbe:
 
     @property
     def objective(self) -> Objective:
-        """The model's, with as many latents as there are now."""
+        """The model's."""
         return self.stated
 
     @property

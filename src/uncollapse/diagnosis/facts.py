@@ -184,16 +184,19 @@ class Facts:
     def negligible(self) -> float:
         """A gain or loss too small to call anything wrong, in nats: a share of `scale`, or of the energy to be coded
         where there is next to nothing to gain."""
-        s, o = self.forecast.spectrum, self.forecast.objective
-        energy = s.total_energy / self.decoder.decoder_variance if self.forecast.exact else float(s.strengths.sum())
-        return max(GAIN_SHARE * self.scale, ENERGY_SHARE * energy / 2, 1e-9 * o.beta)
+        beta = self.forecast.objective.beta
+        return max(GAIN_SHARE * self.scale, ENERGY_SHARE * self._energy / 2, 1e-9 * beta)
 
     @property
     def near_collapse(self) -> bool:
         """Whether the model costs hardly more than the collapsed one: a small share of half the energy over η²."""
+        return self.decoder.loss - self.collapsed < NEAR_COLLAPSE * self._energy / 2
+
+    @property
+    def _energy(self) -> float:
+        """Of the data over η²; in the units of β for another likelihood."""
         s = self.forecast.spectrum
-        energy = s.total_energy / self.decoder.decoder_variance if self.forecast.exact else float(s.strengths.sum())
-        return self.decoder.loss - self.collapsed < NEAR_COLLAPSE * energy / 2
+        return s.total_energy / self.decoder.decoder_variance if self.forecast.exact else float(s.strengths.sum())
 
     @property
     def worse_than_linear(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from uncollapse import checks
 from uncollapse.bill.budget import BUDGET, Budget
 from uncollapse.bill.line import LINES, Bill, Line, LineName
 from uncollapse.bill.make import bill_of
-from uncollapse.bill.sample import FEWEST, free_bits_of, make_sample
+from uncollapse.bill.sample import FEWEST, free_bits_of, make_sample, mean_and_error
 from uncollapse.bill.weight import ImpliedWeight, implied_weight
 from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.data_fit import data_fit
@@ -175,23 +176,29 @@ def _tried(
     (losses, before), (new_losses, after) = judged(probe), judged(trained(decoder_only=False))
     gains = losses - new_losses
     gain, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+    lines = [Line("both", gain, error, len(gains), f"this model after {CONTINUED_STEPS} more steps of training")]
+    decoder_gain = 0.0
+    if gain > N_ERRORS * error:  # which part is behind matters only if training goes on to gain
+        of_decoder = mean_and_error(losses - judged(trained(decoder_only=True))[0])
+        decoder_gain = of_decoder.value
+        words = f"this model after {CONTINUED_STEPS} more steps of its decoder alone"
+        lines.append(Line("decoder", of_decoder.value, of_decoder.error, of_decoder.n_rows, words))
     continued = Continued(
         gain=gain,
         gain_error=error,
         alive_before=int(living(before, objective).sum()),
         alive_after=int(living(after, objective).sum()),
         n_steps=CONTINUED_STEPS,
-        # which part is behind matters only if training goes on to gain
-        decoder_gain=float((losses - judged(trained(decoder_only=True))[0]).mean()) if gain > N_ERRORS * error else 0.0,
+        decoder_gain=decoder_gain,
         encoder_odd=replace(facts, measurement=after).encoder_odd,
         encoder_moved=float(np.abs(after.variance / before.variance - 1).max()),
     )
-    lines = [Line("both", gain, error, len(gains), f"this model after {CONTINUED_STEPS} more steps of training")]
     if refined is not None:
         lines.append(Line("q", refined.gain, refined.gain_error, refined.n_rows, LINES["q"]))
-    try:
-        seen_reach = reach(probe, np.asarray(seen.y), facts.decoder.residual.directions[:, 0], seen.given, seed)
-    except UncollapseError:  # parts that cannot start anew say nothing of what such a decoder can show
-        seen_reach = None
-    bill = facts.bill.with_lines(lines)
-    return replace(facts, refined=refined, continued=continued, reach=seen_reach, bill=bill)
+    facts = replace(facts, refined=refined, continued=continued, bill=facts.bill.with_lines(lines))
+    if not clock.left():
+        return _untried(facts, "what its decoder can show at all: no time was left")
+    with suppress(UncollapseError):  # parts that cannot start anew say nothing of what such a decoder can show
+        shown = reach(probe, np.asarray(seen.y), facts.decoder.residual.directions[:, 0], seen.given, seed)
+        return replace(facts, reach=shown)
+    return facts

@@ -24,14 +24,14 @@ def verdict(facts: Facts, finding: Finding) -> str:
 
 def _on_their_way(f: Facts, finding: Finding) -> str:
     """Of a model whose loss asks for collapse while some of its latents still live."""
+    if finding.cause not in ("objective", "convention", "condition"):
+        return ""
     if f.dying and f.n_on_floor:
         n = f.n_on_floor
         many = f"{n} latents sit" if n > 1 else "1 latent sits"
         return f"{many} on the {f.free_bits:.3g} nats a latent that the loss leaves free: no more than that is bought."
     line = f.bill.line("collapsed")
     if not f.dying or f.n_alive <= f.leads.n_alive or line is None or not line.counts:
-        return ""
-    if finding.cause not in ("objective", "convention", "condition"):
         return ""
     still = (
         "The latent that still lives is on its" if f.n_alive == 1 else f"The {f.n_alive} that still live are on their"

@@ -19,7 +19,7 @@ from uncollapse.measure.observe import observe
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.probes.examples import module_probe
 from uncollapse.reviving.folder import TRAINED
-from uncollapse.reviving.module import revived_module
+from uncollapse.reviving.module import RevivedModule, revived_module
 from uncollapse.reviving.result import Revived
 
 __all__ = ["TrainedOn", "train_on"]
@@ -106,8 +106,10 @@ def train_on(
     epochs = checks.count(epochs, "epochs", least=1, error=DataError)
     own: Any = revived.probe.probe
     module = revived_module(own, revived.additions, revived.objective)
+    # the user's own class speaks as the user's module does; one of ours gives log-variances
+    spread: Any = "log_variance" if isinstance(module, RevivedModule) else own.spread
     probe = replace(
-        module_probe(module, spread=own.spread or "log_variance", input_shape=own.input_shape),
+        module_probe(module, spread=spread, input_shape=own.input_shape),
         objective=revived.objective, decoder_variance=revived.probe.decoder_variance, dispersion=own.dispersion,
     )  # fmt: skip
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}

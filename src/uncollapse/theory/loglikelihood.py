@@ -7,7 +7,7 @@ from scipy.special import gammaln, xlog1py, xlogy
 
 from uncollapse.theory.counts import count_score
 
-__all__ = ["fisher_information", "misfit", "negative_log_likelihood", "score"]
+__all__ = ["entry_information", "fisher_information", "misfit", "negative_log_likelihood", "score"]
 
 TINY = 1e-300
 """Means of counts and probabilities are kept above this, so that an impossible row is very costly but not infinite."""
@@ -80,14 +80,19 @@ def score(likelihood: str, y: np.ndarray, mean: np.ndarray, dispersion: np.ndarr
     return count_score(y, mean, 1 / np.asarray(dispersion, dtype=float))
 
 
-def fisher_information(likelihood: str, mean: np.ndarray, dispersion: np.ndarray | float = np.inf) -> np.ndarray:
-    """Expected minus second derivative there, A'', averaged over rows, shape (d,): D̄ of docs/theory.md section 5.
+def entry_information(likelihood: str, mean: np.ndarray, dispersion: np.ndarray | float = np.inf) -> np.ndarray:
+    """Expected minus second derivative of log p(y) in the natural parameter (log-mean of counts), A'', (n, d).
 
     1 for a Gaussian decoder, whose residuals are measured against τ = βη² in the data's own units.
     """
     if likelihood == "gaussian":
-        return np.ones(mean.shape[1])
+        return np.ones(mean.shape)
     if likelihood == "bernoulli":
-        return (mean * (1 - mean)).mean(axis=0)
+        return mean * (1 - mean)
     alpha = 1 / np.asarray(dispersion, dtype=float) if likelihood == "negative-binomial" else 0.0
-    return (mean / (1 + alpha * mean)).mean(axis=0)
+    return mean / (1 + alpha * mean)
+
+
+def fisher_information(likelihood: str, mean: np.ndarray, dispersion: np.ndarray | float = np.inf) -> np.ndarray:
+    """`entry_information` averaged over rows, shape (d,): D̄ of docs/theory.md section 5."""
+    return entry_information(likelihood, mean, dispersion).mean(axis=0)
