@@ -15,7 +15,7 @@ from uncollapse.diagnosis.gather import gather
 
 __all__ = ["judged"]
 
-SEEDS = (12, 13)
+SEEDS = (12, 13, 18)
 
 
 def main() -> None:

@@ -260,7 +260,6 @@ def test_settings_that_make_no_sense_are_refused():
         "epochs must be a whole number": lambda: Training(epochs=0),
         "learning_rate must be a positive number": lambda: Training(learning_rate=-1),
         "optimiser must be one of adam, sgd": lambda: Training(optimiser="lion"),
-        "likelihood is one of": lambda: Setup(Objective(likelihood="categorical")),
         "the analytic loss is that of linear": lambda: Setup(
             network=Network(hidden=(4,)), training=Training(estimator="analytic")
         ),

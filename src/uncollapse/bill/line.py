@@ -16,7 +16,9 @@ from uncollapse.showing.plain import plain
 
 __all__ = ["LINES", "Bill", "Line", "LineName"]
 
-LineName = Literal["collapsed", "linear", "offset", "path", "prune", "variance", "q", "decoder", "both", "revived"]
+LineName = Literal[
+    "collapsed", "linear", "offset", "path", "prune", "upper", "variance", "q", "decoder", "both", "revived"
+]
 
 LINES: dict[LineName, str] = {
     "collapsed": "the collapsed model: every latent dead, the decoder constant",
@@ -24,6 +26,7 @@ LINES: dict[LineName, str] = {
     "offset": "this model with its decoder's output calibrated",
     "path": "this model plus a linear path",
     "prune": "this model without latents that do not earn",
+    "upper": "this model with level 1 alone, its prior a fixed Gaussian",
     "variance": "this model with another decoder variance",
     "q": "this decoder with a better q",
     "decoder": "this model after some steps of its decoder",

@@ -12,9 +12,10 @@ from uncollapse.bill.budget import Budget
 from uncollapse.bill.line import LINES, Bill, Line, LineName, ordered
 from uncollapse.bill.newton import fitted_offset
 from uncollapse.bill.path import Paths, paths_for
+from uncollapse.bill.places import grid_of, shared_paths
 from uncollapse.bill.prune import earning, pruned
 from uncollapse.bill.sample import Gain, Sample, mean_and_error
-from uncollapse.measure.result import ALIVE_NATS
+from uncollapse.bill.upper import without_upper_levels
 
 __all__ = ["bill_of"]
 
@@ -59,6 +60,9 @@ def bill_of(
     earned = earning(find, sample.part(slice(len(find), len(sample))), lambda: budget.left(0.4))
     if not earned.tried.all():
         untried.append(f"{int((~earned.tried).sum())} latents held constant, one after another: no time was left")
+    upper = without_upper_levels(find, choose, judge)
+    if upper is not None:
+        tried.append(_line("upper", upper, None))
     out = pruned(choose, earned.on(slice(0, len(choose))))
     if out is not None:
         compared("prune", out, nothing, _prune_words(int(out.pruned.sum())))
@@ -94,9 +98,8 @@ def _offset(find: Sample, choose: Sample) -> Additions | None:
 
 def _paths(find: Sample, choose: Sample, base: Additions, budget: Budget) -> Paths | None:
     """Paths for dead latents, or for a few new ones where none is dead, if they pay on the second rows."""
-    kl = find.q.kl[:, : find.n_latents].mean(axis=0)
-    one_level = len(find.q.level_sizes) == 1
-    dead = [int(j) for j in np.flatnonzero(kl < ALIVE_NATS)] if one_level else []
+    one_level, grid = len(find.q.level_sizes) == 1, grid_of(find)
+    dead = [int(j) for j in np.flatnonzero(find.dead)] if one_level else []
     slots = dead or [-1] * N_NEW
     paths = paths_for(find, choose, slots, base, lambda: budget.left(0.8))
     for _ in range(N_TUNINGS):  # a learned η² falls with what the paths explain, and the water with it
@@ -107,7 +110,12 @@ def _paths(find: Sample, choose: Sample, base: Additions, budget: Budget) -> Pat
         paths = paths_for(find, choose, slots, at, lambda: budget.left(0.8)) or paths
         if before is not None and abs(tuned.decoder_variance / before - 1) < 0.01:
             break
-    return paths if paths is not None and choose.gain(paths.additions, base).above() else None
+    shared = None if grid is None else shared_paths(find, choose, grid, base)
+    candidates = [each for each in (paths, shared) if each is not None]
+    if not candidates:
+        return None
+    best = min(candidates, key=lambda each: float(choose.losses(each.additions).mean()))
+    return best if choose.gain(best.additions, base).above() else None
 
 
 def _prune_words(n: int) -> str:
@@ -117,6 +125,9 @@ def _prune_words(n: int) -> str:
 
 def _path_words(paths: Paths) -> str:
     n, new = len(paths.strengths), int((paths.additions.slots < 0).sum())
+    if paths.n_places > 1:
+        each = f"{n} dead channels, one filter each" if n > 1 else "a dead channel, one filter"
+        return f"this model plus linear paths for {each} at its {paths.n_places} places"
     if new:
         return f"this model plus {n} new latent{'s' * (n > 1)} on {'a ' * (n == 1)}linear path{'s' * (n > 1)}"
     return f"this model plus {'a ' * (n == 1)}linear path{'s' * (n > 1)} for {n} dead latent{'s' * (n > 1)}"

@@ -51,14 +51,14 @@ def _natural(find: Sample, base: Additions) -> list[np.ndarray]:
 def _fitted(find: Sample, natural: list[np.ndarray], z: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Newton's steps with the Fisher information for the curvature, two unknowns a column, bounded."""
     likelihood, r, n_draws = find.objective.likelihood, find.dispersion, len(natural)
-    d = find.y.shape[1]
+    d, totals = find.y.shape[1], find.y.sum(axis=1)
     offset, slope = np.zeros(d), np.zeros(d)
     moves = np.ptp(z[0]) > 0
     prior = None
     for _ in range(N_STEPS):
         gradient, curvature = np.zeros((2, d)), np.zeros((3, d))
         for k in range(n_draws):
-            mean = mean_of_natural(likelihood, natural[k] + offset + z[k] * slope)
+            mean = mean_of_natural(likelihood, natural[k] + offset + z[k] * slope, totals)
             g, w = score(likelihood, find.y, mean, r), entry_information(likelihood, mean, r)
             gradient += [g.sum(axis=0), z[k][:, 0] @ g]
             curvature += [w.sum(axis=0), z[k][:, 0] @ w, z[k][:, 0] ** 2 @ w]

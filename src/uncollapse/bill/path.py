@@ -15,10 +15,10 @@ from uncollapse.bill.newton import fitted_path
 from uncollapse.bill.sample import MOST_NEW, Sample, mean_and_error
 from uncollapse.measure.decoder import LEAST_INFORMATION, SHRINKAGE
 from uncollapse.theory.loglikelihood import fisher_information, score
-from uncollapse.theory.path import linear_path
-from uncollapse.theory.residual import leading_directions
+from uncollapse.theory.path import LinearPath, linear_path
+from uncollapse.theory.residual import leading_directions, ridge
 
-__all__ = ["Paths", "paths_for"]
+__all__ = ["Paths", "gaussian_path", "paths_for", "taking_over", "water_of"]
 
 N_ERRORS = 2.0
 
@@ -44,11 +44,14 @@ class Paths:
         Gain by the closed form, nats; None where it does not hold.
     strengths : ndarray of shape (k,)
         λ of each, on rows that did not choose its direction.
+    n_places : int
+        Latents that share one direction: the places of a channel of spatial latents.
     """
 
     additions: Additions
     predicted: float | None
     strengths: np.ndarray
+    n_places: int = 1
 
 
 def paths_for(
@@ -112,12 +115,9 @@ def _features(find: Sample, k: int, base: Additions) -> tuple[Additions, np.ndar
 
 def _predictors(x: np.ndarray, residual: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a linear map from x to the k strongest directions of the residual that it predicts, by ridge; and those
-    directions. The penalty is of the size of the sampling error of the eigenvalues of x."""
-    a, b = x - x.mean(axis=0), residual - residual.mean(axis=0)
-    gram = a.T @ a
-    penalty = max(float(np.trace(gram)) / max(len(a), 1), np.finfo(float).tiny)
-    weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), a.T @ b)
-    _, _, right = np.linalg.svd(a @ weights, full_matrices=False)
+    directions."""
+    weights = ridge(x, residual)
+    _, _, right = np.linalg.svd((x - x.mean(axis=0)) @ weights, full_matrices=False)
     directions = right[:k].T
     return (weights @ directions).T, directions
 
@@ -126,27 +126,47 @@ def _closed_form(
     find: Sample, choose: Sample, slots: list[int], base: Additions, features: Additions, directions: np.ndarray
 ) -> Paths | None:
     """Amplitudes and widths of theory.path, at the strengths that the second rows show."""
-    o = find.objective
-    variance = find.variance if base.decoder_variance is None else base.decoder_variance
-    level, prior = find.weight * variance, float(o.prior_variance)
-    width = None if o.encoder_variance == "learned" else _narrowest(o.encoder_variance)
     u = features_on(choose, features, base)
     missed = np.mean([choose.y - mean for mean in choose.draws], axis=0) - base.offset
     products = u * (missed @ directions)
     covariance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
     surely = np.maximum(covariance - N_ERRORS * error, 0.0) ** 2
-    kept = np.flatnonzero(surely > level * (1.0 if width is None else width / prior))[: len(slots)]
+    kept = np.flatnonzero(surely > water_of(find, base))[: len(slots)]
     if not len(kept):
         return None
     strengths = covariance[kept] ** 2
-    path = linear_path(strengths, level, find.weight, prior_variance=prior, encoder_variance=width)
+    path = gaussian_path(find, base, strengths)
     added = replace(
         features,
         features=features.features[kept], centre=features.centre[kept], limit=features.limit[kept],
         amplitude=path.amplitude, variance=path.variance,
         directions=(directions[:, kept] * path.slope).T, slots=np.array(slots[: len(kept)]),
     )  # fmt: skip
-    return Paths(base.joined(_taking_over(added, find)), float(path.gain.sum()), strengths)
+    return Paths(base.joined(taking_over(added, find)), float(path.gain.sum()), strengths)
+
+
+def water_of(find: Sample, base: Additions) -> float:
+    """What a strength must stand above for a path to live, beside a Gaussian decoder."""
+    level, width = find.weight * _variance(find, base), _width(find)
+    return level * (1.0 if width is None else width / float(find.objective.prior_variance))
+
+
+def gaussian_path(find: Sample, base: Additions, strengths: np.ndarray) -> LinearPath:
+    """The closed form at the sample's own loss."""
+    level, prior = find.weight * _variance(find, base), float(find.objective.prior_variance)
+    return linear_path(strengths, level, find.weight, prior_variance=prior, encoder_variance=_width(find))
+
+
+def _variance(find: Sample, base: Additions) -> float:
+    return find.variance if base.decoder_variance is None else base.decoder_variance
+
+
+def _width(find: Sample) -> float | None:
+    """σ² of a path's latent where encoder variances are given: the narrowest, which a mode wakes first."""
+    widths = find.objective.encoder_variance
+    if widths == "learned":
+        return None
+    return min(float(w) for w in (widths if isinstance(widths, tuple) else (widths,)) if w != "learned")
 
 
 def _searched(
@@ -203,7 +223,7 @@ def _one_path(find: Sample, features: Additions, i: int, ratio: float, base: Add
         directions=features.directions[one], slots=np.array([slot]),
     )  # fmt: skip
     offset, slope = fitted_path(find, base, added)
-    return base.joined(_taking_over(replace(added, offset=offset, directions=slope[None]), find))
+    return base.joined(taking_over(replace(added, offset=offset, directions=slope[None]), find))
 
 
 def features_on(sample: Sample, features: Additions, base: Additions) -> np.ndarray:
@@ -212,14 +232,9 @@ def features_on(sample: Sample, features: Additions, base: Additions) -> np.ndar
     return np.clip(read @ features.features.T - features.centre, -features.limit, features.limit)
 
 
-def _taking_over(added: Additions, find: Sample) -> Additions:
+def taking_over(added: Additions, find: Sample) -> Additions:
     """The decoder no longer sees the dead latents that paths take over, but their mean."""
     constants = added.constants.copy()
     taken = added.slots[added.slots >= 0]
     constants[taken] = find.q.mean[:, taken].mean(axis=0)
     return replace(added, constants=constants)
-
-
-def _narrowest(widths: object) -> float:
-    each = widths if isinstance(widths, tuple) else (widths,)
-    return min(float(w) for w in each if w != "learned")

@@ -10,6 +10,9 @@ from uncollapse.showing.figure import Axis, Bars, Figure, Line, Mark, Panel, Poi
 __all__ = ["bill_figure", "earning_figure"]
 
 MOST_BARS = 60
+APPLIED = ("path", "prune", "upper", "offset", "variance", "revived")
+"""Lines that change the model itself without training it."""
+
 CALLED = {"both": "train on", "decoder": "its decoder", "q": "better q", "revived": "all at once", "variance": "η²"}
 """Short words under the bars, where the line's own name is not one."""
 
@@ -22,7 +25,7 @@ def bill_figure(bill: Bill) -> Figure:
     bars = Bars(
         place,
         [line.gain for line in lines],
-        ["alive" if line.name in ("path", "prune", "offset", "variance", "revived") else "mode" for line in lines],
+        ["alive" if line.name in APPLIED else "mode" for line in lines],
         below=errors,
         above=errors,
         hover="{text}: {y:.4g} nats",

@@ -15,8 +15,9 @@ from uncollapse.errors import DataError
 from uncollapse.measure.decoder import dispersion_of, kl_weights
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import Posterior
+from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
-from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood, score
+from uncollapse.theory.loglikelihood import in_totals, misfit, negative_log_likelihood, score
 
 __all__ = ["DRAWS", "FEWEST", "Gain", "Sample", "free_bits_of", "make_sample", "mean_and_error"]
 
@@ -100,6 +101,12 @@ class Sample:
         """β of the lowest level's latents."""
         return float(kl_weights(self.objective, self.q.level_sizes)[0])
 
+    @property
+    def dead(self) -> np.ndarray:
+        """Which of the lowest level's latents are, by their KL; bool of shape (l,)."""
+        dead: np.ndarray = self.q.kl[:, : self.n_latents].mean(axis=0) < ALIVE_NATS
+        return dead
+
     def part(self, rows: slice) -> Sample:
         """Some of its rows."""
         return replace(
@@ -142,7 +149,7 @@ class Sample:
     def decoded(self, z: np.ndarray) -> np.ndarray:
         """The decoder's mean of the lowest level's latents, (n, d)."""
         mean: np.ndarray = np.asarray(self.probe.decode(z, self.given), dtype=np.float64)
-        return mean.reshape(len(z), -1)
+        return in_totals(self.objective.likelihood, self.y, mean.reshape(len(z), -1))
 
     def decoded_with(self, additions: Additions, z: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
         """The decoder's mean with latents held constant; what it is already where none is."""

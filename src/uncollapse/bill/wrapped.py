@@ -12,7 +12,7 @@ from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.protocol import TrainedFor
 from uncollapse.objective import Objective
 from uncollapse.theory.link import mean_of_natural, natural_of_mean
-from uncollapse.theory.loglikelihood import score
+from uncollapse.theory.loglikelihood import in_totals, score
 from uncollapse.theory.posterior import gaussian_kl
 
 __all__ = ["WrappedProbe", "features_of"]
@@ -82,8 +82,8 @@ class WrappedProbe:
         read = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
         if a.n_paths and a.reads_residual:
             decoded = self.probe.decode(self._held(q.mean[:, q.lowest]), given)
-            r = np.inf if self.dispersion is None else self.dispersion
-            read = score(self.stated.likelihood, read, decoded, r)
+            likelihood, r = self.stated.likelihood, np.inf if self.dispersion is None else self.dispersion
+            read = score(likelihood, read, in_totals(likelihood, read, decoded), r)
         return added_posterior(q, a, features_of(a, read), self.stated.prior_variance)
 
     def decode(self, z: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
@@ -110,7 +110,8 @@ def added_mean(likelihood: str, decoded: np.ndarray, additions: Additions, paths
     a = additions
     if not (a.offset.any() or a.n_paths):
         return decoded
-    return mean_of_natural(likelihood, natural_of_mean(likelihood, decoded) + a.offset + paths @ a.directions)
+    natural = natural_of_mean(likelihood, decoded) + a.offset + paths @ a.directions
+    return mean_of_natural(likelihood, natural, decoded.sum(axis=1))
 
 
 def added_posterior(q: Posterior, additions: Additions, features: np.ndarray, prior_variance: float) -> Posterior:

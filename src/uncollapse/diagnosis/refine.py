@@ -6,6 +6,7 @@ the gap that a better q closes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,8 @@ class Refined:
     n_rows : int
     r_squared : float
         Share of the variance that the decoder explains from the better means.
+    n_steps : int
+        Of gradient; fewer than it wants where there was no more time.
     """
 
     gain: float
@@ -43,9 +46,17 @@ class Refined:
     kl_after: np.ndarray
     n_rows: int = 0
     r_squared: float = 0.0
+    n_steps: int = STEPS
 
 
-def refine(probe: TorchProbe, observation: Observation, objective: Objective, *, seed: int = 0) -> Refined | None:
+def refine(
+    probe: TorchProbe,
+    observation: Observation,
+    objective: Objective,
+    *,
+    seed: int = 0,
+    more_time: Callable[[], bool] = lambda: True,
+) -> Refined | None:
     """Optimise mean and log-variance of q for some rows, from where the encoder puts them.
 
     Parameters
@@ -57,6 +68,8 @@ def refine(probe: TorchProbe, observation: Observation, objective: Objective, *,
         One level of latents.
     seed : int
         Of the noise; the gain is taken on draws that the refining does not see.
+    more_time : callable
+        Whether to take another step.
     """
     if observation.y is not observation.x:
         return None  # a q made for one row's y would code the noise in it, which no encoder sees
@@ -83,7 +96,9 @@ def refine(probe: TorchProbe, observation: Observation, objective: Objective, *,
             learned = float((probe.mean_of_target(mean, given) - y).square().mean())
             variance = given_variance(objective, learned)
             before = losses(variance, noise).double().cpu().numpy()
-        for _ in range(STEPS):
+        done = 0
+        while done < STEPS and more_time():
+            done += 1
             fresh = torch.randn(mean.shape, generator=generator).to(mean)
             total = losses(variance, [fresh]).sum()
             mean.grad, log_variance.grad = torch.autograd.grad(total, [mean, log_variance])
@@ -100,5 +115,6 @@ def refine(probe: TorchProbe, observation: Observation, objective: Objective, *,
         kl_before=q.kl.mean(axis=0),
         kl_after=kl_after,
         n_rows=len(gains),
+        n_steps=done,
         r_squared=r_squared(np.asarray(observation.y[rows], dtype=np.float64), shown),
     )

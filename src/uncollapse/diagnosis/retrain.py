@@ -32,6 +32,7 @@ def retrain(
     decoder_only: bool = False,
     seed: int = 0,
     on_step: Callable[[int], None] | None = None,
+    more_time: Callable[[], bool] = lambda: True,
 ) -> TorchProbe:
     """A copy of the model, trained by Adam on rows in memory.
 
@@ -54,6 +55,8 @@ def retrain(
         Of batches and noise.
     on_step : callable, optional
         Called with the number of steps done.
+    more_time : callable
+        Whether to take another step; the copy is as good as it has become.
 
     Returns
     -------
@@ -91,6 +94,8 @@ def retrain(
     own.module.train()
     with _own_randomness(own.module, seed):
         for step in range(n_steps):
+            if not more_time():
+                break
             loss = loss_at(step)
             if not torch.isfinite(loss):
                 raise UncollapseError(f"{probe.name}: the loss is not finite at step {step + 1} of training it further")

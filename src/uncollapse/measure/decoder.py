@@ -17,7 +17,7 @@ from uncollapse.objective import Objective
 from uncollapse.showing.noun import Card, Noun
 from uncollapse.showing.plain import plain
 from uncollapse.theory.counts import inverse_dispersion
-from uncollapse.theory.loglikelihood import fisher_information, misfit, negative_log_likelihood, score
+from uncollapse.theory.loglikelihood import fisher_information, in_totals, misfit, negative_log_likelihood, score
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_mutual_information, tuned_elbo
 from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, residual_spectrum
 
@@ -281,7 +281,12 @@ def _decode(probe: Probe, z: np.ndarray, o: Observation, likelihood: str) -> np.
         )
     if likelihood in ("poisson", "negative-binomial") and mean.min() < 0:
         raise DataError(f"{probe.name}: the decoder's output goes down to {mean.min():.4g}, no mean of counts")
-    return mean
+    if likelihood == "categorical" and (mean.min() < 0 or not (mean.sum(axis=1) > 0).all()):
+        raise DataError(
+            f"{probe.name}: the decoder's output goes down to {mean.min():.4g}, no probabilities of categories; is it "
+            f"logits? Give their softmax"
+        )
+    return in_totals(likelihood, np.asarray(o.y, dtype=np.float64), mean)
 
 
 def _variance(probe: Probe, objective: Objective, tuned: float) -> float:

@@ -42,6 +42,8 @@ def costs(
         output = torch.logit(mean, eps=LEAST_MEAN)
     else:
         output = torch.log(mean.clamp(min=LEAST_MEAN))
+    if objective.likelihood == "categorical":
+        return -(y * torch.log_softmax(output, 1)).sum(1)
     log_r = None if dispersion is None else torch.log(dispersion)[None, None]
     kind = "poisson" if objective.likelihood == "negative-binomial" and log_r is None else objective.likelihood
     return negative_log_likelihood(kind, output[None], y[None], log_r)[0].sum(1)

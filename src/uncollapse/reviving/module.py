@@ -14,8 +14,9 @@ from uncollapse.errors import ObjectiveError
 from uncollapse.objective import Objective
 from uncollapse.probes.examples import Pair
 from uncollapse.probes.probe import TorchProbe
+from uncollapse.reviving.library_class import in_the_librarys_class
 from uncollapse.reviving.own_class import in_its_own_class
-from uncollapse.reviving.paths import Paths
+from uncollapse.reviving.paths import paths_like
 
 __all__ = ["RevivedModule", "revived_module"]
 
@@ -31,17 +32,13 @@ class RevivedModule(nn.Module):
         super().__init__()
         self.model = copy.deepcopy(probe.module)
         self._probe = probe
-        like = next((p for p in self.model.parameters() if p.is_floating_point()), torch.empty(0))
-        self.paths = Paths(additions, objective, like)
+        self.paths = paths_like(self.model, additions, objective)
 
     def encode(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), each (B, l)."""
         own = self._own()
         mean, log_variance = (part.flatten(1) for part in own.posterior(x.flatten(1), given))
-        decoded = None
-        if self.paths.reads_residual and len(self.paths.slots):
-            decoded = own.mean_of_target(self.paths.held(mean), given)
-        return self.paths.posterior(mean, log_variance, x.flatten(1), decoded)
+        return self.paths.encoded(mean, log_variance, x, lambda z: own.mean_of_target(z, given))
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         """Mean of x, in the shape of a sample where the model takes shaped ones."""
@@ -67,8 +64,9 @@ class RevivedModule(nn.Module):
 def revived_module(probe: Any, additions: Additions, objective: Objective) -> nn.Module:
     """The module to train on from: in the class of the user's own where that has `encode` and `decode`.
 
-    Then `forward` and all other methods are the user's, and see the additions through those two. Else, and where there
-    are new latents, which the user's `decode` does not take, a `RevivedModule`.
+    Then `forward` and all other methods are the user's, and see the additions through those two. Models of pythae and
+    diffusers stay in the library's class too. Else, and where there are new latents, which the user's `decode` does
+    not take, a `RevivedModule`.
 
     Parameters
     ----------
@@ -84,6 +82,10 @@ def revived_module(probe: Any, additions: Additions, objective: Objective) -> nn
     if not isinstance(probe, TorchProbe):
         raise ObjectiveError(f"{probe.name}: is no PyTorch module, so no module can be made of it; use the revived "
                              f"model's probe (revive(...).probe)")  # fmt: skip
-    if probe.spread is not None and not additions.n_new and not isinstance(probe.module, RevivedModule | Pair):
-        return in_its_own_class(probe, additions, objective)
+    if not additions.n_new and not isinstance(probe.module, RevivedModule | Pair):
+        of_library = in_the_librarys_class(probe, additions, objective)
+        if of_library is not None:
+            return of_library
+        if probe.spread is not None:
+            return in_its_own_class(probe, additions, objective)
     return RevivedModule(probe, additions, objective)

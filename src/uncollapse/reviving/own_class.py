@@ -16,7 +16,7 @@ from uncollapse.objective import Objective
 from uncollapse.probes.examples import known_pair
 from uncollapse.probes.outputs import mean_and_spread
 from uncollapse.probes.probe import TorchProbe, log_variance_of
-from uncollapse.reviving.paths import Paths
+from uncollapse.reviving.paths import paths_like
 
 __all__ = ["in_its_own_class"]
 
@@ -38,29 +38,24 @@ def in_its_own_class(probe: TorchProbe, additions: Additions, objective: Objecti
     spread: Any = probe.spread
     own = copy.deepcopy(probe.module)
     name = next(f"paths{i or ''}" for i in range(100) if not hasattr(own, f"paths{i or ''}"))  # revived more than once
-    like = next((p for p in own.parameters() if p.is_floating_point()), torch.empty(0))
 
     def encode(self: Any, x: Tensor, *given: Tensor) -> Any:
         """As the module's own, with the additions."""
         out = kind.encode(self, x.clone(), *given)
         mean, log_variance, again = heard(out, spread, lambda: kind.encode(self, x.clone(), *given))
-        shape, decoded = mean.shape, None
-        paths = getattr(self, name)
-        if paths.reads_residual and len(paths.slots):
-            decoded = _first(kind.decode(self, paths.held(mean.flatten(1)).reshape(shape), *given)).flatten(1)
-        parts = paths.posterior(mean.flatten(1), log_variance.flatten(1), x.flatten(1), decoded)
-        return again(*(part.reshape(shape) for part in parts))
+        return again(
+            *getattr(self, name).encoded(mean, log_variance, x, lambda z: _first(kind.decode(self, z, *given)))
+        )
 
     def decode(self: Any, z: Tensor, *given: Tensor) -> Any:
         """As the module's own, with the additions."""
         paths = getattr(self, name)
-        out = kind.decode(self, paths.held(z.flatten(1)).reshape(z.shape), *given)
-        first = _first(out)
-        mean = paths.decoded(first.flatten(1), z.flatten(1)).reshape(first.shape)
-        return type(out)((mean, *out[1:])) if isinstance(out, tuple | list) else mean
+        out = kind.decode(self, paths.held(z), *given)
+        mean = paths.added(_first(out), z)
+        return _made_again(out, [mean, *out[1:]]) if isinstance(out, tuple | list) else mean
 
     own.__class__ = type(f"Revived{kind.__name__}", (kind,), {"encode": encode, "decode": decode})
-    setattr(own, name, Paths(additions, objective, like))
+    setattr(own, name, paths_like(own, additions, objective))
     return own
 
 
@@ -88,9 +83,14 @@ def heard(out: Any, spread: Spread, once_more: Callable[[], Any]) -> tuple[Tenso
         drawn = next(i for i in range(3) if i not in (first, second)) if len(out) > 2 else None
         if drawn is not None and torch.is_tensor(out[drawn]) and out[drawn].shape == mean.shape:
             values[drawn] = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        return type(out)(values)
+        return _made_again(out, values)
 
     return out[first], log_variance_of(out[second], spread, "encode"), again
+
+
+def _made_again(out: Any, values: list[Any]) -> Any:
+    """A tuple, list or named tuple like another one."""
+    return type(out)(*values) if hasattr(out, "_fields") else type(out)(values)
 
 
 def _first(out: Any) -> Tensor:

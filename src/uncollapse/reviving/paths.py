@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from uncollapse.bill.additions import Additions
 from uncollapse.objective import Objective
 
-__all__ = ["Paths"]
+__all__ = ["Paths", "paths_like"]
 
 LEAST, MOST_LOG = 1e-6, 60.0
 """As in `theory.link`, for float32."""
@@ -56,9 +57,23 @@ class Paths(nn.Module):
         self.register_buffer("dispersion", None if r is None else tensor(r))
 
     def held(self, z: Tensor) -> Tensor:
-        """Latents (B, l) with the constants in their places."""
-        own = z[:, : len(self.constants)]
-        return torch.where(self.constants.isnan(), own, self.constants.nan_to_num())
+        """Latents, (B, l) or in any shape, with the constants in their places and the new ones left out."""
+        own = z.flatten(1)[:, : len(self.constants)]
+        held = torch.where(self.constants.isnan(), own, self.constants.nan_to_num())
+        return held.reshape(z.shape) if held.numel() == z.numel() else held
+
+    def encoded(
+        self, mean: Tensor, log_variance: Tensor, x: Tensor, decode: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """`posterior` of latents in any shape, where `decode` is the model's own; in that shape if none is new."""
+        decoded = decode(self.held(mean)).flatten(1) if self.reads_residual and len(self.slots) else None
+        parts = self.posterior(mean.flatten(1), log_variance.flatten(1), x.flatten(1), decoded)
+        first, second = (part.reshape(mean.shape) if part.numel() == mean.numel() else part for part in parts)
+        return first, second
+
+    def added(self, output: Tensor, z: Tensor) -> Tensor:
+        """The decoder's output at the latents held, with offset and paths added, in its own shape."""
+        return self.decoded(output.flatten(1), z.flatten(1)).reshape(output.shape)
 
     def posterior(self, mean: Tensor, log_variance: Tensor, x: Tensor, decoded: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, l + new) from the model's own (B, l), the rows, and the decoder at the mean."""
@@ -88,9 +103,20 @@ class Paths(nn.Module):
             return mean + added
         if self.likelihood == "bernoulli":
             return torch.sigmoid(torch.logit(mean, eps=LEAST) + added)
-        return torch.exp((mean.clamp_min(LEAST).log() + added).clamp_max(MOST_LOG))
+        output = (mean.clamp_min(LEAST).log() + added).clamp_max(MOST_LOG)
+        if self.likelihood == "categorical":
+            return torch.softmax(output, 1) * mean.sum(1, keepdim=True)
+        return torch.exp(output)
 
     def _score(self, x: Tensor, decoded: Tensor) -> Tensor:
+        if self.likelihood == "categorical":
+            decoded = decoded / decoded.sum(1, keepdim=True) * x.sum(1, keepdim=True)
         if self.likelihood != "negative-binomial" or self.dispersion is None:
             return x - decoded
         return (x - decoded) / (1 + decoded / self.dispersion)
+
+
+def paths_like(module: nn.Module, additions: Additions, objective: Objective) -> Paths:
+    """On the device of a module, and in its precision."""
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
+    return Paths(additions, objective, like)

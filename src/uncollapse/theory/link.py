@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit, logit, softmax
 
 __all__ = ["mean_of_natural", "natural_of_mean"]
 
@@ -15,7 +15,7 @@ MOST_LOG = 60.0
 
 
 def natural_of_mean(likelihood: str, mean: np.ndarray) -> np.ndarray:
-    """The mean itself (Gaussian), its logit (Bernoulli) or its logarithm (counts), same shape.
+    """The mean itself (Gaussian), its logit (Bernoulli) or its logarithm (counts and categories), same shape.
 
     Source: docs/theory.md section 5; for a negative binomial the log-mean, in which its score is taken.
 
@@ -32,8 +32,15 @@ def natural_of_mean(likelihood: str, mean: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(mean, LEAST))
 
 
-def mean_of_natural(likelihood: str, natural: np.ndarray) -> np.ndarray:
+def mean_of_natural(likelihood: str, natural: np.ndarray, totals: np.ndarray | None = None) -> np.ndarray:
     """The mean of a natural parameter; the inverse of `natural_of_mean`.
+
+    Parameters
+    ----------
+    likelihood : str
+    natural : ndarray of shape (n, d)
+    totals : ndarray of shape (n,), optional
+        Of the rows of a categorical likelihood: N times the softmax; 1 when left out.
 
     Examples
     --------
@@ -46,4 +53,7 @@ def mean_of_natural(likelihood: str, natural: np.ndarray) -> np.ndarray:
         if likelihood == "bernoulli":
             result: np.ndarray = expit(natural)
             return result
+        if likelihood == "categorical":
+            share: np.ndarray = softmax(natural, axis=1)
+            return share if totals is None else share * totals[:, None]
         return np.exp(np.minimum(natural, MOST_LOG))

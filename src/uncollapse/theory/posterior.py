@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 __all__ = [
+    "aggregate_gaussian",
     "aggregate_kl",
     "collapsed_share",
     "collapsed_share_from_counts",
@@ -102,6 +103,23 @@ def counts_below(kl: np.ndarray, epsilons: np.ndarray) -> np.ndarray:
 def collapsed_share_from_counts(below: np.ndarray, n_rows: int, delta: float) -> np.ndarray:
     """(ε, δ)-collapsed share of latents from the counts of `counts_below`, shape (k,); see `collapsed_share`."""
     return (below >= (1 - delta) * n_rows).mean(axis=0)
+
+
+def aggregate_gaussian(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of the posteriors of all rows together, latent by latent: of all Gaussians of independent
+    latents, the one to which their mean KL is least.
+
+    Parameters
+    ----------
+    mean, variance : ndarrays of shape (n, l)
+
+    Examples
+    --------
+    >>> aggregate_gaussian(np.array([[1.0], [-1.0]]), np.array([[0.5], [0.5]]))
+    (array([0.]), array([1.5]))
+    """
+    middle = mean.mean(axis=0)
+    return middle, variance.mean(axis=0) + ((mean - middle) ** 2).mean(axis=0)
 
 
 def aggregate_kl(mean: np.ndarray, covariance: np.ndarray, prior_variance: np.ndarray | float = 1.0) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from uncollapse.errors import DataError
 
-__all__ = ["ResidualSpectrum", "leading_directions", "predicted_out_of_fold", "residual_spectrum"]
+__all__ = ["ResidualSpectrum", "leading_directions", "predicted_out_of_fold", "residual_spectrum", "ridge"]
 
 MOST_DENSE = 1024
 """Columns up to which the whole spectrum is computed; beyond, the leading directions by a truncated SVD."""
@@ -117,20 +117,28 @@ def predicted_out_of_fold(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     x, residual : ndarrays of shape (n, d0), (n, d)
-
-    Notes
-    -----
-    The penalty, d0/n of the mean eigenvalue, is of the size of the sampling error of the eigenvalues.
     """
     predicted, halves = np.full(residual.shape, np.nan), (np.arange(len(x)) % 4 < 2)
     for held in (halves, ~halves):
         centre, middle = x[~held].mean(axis=0), residual[~held].mean(axis=0)
-        a, b = x[~held] - centre, residual[~held] - middle
-        gram = a.T @ a
-        penalty = np.trace(gram) / len(gram) * len(gram) / max(len(a), 1)
-        weights = np.linalg.solve(gram + max(penalty, np.finfo(float).tiny) * np.eye(len(gram)), a.T @ b)
-        predicted[held] = (x[held] - centre) @ weights + middle
+        predicted[held] = (x[held] - centre) @ ridge(x[~held], residual[~held]) + middle
     return predicted
+
+
+def ridge(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Weights (d0, d) of the linear ridge prediction of residuals from x, both centred.
+
+    The penalty, d0/n of the mean eigenvalue of x, is of the size of the sampling error of the eigenvalues.
+
+    Parameters
+    ----------
+    x, residual : ndarrays of shape (n, d0), (n, d)
+    """
+    a, b = x - x.mean(axis=0), residual - residual.mean(axis=0)
+    gram = a.T @ a
+    penalty = max(float(np.trace(gram)) / max(len(a), 1), np.finfo(float).tiny)
+    weights: np.ndarray = np.linalg.solve(gram + penalty * np.eye(len(gram)), a.T @ b)
+    return weights
 
 
 def leading_directions(a: np.ndarray, b: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

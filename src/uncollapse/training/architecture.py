@@ -52,7 +52,7 @@ class Architecture:
     def log_input(self) -> bool:
         """Whether the encoder sees log(1 + x)."""
         chosen = self.network.log_input
-        return self.likelihood in ("poisson", "negative-binomial") if chosen is None else chosen
+        return self.likelihood in ("poisson", "negative-binomial", "categorical") if chosen is None else chosen
 
     @property
     def n_latents(self) -> int:

@@ -18,7 +18,6 @@ MOST = 2**53
 """Above this no whole number is safe as a float, and none is meant."""
 
 DECODER_VARIANCE_RULES = ("parameter", "optimal")
-TRAINED_LIKELIHOODS = ("gaussian", "bernoulli", "poisson", "negative-binomial")
 
 
 @dataclass(frozen=True, repr=False)
@@ -220,8 +219,6 @@ class Setup(Settings):
     def __post_init__(self) -> None:
         o = instance(self.objective, "objective", Objective)
         n, t = instance(self.network, "network", Network), instance(self.training, "training", Training)
-        if o.likelihood not in TRAINED_LIKELIHOODS:
-            raise ObjectiveError(f"likelihood is one of {', '.join(TRAINED_LIKELIHOODS)}, got {o.likelihood!r}")
         if t.estimator == "analytic":
             if not n.linear or n.spread == "data" or o.likelihood != "gaussian":
                 raise ObjectiveError(

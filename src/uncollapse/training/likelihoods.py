@@ -16,7 +16,7 @@ LOG_RATE_LIMIT = 20.0
 
 
 def mean_of(likelihood: str, output: Tensor) -> Tensor:
-    """E[y | decoder's output]: of means, logits or log-means, of any shape.
+    """E[y | decoder's output]: of means, logits or log-means, of any shape; of categories, their probabilities.
 
     Examples
     --------
@@ -25,6 +25,8 @@ def mean_of(likelihood: str, output: Tensor) -> Tensor:
     """
     if likelihood == "gaussian":
         return output
+    if likelihood == "categorical":
+        return torch.softmax(output, -1)
     return torch.sigmoid(output) if likelihood == "bernoulli" else torch.exp(output.clamp(max=LOG_RATE_LIMIT))
 
 
@@ -34,7 +36,8 @@ def squared_error(output: Tensor, y: Tensor) -> Tensor:
 
 
 def negative_log_likelihood(likelihood: str, output: Tensor, y: Tensor, log_dispersion: Tensor | None) -> Tensor:
-    """Of Bernoulli, Poisson and negative binomial decoders, entry by entry, all constants included.
+    """Of Bernoulli, categorical, Poisson and negative binomial decoders, entry by entry, all constants included; of
+    counts over categories without log N!/Π y!, which no model changes.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ def negative_log_likelihood(likelihood: str, output: Tensor, y: Tensor, log_disp
     """
     if likelihood == "bernoulli":
         return F.binary_cross_entropy_with_logits(output, y, reduction="none")
+    if likelihood == "categorical":
+        return -y * F.log_softmax(output, -1)
     log_rate = output.clamp(max=LOG_RATE_LIMIT)
     constant = torch.lgamma(y + 1)
     if likelihood == "poisson":
