@@ -19,7 +19,7 @@ from uncollapse.probes.probe import TorchProbe
 
 __all__ = ["BillCase", "bill_cases", "grown"]
 
-SETS_USED = ("lowrank", "curved", "rare", "tumours", "binary", "counts", "overdispersed", "digits", "mnist14")
+SETS_USED = ("lowrank", "curved", "rare", "tumours", "binary", "counts", "overdispersed", "topics", "digits", "mnist14")
 LEVELS, LENGTHS = (0.03, 0.1, 0.3, 0.7), (60, 300, 1200)
 OWN = ("residual", "layer norm")
 
@@ -97,7 +97,7 @@ class OwnVAE(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance."""
-        x = torch.log1p(x) if self.likelihood in ("poisson", "negative-binomial") else x
+        x = torch.log1p(x) if self.likelihood in ("poisson", "negative-binomial", "categorical") else x
         mean, log_variance = self.heads(self.encoder(x)).chunk(2, 1)
         return mean, log_variance
 
@@ -106,4 +106,6 @@ class OwnVAE(nn.Module):
         out = self.out(self.decoder(z))
         if self.likelihood == "gaussian":
             return out
+        if self.likelihood == "categorical":
+            return torch.softmax(out, 1)
         return torch.sigmoid(out) if self.likelihood == "bernoulli" else torch.exp(out.clamp_max(12.0))

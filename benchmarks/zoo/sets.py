@@ -89,6 +89,13 @@ def _counts(rng: np.random.Generator) -> Data:
     return _halves("counts", rng.poisson(np.exp(log_rates)), "poisson")
 
 
+def _topics(rng: np.random.Generator) -> Data:
+    """Thirty words over 16 kinds; their logits lie on three directions."""
+    logits = rng.standard_normal((6000, 3)) @ rng.normal(0, 1.0, (3, 16))
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return _halves("topics", rng.multinomial(30, shares / shares.sum(axis=1, keepdims=True)), "categorical")
+
+
 def _explained(rng: np.random.Generator) -> Data:
     """The condition says nearly all: beside it, four directions of strength 0.5 down to 0.2."""
     condition = rng.standard_normal((6000, 6))
@@ -126,6 +133,7 @@ SETS = {
     "curved": _curved,
     "binary": _binary,
     "counts": _counts,
+    "topics": _topics,
     "explained": _explained,
     "rare": _rare,
     "overdispersed": _overdispersed,

@@ -32,18 +32,29 @@ class RowSample:
             raise DataError(f"a sample needs 2 rows or more, got {n_rows}")
         self._n_rows, self._rng = n_rows, np.random.default_rng(seed)
         self._keys = np.empty(0)
+        self._old = self._new = np.empty(0, dtype=int)
         self.parts: list[np.ndarray] = []
 
     def add(self, *parts: np.ndarray) -> None:
         """Rows of one block, each part with as many."""
-        keys = np.concatenate([self._keys, self._rng.random(len(parts[0]))])
+        self.choose(len(parts[0]))
+        self.keep(*(part[self._new] for part in parts))
+
+    def choose(self, n: int) -> np.ndarray:
+        """Which of the n rows of a block are kept; `keep` takes these rows of it."""
+        keys = np.concatenate([self._keys, self._rng.random(n)])
         n_old = len(self._keys)
         chosen = np.arange(len(keys))
         if len(keys) > self._n_rows:
             chosen = np.sort(np.argpartition(keys, self._n_rows)[: self._n_rows])
-        old, new = chosen[chosen < n_old], chosen[chosen >= n_old] - n_old
+        self._old, self._new = chosen[chosen < n_old], chosen[chosen >= n_old] - n_old
         self._keys = keys[chosen]
+        return self._new
+
+    def keep(self, *parts: np.ndarray) -> None:
+        """The rows that `choose` chose, each part with as many."""
         if not self.parts:
-            self.parts = [part[new] for part in parts]
-        elif len(new):  # most blocks of a long stream bring few rows or none
-            self.parts = [np.concatenate([kept[old], part[new]]) for kept, part in zip(self.parts, parts, strict=True)]
+            self.parts = list(parts)
+        elif len(parts[0]):  # most blocks of a long stream bring few rows or none
+            both = zip(self.parts, parts, strict=True)
+            self.parts = [np.concatenate([kept[self._old], part]) for kept, part in both]

@@ -17,6 +17,7 @@ from uncollapse.errors import DataError, warn
 from uncollapse.spectra.allowed_values import checked_inputs, with_defaults
 from uncollapse.spectra.conditional import conditional_spectrum
 from uncollapse.spectra.counts import fit_moments
+from uncollapse.spectra.global_threshold import SampledRows, Search
 from uncollapse.spectra.negative_binomial import fit_rows
 from uncollapse.spectra.one_pass import Moments, moments, overflow_error
 from uncollapse.spectra.result import Options, Spectrum
@@ -132,12 +133,25 @@ def spectrum(
         fit = fit_rows(rows, target, options)
         result = spectrum(*fit.inputs, paired=rows.paired, n_modes=n_modes, ddof=ddof, drop_nonfinite=drop_nonfinite)
         return replace(result, likelihood=likelihood, collapsed_loss=fit.loss, residuals=fit.residuals)
+    search = None
+    if target is None and not rows.paired and options.bias:
+        sampled, search = _search(rows, options)
+        rows = sampled.rows
     if target is None and not rows.paired and _is_wide(rows, n_modes):
-        return _warned(wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes)))
+        wide = wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes))
+        return _warned(replace(wide, search=search))
     _check_width(rows)
     inputs = checked_inputs(data if is_dask(data) else rows, target, options)
     summed = moments(*inputs, drop_nonfinite=drop_nonfinite)
-    return _warned(_from_moments(summed, options), n_modes)
+    return _warned(replace(_from_moments(summed, options), search=search), n_modes)
+
+
+def _search(rows: Rows, options: Options) -> tuple[SampledRows, Search]:
+    """Rows that leave a sample behind as they are walked, and what looks for the second threshold in it."""
+    sizes = options.size_factors
+    sampled = SampledRows(rows, sizes if isinstance(sizes, np.ndarray) else None)
+    total = isinstance(sizes, str)
+    return sampled, Search(sampled, options.likelihood, options.scale, total, options.dispersion)
 
 
 def _given(data: Any, target: Any, given: Any, paired: bool, options: Options) -> Spectrum:

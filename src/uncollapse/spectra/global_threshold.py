@@ -1,0 +1,200 @@
+"""The second threshold of a data set: from where on collapse is the best of all solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from uncollapse.data.rows import Block, Rows, dense
+from uncollapse.data.sample import RowSample
+from uncollapse.showing.noun import Card, Noun, number, short
+from uncollapse.showing.plain import plain
+from uncollapse.spectra.global_search import FEWEST, Table, held_out_search
+from uncollapse.theory.counts import inverse_dispersion
+
+__all__ = ["GlobalThreshold", "SampledRows", "Search"]
+
+MOST_NUMBERS, MOST_ROWS = 2**22, 50_000
+"""Of the sample that is kept until the search is done: 32 MiB."""
+
+N_ERRORS = 2.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GlobalThreshold(Noun):
+    """τ_g, in units of the strengths; a lower limit, since directions are searched for.
+
+    Under the first threshold, the strongest mode's strength, every flexible network lives at its optimum. From τ_g on
+    collapse is the best of all solutions, whatever the network. Between the two collapse is stable, and not best: a
+    network that starts quietly collapses, one that comes from a lower weight may stay alive.
+
+    Attributes
+    ----------
+    level : float or None
+        None where it is not known; see `why_not`.
+    interval : tuple of two floats, or None
+        Two standard errors to either side; no lower than the first threshold.
+    n_rows : int
+        Of the sample; one half chose, the other half judged, and the other way round.
+    gains : ndarray of shape (m, 2)
+        Levels from the first threshold to τ_g, and what a code of two values already gains over collapse there, in
+        units of β nats a sample.
+    why_not : str
+    """
+
+    level: float | None
+    interval: tuple[float, float] | None = None
+    n_rows: int = 0
+    gains: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    why_not: str = ""
+
+    def gain_at(self, level: float) -> float:
+        """What a code of two values gains over collapse, in units of β nats; NaN under the first threshold, where a
+        code of more values gains more, and where nothing is known.
+
+        Parameters
+        ----------
+        level : float
+            Water level.
+        """
+        if not len(self.gains) or level < self.gains[0, 0]:
+            return float("nan")
+        return float(np.interp(np.log(level), np.log(self.gains[:, 0]), self.gains[:, 1], right=0.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "global_threshold": self.level,
+            "global_interval": None if self.interval is None else list(self.interval),
+            "n_rows": self.n_rows,
+            "gains": plain(self.gains),
+            "why_not": self.why_not or None,
+        }
+
+    def card(self) -> Card:
+        """The level, and how sure it is."""
+        if self.level is None or self.interval is None:
+            return Card(f"The second threshold is not known: {self.why_not}.")
+        low, high = self.interval
+        facts = (("interval", f"{number(low)} to {number(high)}"), ("rows of the sample", f"{self.n_rows:,}"))
+        return Card(f"Every network collapses from water level {number(self.level)} on.", facts)
+
+    def __repr__(self) -> str:
+        return short(self, level=self.level, interval=self.interval, n_rows=self.n_rows)
+
+
+class SampledRows:
+    """A sample of rows, taken as the rows are walked for the first time.
+
+    Parameters
+    ----------
+    rows : Rows
+    sizes : ndarray of shape (n,), optional
+        Size factors.
+    """
+
+    def __init__(self, rows: Rows, sizes: np.ndarray | None = None) -> None:
+        self._source, self._sizes, self._done = rows, sizes, False
+        self._sample: RowSample | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """The same rows, watched."""
+        return replace(self._source, blocks=self._blocks)
+
+    def parts(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows of finite numbers in float64, and their size factors."""
+        if not self._done:  # whoever asked for the rows read them by another way
+            for _ in self._blocks():
+                pass
+        if self._sample is None:
+            return np.empty((0, 1)), None
+        rows, *sizes = self._sample.parts
+        finite = np.isfinite(rows).all(axis=1)
+        return rows[finite], sizes[0][finite, 0] if sizes else None
+
+    def _blocks(self) -> Iterator[Block]:
+        if self._done:
+            yield from self._source.blocks()
+            return
+        start, self._sample = 0, None
+        for block in self._source.blocks():
+            yield block
+            self._add(block, start)
+            start += block.shape[0]
+        self._done = True
+
+    def _add(self, block: Block, start: int) -> None:
+        n, d = block.shape
+        if self._sample is None:
+            n_rows = min(MOST_ROWS, MOST_NUMBERS // max(d, 1))
+            if n_rows < FEWEST:
+                return
+            self._sample = RowSample(n_rows, seed=0)
+        here = np.arange(start, start + n)
+        chosen = self._sample.choose(n)
+        kept = dense(block[chosen]).astype(np.float64)
+        sizes = () if self._sizes is None else (self._sizes[here[chosen]][:, None],)
+        self._sample.keep(kept, *sizes)
+
+
+class Search:
+    """The search, done when it is first asked for, and once; then the sample is let go.
+
+    Parameters
+    ----------
+    sampled : SampledRows
+    likelihood : str
+    scale : float
+        Multiplies the rows.
+    total : bool
+        Whether sizes are the row totals.
+    dispersion : ndarray, float or "estimated"
+        Of a negative binomial.
+    """
+
+    def __init__(self, sampled: SampledRows, likelihood: str, scale: float, total: bool, dispersion: Any) -> None:
+        self._sampled: SampledRows | None = sampled
+        self._settings = (likelihood, scale, total, dispersion)
+        self._found: GlobalThreshold | None = None
+
+    def __call__(self, first: float) -> GlobalThreshold:
+        """The second threshold, given the first."""
+        if self._found is None:
+            assert self._sampled is not None
+            self._found = self._searched(self._sampled, first)
+            self._sampled = None
+        return self._found
+
+    def __getstate__(self) -> dict[str, Any]:
+        found = self._found or GlobalThreshold(None, why_not="it was not asked for before the spectrum was saved")
+        return {"_sampled": None, "_settings": self._settings, "_found": found}
+
+    def _searched(self, sampled: SampledRows, first: float) -> GlobalThreshold:
+        likelihood, scale, total, dispersion = self._settings
+        rows, sizes = sampled.parts()
+        if len(rows) < FEWEST:
+            return GlobalThreshold(None, why_not=f"it needs {FEWEST} rows or more, for two halves")
+        rows = rows * scale
+        if total:
+            sizes = rows.sum(axis=1)
+            rows, sizes = rows[sizes > 0], sizes[sizes > 0]
+            sizes = sizes / sizes.mean()
+        varying = np.ptp(rows, axis=0) > 0
+        rows = rows[:, varying]
+        if not rows.shape[1] or not first > 0:
+            return GlobalThreshold(None, why_not="no mode of the sample has any strength")
+        r: Any = np.inf
+        if likelihood == "negative-binomial":
+            r = np.broadcast_to(dispersion, varying.shape)[varying] if not isinstance(dispersion, str) else (
+                inverse_dispersion(rows.mean(axis=0), rows.var(axis=0)))  # fmt: skip
+        table = Table(rows, 1.0 if sizes is None else sizes[:, None], likelihood, r)
+        with np.errstate(all="ignore"):  # of values near the ends of float64 nothing is known, and it is said
+            found = held_out_search(table, first)
+        if not np.isfinite([found.level, found.error]).all():
+            return GlobalThreshold(None, why_not="the data are too large or too small for it")
+        low, high = (max(first, found.level + side * N_ERRORS * found.error) for side in (-1, 1))
+        return GlobalThreshold(max(first, found.level), (low, high), len(rows), found.gains)
