@@ -18,6 +18,8 @@ def weight_part(rows: list[Row], calibration: list[Row]) -> str:
     at_rest = [row for row in sound if row["at_rest"] and row["latents"] > 1]
     wrong = [row for row in at_rest if _unlike(row)]
     near = sum(1 / REST_RATIO < row["implied"] < REST_RATIO for row in at_rest)
+    lower = sum(row["implied"] < 1 for row in wrong)
+    short = sum(row["steps"] < 100 for row in wrong)
     first = [row for row in calibration if row["fault"] == "sound" and row["at_rest"] and row["latents"] > 1]
     return f"""## The implied weight
 
@@ -29,8 +31,12 @@ which {sum(_unlike(row) for row in first)} implied a weight that differs by more
 is another seed.
 
 **Of {len(at_rest)} sound models whose latents agree, {near} imply the stated weight within a factor {REST_RATIO:g}, and
-{len(wrong)} one that differs by more than {WEIGHT_RATIO:g}.** Latents that do not agree say nothing, and nothing is
-said.
+{len(wrong)} one that differs by more than {WEIGHT_RATIO:g}** ({
+        short
+    } of these were stopped after 60 steps). Latents that
+do not agree say nothing, and nothing is said. A diagnosis asks "was another loss trained?" only where the implied
+weight is the lower one, since a training that has hardly begun implies a higher one: it would have asked {lower} of
+these {len(at_rest)}.
 
 {
         table(
@@ -58,8 +64,8 @@ said.
             [_of_fault(name, [row for row in rows if row["fault"] == name]) for name in faults],
         )
     }
-*Unlike*: at rest with a weight that differs by more than a factor {WEIGHT_RATIO:g}; the diagnosis then asks "was
-another loss trained?", at low confidence. What it does not see: a mixture prior shows in the means alone, and a ReLU on
+*Unlike*: at rest with a weight that differs by more than a factor {WEIGHT_RATIO:g}.
+What it does not see: a mixture prior shows in the means alone, and a ReLU on
 the log-variance leaves no latent with a rest point; the diagnosis calls that encoder stuck. Total correlation and free
 bits have no weight of their own: what is implied is what they weigh at this optimum.
 """

@@ -17,7 +17,7 @@ __all__ = ["facts", "level_facts"]
 
 def facts(f: Forecast) -> dict[str, Any]:
     """Plain values, JSON-ready; numbers that are not finite become None."""
-    s, o = f.spectrum, f.objective
+    s, o, second = f.spectrum, f.objective, f.global_threshold.to_dict()
     facts = {
         **stamp("forecast"),
         "n_samples": s.n_samples,
@@ -45,6 +45,8 @@ def facts(f: Forecast) -> dict[str, Any]:
         "n_alive": f.n_alive,
         "n_worth_having": f.n_worth_having,
         "critical_beta": f.critical_beta,
+        **{name: second[name] for name in ("global_threshold", "global_interval")},
+        "zone": f.zone,
         "rate": f.rate,
         "distortion": f.distortion,
         "loss": f.loss,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from uncollapse.forecasting.result import Forecast
-from uncollapse.showing.figure import Axis, Bars, Figure, Line, Mark, Panel, across, own_point
+from uncollapse.showing.figure import Axis, Band, Bars, Figure, Line, Mark, Panel, across, own_point
 
 __all__ = ["alive_figure", "beta_grid", "rate_distortion_figure", "spectrum_figure"]
 
@@ -38,10 +38,19 @@ def spectrum_figure(forecast: Forecast) -> Figure:
         ),
         across(ends, f.water_level, "water", "water level τ" if f.exact else "water level, β"),
     ]
+    marks += _second(f, ends)
     if f.spectrum.noise.edge > 0:
         marks.append(across(ends, f.spectrum.noise.edge, "noise", "edge of sampling noise", width=1.5, dash="dot"))
     y = Axis("strength ζ²" if f.exact else "strength, in units of β", log=True)
     return Figure((Panel(tuple(marks), Axis("mode", limits=ends, whole=True), y),))
+
+
+def _second(f: Forecast, ends: tuple[float, float]) -> list[Mark]:
+    """The zone in which collapse is stable and not best, from the strongest mode up."""
+    known, first = f.global_threshold.level, float(f.critical_levels.max(initial=0.0))
+    if known is None or known <= first:
+        return []
+    return [Band(ends, (first, known), "water", "stable, not best: warm up")]
 
 
 def alive_figure(forecast: Forecast) -> Figure:

@@ -18,9 +18,11 @@ from uncollapse.forecasting.problem import Solution
 from uncollapse.forecasting.solution import solution
 from uncollapse.forecasting.status import flat, ill_posed
 from uncollapse.forecasting.weights import Weights, optimal_weights
+from uncollapse.forecasting.zones import Zone, global_threshold, zone
 from uncollapse.objective import Objective
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import WIDTH, Card, Drawn, short, width_of
+from uncollapse.spectra.global_threshold import GlobalThreshold
 from uncollapse.spectra.result import Spectrum
 from uncollapse.theory.optimum import ModeOptimum, Totals
 
@@ -148,8 +150,21 @@ class Forecast(Drawn):
 
     @property
     def critical_beta(self) -> float:
-        """β from which on every latent is collapsed."""
+        """β from which on the best linear model is collapsed, and collapse is stable for any network."""
         return self.solution.keeping(1) if self.spectrum.rank else 0.0
+
+    @property
+    def global_threshold(self) -> GlobalThreshold:
+        """The water level from which on collapse is the best of all solutions, for every network; not known with
+        levels, given encoder variances or a learned decoder variance, and where the spectrum does not know it."""
+        return global_threshold(self)
+
+    @property
+    def zone(self) -> Zone:
+        """Where the water level stands between the two thresholds: `alive` under the first, where some latent of every
+        flexible network lives at its optimum; `between`, where collapse is stable and not best; `dead` from the second
+        on; `over-first` where the second is not known."""
+        return zone(self)
 
     @cached_property
     def modes(self) -> ModeOptimum:

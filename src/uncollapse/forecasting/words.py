@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from uncollapse.forecasting.level_words import about_condition, about_levels, levels_verdict
+from uncollapse.forecasting.zones import about_zones
 
 if TYPE_CHECKING:
     from uncollapse.forecasting.intervals import Intervals
@@ -41,8 +42,10 @@ def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
         return "Complete collapse, whatever the loss: the data hold no mode for a latent to carry."
     level = f"the water level {water(f)}"
     if f.status == "complete":
-        strongest = f"the strongest mode ({f.critical_levels.max():.4g})"
-        return f"Complete collapse: every latent will die, because {strongest} does not stand above {level}."
+        why = f"because the strongest mode ({f.critical_levels.max():.4g}) does not stand above {level}"
+        if f.zone == "between":
+            return f"Collapse, of any network that starts quietly, {why}; a KL warm-up may keep latents alive."
+        return f"Complete collapse: every latent will die, {why}."
     spread = ""
     if intervals is not None and intervals.n_alive[0] != intervals.n_alive[1]:
         spread = f" ({intervals.n_alive[0]} to {intervals.n_alive[1]} on another sample)"
@@ -88,9 +91,9 @@ def caveats(forecast: Forecast) -> list[str]:
     ]
     if not forecast.exact:
         notes.append(
-            "For this likelihood collapse is stable from the critical β on, exactly; on counts with rare large values "
-            "a better solution can exist somewhat above it. The number alive is an estimate, KL and σ are those of a "
-            "Gaussian decoder of the same spectrum, and no closed form of the loss is known while latents live."
+            "For this likelihood collapse is stable from the critical β on, exactly. The number alive is an estimate, "
+            "KL and σ are those of a Gaussian decoder of the same spectrum, and no closed form of the loss is known "
+            "while latents live."
         )
     if forecast.objective.levels:
         notes.append("β in the advice is the overall weight, which multiplies that of every level.")
@@ -106,10 +109,9 @@ def _beyond_linear(f: Forecast) -> str:
         )
     if not f.spectrum.target_is_input:
         return "A nonlinear encoder can use more of its input, so collapse starts at this β or above (--nonlinear)."
-    return (
-        "For deep networks the start of complete collapse carries over; the number alive need not: networks pack "
-        "several modes into one latent, or get stuck."
-    )
+    counted = "The number alive of a deep network may differ: it packs several modes into one latent, or gets stuck."
+    start = about_zones(f) or "For deep networks collapse is stable from this critical β on; a better one may exist."
+    return f"{start} {counted}"
 
 
 def limits(keep: Keep) -> str:

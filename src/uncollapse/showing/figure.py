@@ -15,6 +15,7 @@ from uncollapse.showing.colours import COLOURS, Meaning
 
 __all__ = [
     "Axis",
+    "Band",
     "Bars",
     "Contour",
     "Figure",
@@ -123,6 +124,24 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
+class Band:
+    """A tinted zone between two levels, over a stretch of x.
+
+    Attributes
+    ----------
+    x, y : pairs of floats
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    colour: Colour
+    name: str = ""
+    hover: str = ""
+
+    OPACITY = 0.16
+
+
+@dataclass(frozen=True, eq=False)
 class Points:
     """A symbol for each value; see `Bars` for what is not said here.
 
@@ -183,7 +202,7 @@ def colours_of(bars: Bars) -> list[str]:
     return [*map(colour_of, bars.colours)]
 
 
-Mark = Bars | Line | Points | Contour
+Mark = Band | Bars | Line | Points | Contour
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 
 from uncollapse.errors import DataError, UncollapseError
-from uncollapse.showing.figure import Axis, Bars, Contour, Figure, Line, Mark, Panel, Points, colour_of, colours_of
+from uncollapse.showing.figure import (
+    Axis,
+    Band,
+    Bars,
+    Contour,
+    Figure,
+    Line,
+    Mark,
+    Panel,
+    Points,
+    colour_of,
+    colours_of,
+)
 from uncollapse.showing.ticks import label, limits_of, log_ticks, whole_ticks
 
 __all__ = ["draw"]
@@ -91,6 +103,8 @@ def _drawn(mark: Mark, axes: Any) -> Any:
     if isinstance(mark, Bars):
         return _bars(mark, x, y, axes)
     colour = colour_of(mark.colour)
+    if isinstance(mark, Band):
+        return axes.fill_between(mark.x, mark.y[0], mark.y[1], color=colour, alpha=mark.OPACITY, linewidth=0, zorder=1)
     if isinstance(mark, Line):
         style = {"linestyle": DASHES[mark.dash], "drawstyle": "steps-post" if mark.steps else "default"}
         return axes.plot(x, y, color=colour, linewidth=mark.width * 0.75, zorder=3, **style)[0]

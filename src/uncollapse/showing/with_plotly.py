@@ -9,6 +9,7 @@ import numpy as np
 
 from uncollapse.showing.figure import (
     Axis,
+    Band,
     Bars,
     Contour,
     Figure,
@@ -75,12 +76,22 @@ def _trace(mark: Mark) -> dict[str, Any]:
     if isinstance(mark, Contour):
         return shared | _contour(mark)
     shared["name"] = mark.name
+    if isinstance(mark, Band):
+        (left, right), (low, high) = mark.x, mark.y
+        corners = {"x": [left, right, right, left], "y": [low, low, high, high], "mode": "none", "fill": "toself"}
+        return {"type": "scatter"} | shared | corners | {"fillcolor": _tint(mark), "hoveron": "fills"}
     if isinstance(mark, Bars):
         return {"type": "bar"} | shared | _bars(mark)
     if isinstance(mark, Line):
         line = {"color": colour_of(mark.colour), "width": mark.width, "shape": "hv" if mark.steps else "linear"}
         return {"type": "scatter", "mode": "lines", "line": line | ({"dash": mark.dash} if mark.dash else {})} | shared
     return {"type": "scatter", "mode": "markers"} | shared | _points(mark)
+
+
+def _tint(mark: Band) -> str:
+    colour = colour_of(mark.colour).lstrip("#")
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (0, 2, 4))
+    return f"rgba({red},{green},{blue},{mark.OPACITY})"
 
 
 def _bars(mark: Bars) -> dict[str, Any]:

@@ -133,25 +133,27 @@ def spectrum(
         fit = fit_rows(rows, target, options)
         result = spectrum(*fit.inputs, paired=rows.paired, n_modes=n_modes, ddof=ddof, drop_nonfinite=drop_nonfinite)
         return replace(result, likelihood=likelihood, collapsed_loss=fit.loss, residuals=fit.residuals)
-    search = None
+    sampled = None
     if target is None and not rows.paired and options.bias:
-        sampled, search = _search(rows, options)
+        sizes = options.size_factors
+        sampled = SampledRows(rows, sizes if isinstance(sizes, np.ndarray) else None)
         rows = sampled.rows
     if target is None and not rows.paired and _is_wide(rows, n_modes):
         wide = wide_spectrum(rows, n_modes or DEFAULT_MODES, options, use_gram=_is_short(rows, n_modes))
-        return _warned(replace(wide, search=search))
+        return _warned(_searchable(wide, sampled, options))
     _check_width(rows)
     inputs = checked_inputs(data if is_dask(data) else rows, target, options)
     summed = moments(*inputs, drop_nonfinite=drop_nonfinite)
-    return _warned(replace(_from_moments(summed, options), search=search), n_modes)
+    return _warned(_searchable(_from_moments(summed, options), sampled, options), n_modes)
 
 
-def _search(rows: Rows, options: Options) -> tuple[SampledRows, Search]:
-    """Rows that leave a sample behind as they are walked, and what looks for the second threshold in it."""
-    sizes = options.size_factors
-    sampled = SampledRows(rows, sizes if isinstance(sizes, np.ndarray) else None)
-    total = isinstance(sizes, str)
-    return sampled, Search(sampled, options.likelihood, options.scale, total, options.dispersion)
+def _searchable(result: Spectrum, sampled: SampledRows | None, options: Options) -> Spectrum:
+    """The same, with what looks for the second threshold among the rows of a sample."""
+    if sampled is None or not result.rank:
+        return result
+    total, first = isinstance(options.size_factors, str), float(result.strengths[0])
+    search = Search(sampled, options.likelihood, options.scale, total, options.dispersion, first)
+    return replace(result, find_global=search)
 
 
 def _given(data: Any, target: Any, given: Any, paired: bool, options: Options) -> Spectrum:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import logsumexp
 
 from uncollapse.theory.zero_rate import (
     level_of,
@@ -221,9 +220,9 @@ def _two_values(half: _Half, judge: _Half, atom: np.ndarray, levels: np.ndarray)
     for level in levels[::-1]:
         for _ in range(N_EM):
             log_joint = half.ratios(atoms) / level + np.log(shares)
-            weights = np.exp(log_joint - logsumexp(log_joint, axis=1, keepdims=True))
+            weights = np.exp(log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True))
             mass = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
             atoms, shares = half.atoms(weights / mass), np.maximum(mass / mass.sum(), np.finfo(float).tiny)
-        out = logsumexp(judge.ratios(atoms, half.mean) / level + np.log(shares), axis=1)
+        out = np.logaddexp.reduce(judge.ratios(atoms, half.mean) / level + np.log(shares), axis=1)
         gains.append(max(float(out.mean()), 0.0))
     return np.array(gains[::-1])

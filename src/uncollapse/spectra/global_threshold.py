@@ -105,6 +105,11 @@ class SampledRows:
         """The same rows, watched."""
         return replace(self._source, blocks=self._blocks)
 
+    @property
+    def walked(self) -> bool:
+        """Whether the sample is taken."""
+        return self._done
+
     def parts(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Rows of finite numbers in float64, and their size factors."""
         if not self._done:  # whoever asked for the rows read them by another way
@@ -136,7 +141,8 @@ class SampledRows:
             self._sample = RowSample(n_rows, seed=0)
         here = np.arange(start, start + n)
         chosen = self._sample.choose(n)
-        kept = dense(block[chosen]).astype(np.float64)
+        with np.errstate(all="ignore"):  # what float64 does not hold is refused by whoever reads the rows
+            kept = dense(block[chosen]).astype(np.float64)
         sizes = () if self._sizes is None else (self._sizes[here[chosen]][:, None],)
         self._sample.keep(kept, *sizes)
 
@@ -154,28 +160,41 @@ class Search:
         Whether sizes are the row totals.
     dispersion : ndarray, float or "estimated"
         Of a negative binomial.
+    first : float
+        The first threshold.
     """
 
-    def __init__(self, sampled: SampledRows, likelihood: str, scale: float, total: bool, dispersion: Any) -> None:
+    def __init__(self, sampled: SampledRows, likelihood: str, scale: float, total: bool, dispersion: Any,
+                 first: float) -> None:  # fmt: skip
         self._sampled: SampledRows | None = sampled
-        self._settings = (likelihood, scale, total, dispersion)
+        self._sample: tuple[np.ndarray, np.ndarray | None] | None = None
+        self._settings = (likelihood, scale, total, dispersion, first)
         self._found: GlobalThreshold | None = None
+        if sampled.walked:  # so that nothing holds on to the data
+            self._taken()
 
-    def __call__(self, first: float) -> GlobalThreshold:
-        """The second threshold, given the first."""
+    def __call__(self) -> GlobalThreshold:
+        """The second threshold."""
         if self._found is None:
-            assert self._sampled is not None
-            self._found = self._searched(self._sampled, first)
-            self._sampled = None
+            self._found = self._searched(*self._taken())
+            self._sample = self._sampled = None
         return self._found
 
     def __getstate__(self) -> dict[str, Any]:
-        found = self._found or GlobalThreshold(None, why_not="it was not asked for before the spectrum was saved")
-        return {"_sampled": None, "_settings": self._settings, "_found": found}
+        sample = None if self._found is not None else self._taken()
+        return {"_sampled": None, "_sample": sample, "_settings": self._settings, "_found": self._found}
 
-    def _searched(self, sampled: SampledRows, first: float) -> GlobalThreshold:
-        likelihood, scale, total, dispersion = self._settings
-        rows, sizes = sampled.parts()
+    def __deepcopy__(self, memo: dict[int, Any]) -> Search:
+        return self  # its sample never changes, and its answer is found once
+
+    def _taken(self) -> tuple[np.ndarray, np.ndarray | None]:
+        if self._sample is None:
+            assert self._sampled is not None
+            self._sample, self._sampled = self._sampled.parts(), None
+        return self._sample
+
+    def _searched(self, rows: np.ndarray, sizes: np.ndarray | None) -> GlobalThreshold:
+        likelihood, scale, total, dispersion, first = self._settings
         if len(rows) < FEWEST:
             return GlobalThreshold(None, why_not=f"it needs {FEWEST} rows or more, for two halves")
         rows = rows * scale

@@ -14,7 +14,7 @@ from uncollapse.errors import DataError
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, Noun, short
 from uncollapse.showing.plain import Record, finite, plain
-from uncollapse.spectra.global_threshold import GlobalThreshold, Search
+from uncollapse.spectra.global_threshold import GlobalThreshold
 from uncollapse.theory.counts import CountResiduals
 from uncollapse.theory.likelihoods import Likelihood
 from uncollapse.theory.modes import Basis
@@ -94,8 +94,8 @@ class Spectrum(Drawn):
         With size factors, what turns rows of counts into the rows whose modes these are.
     condition : Condition or None
         For a conditional model, whose modes are those of the residual y − Bx.
-    search : Search or None
-        For the second threshold.
+    find_global : callable or None
+        Looks for the second threshold, the first time that it is called.
 
     Examples
     --------
@@ -127,16 +127,16 @@ class Spectrum(Drawn):
     find_basis: Callable[[], Basis] = field(repr=False)
     residuals: CountResiduals | None = field(default=None, repr=False)
     condition: Condition | None = None
-    search: Search | None = field(default=None, repr=False)
+    find_global: Callable[[], GlobalThreshold] | None = field(default=None, repr=False)
 
     @property
     def global_threshold(self) -> GlobalThreshold:
         """The second threshold, searched for when first asked for; not known with a condition, another target, or
         without biases."""
-        if self.search is None or not self.rank:
+        if self.find_global is None or not self.rank:
             return GlobalThreshold(None, why_not="it is known for data that are their own target, with biases and "
                                                  "without a condition")  # fmt: skip
-        return self.search(float(self.strengths[0]))
+        return self.find_global()
 
     @property
     def rank(self) -> int:
