@@ -15,6 +15,7 @@ from uncollapse import SourceError, moments
 from uncollapse.data import blocks as blocks_module
 from uncollapse.data.embedded import EMBEDDED
 from uncollapse.data.rows import dense
+from uncollapse.data.sample import RowSample
 from uncollapse.data.sources import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
@@ -157,3 +158,11 @@ def test_missing_things_are_named(tmp_path):
     pytest.importorskip("pyarrow.parquet").write_table(pa.table({"a": [1.0], "city": ["x"]}), tmp_path / "t.parquet")
     with pytest.raises(SourceError, match="column city holds no numbers"):
         open_source(str(tmp_path / "t.parquet"))
+
+
+def test_a_sample_knows_nothing_of_data_made_from_the_same_seed():
+    """Numbers of numpy's own generator at seed 0 choose which rows are on; they must not choose the sample as well."""
+    on = np.random.default_rng(0).random(4000) < 0.05
+    sample = RowSample(1000, seed=0)
+    sample.add(on[:, None].astype(float))
+    assert sample.parts[0].mean() == pytest.approx(0.05, abs=0.03)

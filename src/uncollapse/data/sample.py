@@ -8,6 +8,8 @@ from uncollapse.errors import DataError
 
 __all__ = ["RowSample"]
 
+STREAM = 6174
+
 
 class RowSample:
     """Rows with the smallest of random keys: a uniform sample without replacement, the same rows of every part.
@@ -30,7 +32,8 @@ class RowSample:
     def __init__(self, n_rows: int, seed: int) -> None:
         if n_rows < 2:
             raise DataError(f"a sample needs 2 rows or more, got {n_rows}")
-        self._n_rows, self._rng = n_rows, np.random.default_rng(seed)
+        # a stream of its own: of data made from the same seed, keys would be the very numbers that made them
+        self._n_rows, self._rng = n_rows, np.random.default_rng([seed, STREAM])
         self._keys = np.empty(0)
         self._old = self._new = np.empty(0, dtype=int)
         self.parts: list[np.ndarray] = []

@@ -160,7 +160,7 @@ _OF_THE_LOSS: tuple[Cause, ...] = ("healthy", "rightly-dead", "capacity", "objec
 
 _DECISIVE: dict[Cause, tuple[str, ...]] = {
     "healthy": ("alive", "top_residual", "linear_gap"),
-    "objective": ("strongest_mode", "alive", "top_residual"),
+    "objective": ("strongest_mode", "second_threshold", "alive", "top_residual"),
     "convention": ("reduction", "strongest_mode", "alive"),
     "condition": ("condition", "strongest_mode", "alive"),
     "capacity": ("alive", "top_residual", "worth_having"),

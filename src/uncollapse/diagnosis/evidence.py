@@ -75,6 +75,15 @@ def _of_data(f: Facts) -> Iterator[Evidence]:
             level,
             f"The strongest mode of the data ({top:.4g}) stands {side} the water level {level:.4g}.",
         )
+    second = f.leads.global_threshold
+    if second is not None:
+        side = "under" if f.leads.zone == "between" else "at or over"
+        yield Evidence(
+            "second_threshold",
+            second,
+            level,
+            f"Collapse is the best of all solutions from {second:.4g} on; the water level {level:.4g} lies {side} it.",
+        )
     if f.forecast.spectrum.condition is not None and f.forecast.without_condition is not None:
         without, condition = f.forecast.without_condition, f.forecast.spectrum.condition
         share = 1 - f.forecast.spectrum.total_energy / condition.energy if condition.energy else 0.0

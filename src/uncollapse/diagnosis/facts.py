@@ -216,6 +216,8 @@ class Facts:
             return False
         if 0 < self.n_alive <= self.n_on_floor:
             return True
+        if self.leads.zone == "between" and self.n_alive and self.better_than_collapse:
+            return False  # it came from a lower weight, and has a lower loss than collapse
         return self.n_alive <= max(self.leads.n_alive, 1) or not self.better_than_collapse
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.thresholds import FEW
 from uncollapse.forecasting.result import Forecast
+from uncollapse.forecasting.zones import Zone
 
 __all__ = ["Leads", "Reason", "leads_of"]
 
@@ -32,6 +33,10 @@ class Leads:
         Whether the loss asks for collapse, of all latents or nearly all.
     text : str
         The sentence.
+    zone : {"alive", "between", "dead", "over-first"}
+        Where the water level stands between the two thresholds; see `Forecast.zone`.
+    global_threshold : float or None
+        The second of them.
     """
 
     n_alive: int
@@ -40,6 +45,8 @@ class Leads:
     exact: bool
     dies: bool
     text: str
+    zone: Zone = "over-first"
+    global_threshold: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -48,7 +55,9 @@ class Leads:
             "n_latents": self.n_latents,
             "because": self.because,
             "exact": self.exact,
-            "every_latent_dies": self.n_alive == 0,
+            "every_latent_dies": self.n_alive == 0 and self.zone != "between",
+            "zone": self.zone,
+            "global_threshold": self.global_threshold,
             "text": self.text,
         }
 
@@ -78,7 +87,12 @@ def leads_of(forecast: Forecast, n_latents: int, *, linear: bool = False) -> Lea
     usable = min(n_latents, int(f.spectrum.above_noise.sum()))
     dies = n == 0 or n < FEW * usable
     because = _because(f, n, n_latents, usable, dies)
-    return Leads(n, n_latents, because, linear and f.exact, dies, _sentence(f, n, n_latents, because, dies, linear))
+    zone: Zone = "alive" if n else f.zone
+    if linear and f.exact and zone == "between":
+        zone = "dead"  # a linear VAE has one threshold
+    second = None if n else f.global_threshold.level
+    text = _sentence(f, n, n_latents, because, dies, linear) if zone != "between" else _between(f, second)
+    return Leads(n, n_latents, because, linear and f.exact, dies, text, zone, second)
 
 
 def _because(f: Forecast, n: int, n_latents: int, usable: int, dies: bool) -> Reason:
@@ -109,6 +123,13 @@ def _sentence(f: Forecast, n: int, n_latents: int, because: Reason, dies: bool, 
         "reduction": " The reduction of the loss puts it there.",
     }.get(because, "")
     return f"At this loss {'every latent dies' if n_latents > 1 else 'the latent dies'}{why}.{about}"
+
+
+def _between(f: Forecast, second: float | None) -> str:
+    return (
+        f"At this loss a network that starts quietly loses every latent{_under(f)}. One that comes from a lower weight "
+        f"can keep some, up to {second:.4g}."
+    )
 
 
 def _under(f: Forecast) -> str:

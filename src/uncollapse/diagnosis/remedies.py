@@ -42,6 +42,8 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
         yield Remedy(reduction.change, reduction.n_alive, "It takes the factor out of the water level.", plan)
     if cause in ("objective", "convention", "condition", "cannot-tell"):
         yield from _lower_water(f)
+        if f.leads.zone == "between":
+            yield from _from_below(f)
     if cause == "condition":
         yield Remedy(
             "drop columns from the condition, or from what the decoder sees of it",
@@ -92,6 +94,19 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
             None,
             "At equal β an upper level can carry nothing that the lower one does not (docs/hierarchy.md).",
         )
+
+
+def _from_below(f: Facts) -> Iterator[Remedy]:
+    o, level = f.forecast.objective, f.water_level
+    gain = o.beta * f.forecast.global_threshold.gain_at(level)
+    yield Remedy(
+        "warm up the KL weight from 0 over the first half of training",
+        None,
+        "Between the two thresholds of the data collapse is stable and not best: latents that come from a lower weight "
+        "can stay alive, with a lower loss.",
+        Plan(o, fresh=True, warm_up=0.5),
+        gain if gain > 0 else None,
+    )
 
 
 def _lower_water(f: Facts) -> Iterator[Remedy]:
