@@ -57,6 +57,39 @@ def second_order() -> str:
     return markdown(head, rows)
 
 
+def both_ways() -> str:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "uncollapse"
+    from matplotlib import pyplot as plt
+
+    from thresholds.both_ways import LEVELS, SETS, STARTS, both_ways, hysteresis_figure
+    from uncollapse.showing.with_matplotlib import draw
+
+    done = [both_ways(name) for name in SETS]
+    rows = [
+        (
+            *((b.name, b.likelihood, f"{b.second:.2f} ± {b.error:.2f}") if start == STARTS[0] else ("", "", "")),
+            start,
+            *(_gain(b.gains[start, level], b.errors[start, level]) for level in LEVELS),
+        )
+        for b in done
+        for start in STARTS
+    ]
+    axes = draw(hysteresis_figure([b for b in done if b.name in ("rare factor", "exponential")]))
+    axes[0].figure.savefig(PAGE.parent / "figures" / "hysteresis.svg", metadata={"Date": None})
+    plt.close("all")
+    head = ("data", "likelihood", "τ_g/τ_c", "start", *(f"{level:g} τ_c" for level in LEVELS))
+    return markdown(head, rows)
+
+
+def _gain(value: float, error: float) -> str:
+    """In bold where it stands above twice its error."""
+    shown = f"{value:.3f}"
+    return f"**{shown}**" if value > 2 * error and value > 5e-4 else shown if abs(value) > 5e-4 else "0"
+
+
 def rows_apart() -> str:
     from thresholds.cases import closed_form, make_case, row_wise
 
@@ -271,6 +304,7 @@ BENT: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
 }
 
 STUDIES: dict[str, Callable[[], str]] = {
+    "both_ways": both_ways,
     "second_order": second_order,
     "rows_apart": rows_apart,
     "likelihoods": likelihoods,
