@@ -30,6 +30,8 @@ from .measure.arrays import measure_posterior
 from .measure.result import Measurement
 from .objective import Level, Objective
 from .probes.open import open_probe
+from .reading.read import read_loss
+from .reading.result import LossReading
 from .report.written import write_report
 from .reviving.build import revive
 from .reviving.load import load_revived
@@ -53,6 +55,7 @@ __all__ = [
     "LinearCVAE",
     "LinearVAE",
     "LossConvention",
+    "LossReading",
     "Measurement",
     "Moments",
     "Objective",
@@ -82,6 +85,7 @@ __all__ = [
     "nonlinear_spectrum",
     "open_probe",
     "origin_hessian",
+    "read_loss",
     "revive",
     "spectrum",
     "stationary_point",

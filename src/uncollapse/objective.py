@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from uncollapse import checks
 from uncollapse.errors import ObjectiveError
@@ -13,6 +13,9 @@ from uncollapse.loss import LossConvention
 from uncollapse.showing.noun import Settings
 from uncollapse.showing.plain import Record
 from uncollapse.theory.likelihoods import Likelihood
+
+if TYPE_CHECKING:
+    from uncollapse.reading.result import LossReading
 
 __all__ = ["Learned", "Level", "Objective"]
 
@@ -208,6 +211,60 @@ class Objective(Record, Settings):
             levels=levels,
             loss=loss,
         )
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Any,
+        features: int | Sequence[int],
+        latents: int,
+        *,
+        batch_size: int = 128,
+        total: str | None = None,
+        **settings: Any,
+    ) -> Objective:
+        """The objective behind a loss function, read by its values; see `read_loss`.
+
+        Parameters
+        ----------
+        function, features, latents, batch_size, total
+            As in `read_loss`.
+        **settings
+            Arguments of the function that no name tells.
+
+        Raises
+        ------
+        ObjectiveError
+            As `read_loss` does; or no water level is known for the loss.
+
+        Examples
+        --------
+        >>> def loss(recon, x, mu, log_var):
+        ...     return ((recon - x) ** 2).sum() + 4 * 0.5 * (mu**2 + 2.718281828**log_var - 1 - log_var).sum()
+        >>> Objective.from_function(loss, features=64, latents=8).water_level
+        2.0
+        """
+        from uncollapse.reading.read import read_loss
+
+        reading = read_loss(function, features, latents, batch_size=batch_size, total=total, settings=settings)
+        return cls.from_reading(reading)
+
+    @classmethod
+    def from_reading(cls, reading: LossReading) -> Objective:
+        """The objective behind a loss that is read already.
+
+        Raises
+        ------
+        ObjectiveError
+            No water level is known for it.
+        """
+        from uncollapse.reading.result import LossReading
+
+        checks.instance(reading, "reading", LossReading)
+        level, n = reading.water_level, reading.n_latents
+        if reading.learns_variance:
+            return cls(beta=level, decoder_variance="learned", n_latents=n)
+        return cls(beta=level, n_latents=n, likelihood=reading.likelihood, loss=reading.convention)
 
     def cut_to(self, latents: Sequence[int]) -> Objective:
         """The same objective for a model that has only these latents of level 1, counted from 0.

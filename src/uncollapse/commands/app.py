@@ -9,6 +9,7 @@ import typer
 from uncollapse import __version__
 from uncollapse.commands.diagnose_command import diagnose
 from uncollapse.commands.forecast_command import forecast
+from uncollapse.commands.loss_command import loss
 from uncollapse.commands.reproduce_command import reproduce
 from uncollapse.commands.revive_command import revive
 from uncollapse.commands.sweep_command import sweep
@@ -33,6 +34,10 @@ EXAMPLES = {
     "revive": (
         "uncollapse revive vae digits --scale 0.0625 --out better",
         "uncollapse revive my_model:build data.npy --beta 4 --out better",
+    ),
+    "loss": (
+        "uncollapse loss my_vae.py:loss --features 784 --latents 16",
+        "uncollapse loss my_vae.py:VAE.loss_function digits --latents 8 --set M_N=1",
     ),
     "train": (
         "uncollapse train digits --scale 0.0625 --latents 8 --hidden 64 --out vae",
@@ -77,5 +82,5 @@ def _root(
     """Posterior collapse of VAEs: forecast it from data and loss, train, diagnose a model that died."""
 
 
-for _command in (forecast, diagnose, revive, train, sweep, reproduce):
+for _command in (forecast, loss, diagnose, revive, train, sweep, reproduce):
     app.command(epilog=_examples(_command.__name__))(_command)

@@ -65,6 +65,8 @@ def diagnose(
     kl_reduction: options.KLReduction = None,
     kl_weight: options.KLWeight = None,
     kl_batch_sum: options.KLBatchSum = None,
+    loss_function: options.LossFunction = None,
+    set_: options.LossSettings = None,
     rows: SampleRows = None,
     budget: Seconds = BUDGET,
     verify: Annotated[
@@ -97,7 +99,7 @@ def diagnose(
     check_writable(html_to, json_file, inputs=[source, target or "", given or "", *files(model)])
     check_counts({"--rows": rows, "--steps": steps})
     check_scale(scale)
-    written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum)
+    written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum, loss_function, set_)
     loss = {
         "beta": beta,
         "decoder_variance": decoder_variance,

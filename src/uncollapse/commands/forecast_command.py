@@ -69,6 +69,8 @@ def forecast(
     kl_reduction: options.KLReduction = None,
     kl_weight: options.KLWeight = None,
     kl_batch_sum: options.KLBatchSum = None,
+    loss_function: options.LossFunction = None,
+    set_: options.LossSettings = None,
     pilot: Annotated[
         bool,
         typer.Option(
@@ -107,7 +109,7 @@ def forecast(
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]
     check_writable(html_to, json_file, inputs=read)
-    written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum)
+    written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum, loss_function, set_)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         rows, goal = _opened(source), _opened(target) if target is not None else None

@@ -26,6 +26,8 @@ __all__ = [
     "LevelLatents",
     "LevelVariances",
     "Likelihood",
+    "LossFunction",
+    "LossSettings",
     "NoBias",
     "PriorVariance",
     "Recon",
@@ -112,6 +114,21 @@ KLBatchSum = Annotated[
         metavar="BATCH",
         help="The KL is summed over batches of this size, the reconstruction averaged.",
         rich_help_panel=LOSS,
+    ),
+]
+LossFunction = Annotated[
+    str | None,
+    typer.Option(
+        "--loss",
+        metavar="FILE:FUNCTION",
+        help="Your loss function, read by its values, in place of the options above; its file is run.",
+        rich_help_panel=LOSS,
+    ),
+]
+LossSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="An argument of the loss that no name tells.", rich_help_panel=LOSS
     ),
 ]
 Json = Annotated[

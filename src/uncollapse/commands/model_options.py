@@ -137,7 +137,7 @@ def objective_of(
         loss = loss | {"levels": loss["levels"] or own.levels or None}
         if not written and loss["likelihood"] is None:
             loss = loss | {"likelihood": own.likelihood}
-    needed = n_latents() if written.get("kl_reduction") == "mean" else None
+    needed = n_latents() if written.get("kl_reduction") == "mean" or "loss" in written else None
     n_features: Any = (tables[1] or tables[0]).n_columns
     result: Objective = objective_from(written, n_features=n_features, n_latents=needed, **loss, **model)
     return result

@@ -7,7 +7,7 @@ from typing import Any
 from uncollapse.checks import shown
 from uncollapse.errors import ObjectiveError
 
-__all__ = ["as_written", "levels_from", "number", "objective_from", "vector"]
+__all__ = ["as_written", "levels_from", "number", "objective_from", "settings_from", "vector"]
 
 
 def as_written(
@@ -17,9 +17,13 @@ def as_written(
     kl_reduction: str | None,
     kl_weight: float | None,
     kl_batch_sum: int | None,
+    loss: str | None = None,
+    settings: list[str] | None = None,
 ) -> dict[str, Any]:
     """A loss in code: what was said of it."""
     said = {
+        "loss": loss,
+        "settings": settings or None,
         "recon": recon,
         "reduction": reduction,
         "half": half or None,
@@ -49,6 +53,10 @@ def objective_from(
     if not given:
         variance = number("1" if decoder_variance is None else decoder_variance, "--decoder-variance")
         return Objective(beta=1.0 if beta is None else beta, decoder_variance=variance, n_latents=n_latents, **shared)
+    if "loss" in given:
+        return _of_function(given, n_features, beta, decoder_variance, n_latents, shared)
+    if "settings" in given:
+        raise ObjectiveError("--set is for an argument of a loss function; name the function with --loss")
     if "likelihood" in shared:
         raise ObjectiveError(
             "--likelihood goes with --beta; a loss as code writes it says its likelihood itself (--recon mse or bce)"
@@ -63,6 +71,49 @@ def objective_from(
     if (batch_size := given.pop("kl_batch_sum", None)) is not None:
         given |= {"kl_batch": "sum", "batch_size": batch_size}
     return Objective.from_loss(given.pop("recon", "mse"), n_features=n_features, n_latents=n_latents, **given, **shared)
+
+
+def _of_function(
+    given: dict[str, Any],
+    n_features: int,
+    beta: float | None,
+    decoder_variance: str | None,
+    n_latents: int | None,
+    shared: dict[str, Any],
+) -> Any:
+    """The objective behind a loss function, read by its values."""
+    from dataclasses import replace
+
+    from uncollapse.objective import Objective
+    from uncollapse.reading.named import function_named
+    from uncollapse.reading.read import read_loss
+
+    said = sorted({*given} - {"loss", "settings"}) + [
+        name for name, value in (("beta", beta), ("decoder_variance", decoder_variance)) if value is not None
+    ] + ["likelihood"] * ("likelihood" in shared)  # fmt: skip
+    if said:
+        options = ", ".join("--" + name.replace("_", "-") for name in said)
+        raise ObjectiveError(f"--loss says the whole loss itself; leave {options} out")
+    if n_latents is None:
+        raise ObjectiveError("--loss needs --latents, as a loss may average over them")
+    reading = read_loss(
+        function_named(given["loss"]), n_features, n_latents, settings=settings_from(given.get("settings"))
+    )
+    return replace(Objective.from_reading(reading), **shared)
+
+
+def settings_from(said: list[str] | None) -> dict[str, Any]:
+    """NAME=VALUE of a loss's further arguments: numbers, true and false, or words."""
+    result: dict[str, Any] = {}
+    for text in said or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ObjectiveError(f"--set: expected NAME=VALUE, got {shown(text)}")
+        try:
+            result[name] = float(value)
+        except ValueError:
+            result[name] = {"true": True, "false": False}.get(value.lower(), value)
+    return result
 
 
 def vector(text: str | None, word: str) -> Any:

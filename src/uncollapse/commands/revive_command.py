@@ -62,6 +62,8 @@ def revive(
     kl_reduction: options.KLReduction = None,
     kl_weight: options.KLWeight = None,
     kl_batch_sum: options.KLBatchSum = None,
+    loss_function: options.LossFunction = None,
+    set_: options.LossSettings = None,
     rows: SampleRows = None,
     budget: Seconds = BUDGET,
     train: Annotated[
@@ -84,7 +86,7 @@ def revive(
     check_writable(json_file, inputs=[source, target or "", given or "", *files(model)])
     check_counts({"--rows": rows})
     check_scale(scale)
-    written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum)
+    written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum, loss_function, set_)
     loss = {"beta": beta, "decoder_variance": decoder_variance, "likelihood": likelihood, "levels": None}
     own = model_settings(prior_variance, encoder_variance, no_bias)
     how: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}

@@ -47,7 +47,7 @@ Source = Annotated[
     typer.Argument(help="As in `uncollapse forecast`: digits, iris, … or a file.", show_default=False),
 ]
 Likelihood = Annotated[
-    str, typer.Option(metavar="gaussian|bernoulli|poisson|negative-binomial", help="Of the decoder.")
+    str, typer.Option(metavar="gaussian|bernoulli|poisson|negative-binomial|categorical", help="Of the decoder.")
 ]
 NoBias = Annotated[bool, typer.Option("--no-bias", help="No biases.", rich_help_panel=NETWORK)]
 Hidden = Annotated[

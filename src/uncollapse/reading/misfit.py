@@ -1,0 +1,166 @@
+"""Which misfit a loss has, and how it adds it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from uncollapse.errors import ObjectiveError
+from uncollapse.reading.arguments import Caller
+from uncollapse.reading.forms import MISFITS, Misfit, misfit_sum
+from uncollapse.reading.points import DOMAINS, Domain, Size, at_prior
+
+__all__ = ["Added", "MisfitReading", "read_misfit", "same"]
+
+Added = Literal["sum", "mean", "unknown"]
+
+TOLERANCE = 1e-4
+"""Relative; a loss may round to float32."""
+
+N_POINTS = 7
+
+
+def same(a: float, b: float, tolerance: float = 20 * TOLERANCE) -> bool:
+    """Whether two numbers are one but for rounding."""
+    return bool(abs(a - b) <= tolerance * max(abs(a), abs(b), 1e-300))
+
+
+@dataclass(frozen=True)
+class MisfitReading:
+    """What a loss does with x and its reconstruction.
+
+    Attributes
+    ----------
+    kind : str or None
+        One of `MISFITS`; None where none fits.
+    domain : str
+        In which it was read.
+    weight : float
+        What multiplies the sum over rows and features, at the size that was asked.
+    batch : {"sum", "mean", "unknown"}
+    axes : tuple of {"sum", "mean", "unknown"}
+        Of each axis of a sample.
+    even : bool
+        Whether all features weigh the same.
+    """
+
+    kind: Misfit | None
+    domain: Domain
+    weight: float = 0.0
+    batch: Added = "mean"
+    axes: tuple[Added, ...] = ()
+    even: bool = True
+
+
+def read_misfit(call: Caller, size: Size) -> MisfitReading:
+    """Ask the loss with every posterior at the prior.
+
+    Raises
+    ------
+    ObjectiveError
+        The loss fails in every domain.
+    """
+    errors: list[ObjectiveError] = []
+    for domain in DOMAINS:
+        call.classes = domain == "classes"
+        try:
+            kind, weight = _fitted(call, size, domain)
+        except ObjectiveError as error:
+            errors.append(error)
+            continue
+        if kind is not None or weight == 0.0:
+            batch, axes = _added(call, size, domain, kind, weight)
+            return MisfitReading(kind, domain, weight, batch, axes, _even(call, size, domain, kind, weight))
+    if len(errors) == len(DOMAINS):
+        raise errors[0]
+    answered = next((d for d in DOMAINS if _answers(call, size, d)), None)
+    if answered is None:
+        return MisfitReading(None, "real", np.nan)
+    return _uneven_squares(call, size, answered) or MisfitReading(None, answered)
+
+
+def _answers(call: Caller, size: Size, domain: Domain) -> bool:
+    call.classes = domain == "classes"
+    try:
+        return bool(np.isfinite(call(at_prior(size, domain, 0))))
+    except ObjectiveError:
+        return False
+
+
+def _fitted(call: Caller, size: Size, domain: Domain, only: Misfit | None = None) -> tuple[Misfit | None, float]:
+    """The form that explains all differences between points, and its weight; (None, 0) where there are none, and
+    (None, NaN) where no form does."""
+    points = [at_prior(size, domain, seed) for seed in range(N_POINTS)]
+    values = np.array([call(point) for point in points])
+    if not np.isfinite(values).all():
+        return None, np.nan
+    span = float(np.ptp(values))
+    if span <= 1e-12 * max(float(np.abs(values).max()), 1.0):
+        return None, 0.0
+    for kind in MISFITS if only is None else (only,):
+        sums = np.array([misfit_sum(kind, point.recon, point.x) for point in points])
+        if not np.isfinite(sums).all():
+            continue
+        matrix = np.column_stack([sums, np.ones(N_POINTS)])
+        solution = np.linalg.lstsq(matrix, values, rcond=None)[0]
+        if np.abs(matrix @ solution - values).max() <= TOLERANCE * span:
+            return kind, float(solution[0])
+    return None, np.nan
+
+
+def _uneven_squares(call: Caller, size: Size, domain: Domain) -> MisfitReading | None:
+    """Whether single features cost as squares do, each with a weight of its own; None if not."""
+    call.classes = domain == "classes"
+    base = at_prior(size, domain, 0)
+    base = base.moved(recon=base.x)
+    start, weights = call(base), []
+    for place in np.unique(np.linspace(0, base.x[0].size - 1, 5).astype(int)):
+        rises = []
+        for step in (0.1, 0.2):
+            recon = base.x.copy()
+            recon.reshape(len(recon), -1)[:, place] += step
+            rises.append(call(base.moved(recon=recon)) - start)
+        if rises[0] <= 0 or not same(rises[1], 4 * rises[0]):
+            return None
+        weights.append(rises[0] / 0.01 / len(base.x))
+    axes: tuple[Added, ...] = tuple("unknown" for _ in size.shape)
+    return MisfitReading("squared", domain, float(np.mean(weights)), "unknown", axes, even=False)
+
+
+def _added(
+    call: Caller, size: Size, domain: Domain, kind: Misfit | None, weight: float
+) -> tuple[Added, tuple[Added, ...]]:
+    """Sums or means, told by twice as many rows, and by twice as many of each axis."""
+    if kind is None:
+        return "mean", tuple("sum" for _ in size.shape)
+
+    def ratio(other: Size) -> Added:
+        try:
+            again = _fitted(call, other, domain, only=kind)[1]
+        except ObjectiveError:
+            return "unknown"
+        return "sum" if same(again, weight) else "mean" if same(again, weight / 2) else "unknown"
+
+    axes = []
+    for axis, side in enumerate(size.shape):
+        doubled = (*size.shape[:axis], 2 * side, *size.shape[axis + 1 :])
+        axes.append(ratio(size.of(shape=doubled)))
+    return ratio(size.of(n_rows=2 * size.n_rows)), tuple(axes)
+
+
+def _even(call: Caller, size: Size, domain: Domain, kind: Misfit | None, weight: float) -> bool:
+    """Whether a few single features weigh what all together do."""
+    if kind is None or kind.startswith(("optimal", "root", "categorical")):
+        return True
+    base = at_prior(size, domain, 0)
+    n = base.recon[0].size
+    for place in {0, n // 3, n - 1}:
+        recon = base.recon.copy()
+        recon[1].reshape(-1)[place] = 0.5 * (recon[1].reshape(-1)[place] + 0.3)
+        expected = weight * (misfit_sum(kind, recon, base.x) - misfit_sum(kind, base.recon, base.x))
+        got = call(base.moved(recon=recon)) - call(base)
+        if abs(got - expected) > 1e-2 * abs(expected) + 1e-9 * abs(call(base)):
+            return False
+    return True
