@@ -17,6 +17,7 @@ import pytest
 
 import uncollapse
 from diagnosed import NASTY, diagnosed, two_modes
+from losses import LOSSES
 from seeds import SEED
 from uncollapse import (
     Level,
@@ -30,6 +31,7 @@ from uncollapse import (
     measure_posterior,
     moments,
     origin_hessian,
+    read_loss,
     revive,
     spectrum,
     stationary_point,
@@ -77,6 +79,7 @@ def made() -> dict[str, Any]:
         "Revived": revive(model, x),
         "Revived for nothing": revive(model, 0.01 * x, objective=Objective(n_latents=2, beta=50.0)),
         "Bill": d.bill,
+        "LossReading": read_loss(LOSSES[0].function, 12, 4),
         "ImpliedWeight": d.weight,
         "Keep": f.keep(2),
         "Keep of a loss": forecast(x, objective=written).keep(1),
@@ -114,6 +117,7 @@ def made() -> dict[str, Any]:
 
 # Named here, so that collecting the tests builds none of them; the first test says whether a name is missing.
 ONE_WAY = (
+    "LossReading",
     "Forecast",
     "Forecast of a loss",
     "Forecast with levels",
@@ -160,7 +164,7 @@ BOTH_WAYS = (
     "Setup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
-UNPICTURED = {"LevelForecast", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
+UNPICTURED = {"LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
 PICTURED = (*(name for name in ONE_WAY if name not in UNPICTURED), "Flow", "Slice")
 
 

@@ -105,6 +105,21 @@ def _put_data_there(tmp_path, rng):
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *images.shape)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(header + images.tobytes())
     (tmp_path / "my_model.py").write_text(MY_MODEL)
+    (tmp_path / "my_vae.py").write_text(_loss_shown()[0])
+
+
+def _loss_shown():
+    """The loss of docs/losses.md, the command that reads it, and the answer shown."""
+    page = (ROOT / "docs" / "losses.md").read_text("utf-8")
+    return re.search(r"\$ cat my_vae.py\n(.*?)\$ (uncollapse loss [^\n]*)\n(.*?)```", page, re.DOTALL).groups()
+
+
+def test_the_loss_shown_is_read_as_shown(tmp_path):
+    code, command, shown = _loss_shown()
+    (tmp_path / "my_vae.py").write_text(code)
+    words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
+    result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert result.stdout == shown
 
 
 def test_the_diagnoses_shown_are_those_that_are_made(tmp_path, trained):

@@ -13,6 +13,7 @@ import uncollapse
 from commandline import forecast_json, run
 from count_tables import counts
 from diagnosed import diagnosed, of_every_cause
+from losses import LOSSES
 from uncollapse import Forecast, Level, Objective, forecast
 
 quiet = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
@@ -70,6 +71,21 @@ def test_the_json_of_commands_follows_its_schema(tmp_path):
     said = run("diagnose", tmp_path / "vae", "iris", "--json", "-")
     assert said.returncode == 0, said.stderr
     validated(json.loads(said.stdout))
+
+
+def test_readings_of_losses_follow_their_schema(tmp_path):
+    for loss in LOSSES:
+        shape = loss.shape[0] if len(loss.shape) == 1 else loss.shape
+        validated(uncollapse.read_loss(loss.function, shape, 4, settings=loss.settings).to_dict())
+    (tmp_path / "mine.py").write_text(
+        "def loss(recon, x, mu, log_var):\n"
+        "    return ((recon - x) ** 2).sum() + 0.5 * (mu**2 + 2.718281828**log_var - 1 - log_var).sum()\n"
+    )
+    said = run("loss", f"{tmp_path / 'mine.py'}:loss", "iris", "--latents", 2, "--json", "-")
+    assert said.returncode == 0, said.stderr
+    answer = validated(json.loads(said.stdout))
+    assert answer["water_level"] == 0.5
+    validated(answer["forecast"])
 
 
 def test_diagnoses_of_every_cause_follow_their_schema(rng):

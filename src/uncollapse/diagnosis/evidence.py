@@ -77,7 +77,7 @@ def _of_data(f: Facts) -> Iterator[Evidence]:
         )
     second = f.leads.global_threshold
     if second is not None:
-        side = "under" if f.leads.zone == "between" else "at or over"
+        side = "under" if f.leads.zone == "between" else "above"
         yield Evidence(
             "second_threshold",
             second,
