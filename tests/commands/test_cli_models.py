@@ -62,7 +62,7 @@ def test_falling_weights_are_ill_posed_and_equal_ones_flat_without_a_crash():
         (("--given", "digits", "--target", "digits"), "a target or a condition, not both"),
         (("--given", "iris"), "1797|150"),
         (("--nonlinear",), "it needs a --target or a --given"),
-        (("--likelihood", "poisson", "--given", "digits"), "no threshold is known for a condition"),
+        (("--likelihood", "bernoulli", "--given", "iris"), "Bernoulli data must not leave"),
         (("--likelihood", "poison"), "poison"),
         (("--learning-rate", "-1"), "learning_rate"),
     ],

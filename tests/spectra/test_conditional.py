@@ -119,7 +119,8 @@ def test_a_condition_that_is_the_data_leaves_nothing(rng):
         ({"target": np.ones((300, 2)), "given": np.ones((300, 2))}, "target or a condition, not both"),
         ({"given": True}, "given=True goes with pairs or moments"),
         ({"given": np.ones((10, 2))}, "10 rows and .* has 300"),
-        ({"given": np.ones((300, 2)), "likelihood": "bernoulli"}, "no threshold is known for a condition"),
+        ({"given": True, "likelihood": "bernoulli"}, "needed row by row"),
+        ({"given": np.full((300, 2), np.nan), "likelihood": "bernoulli"}, "row 0 .* or its condition is not finite"),
     ],
 )
 def test_conditions_that_do_not_fit(rng, options, message):

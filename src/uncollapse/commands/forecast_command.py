@@ -139,7 +139,8 @@ def forecast(
                 **counts,
             )
         intervals = None
-        if bootstrap:
+        of_condition = result.spectrum.condition
+        if bootstrap and (of_condition is None or of_condition.intercept is None):
             from uncollapse.forecasting.intervals import bootstrap as bootstrap_
 
             with _watching(rows, "resampling") as watched:

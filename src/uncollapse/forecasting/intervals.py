@@ -132,6 +132,8 @@ def bootstrap(
     if forecast.spectrum.condition and given is None:
         raise DataError("the forecast has a condition; give it again (given=)")
     spectrum = forecast.spectrum
+    if spectrum.condition and spectrum.condition.intercept is not None:
+        raise DataError(f"no intervals are known for a condition with a {spectrum.likelihood} decoder; leave them out")
     k = min(spectrum.rank, max(forecast.n_alive + SPARE_MODES, 2), MOST_MODES)
     if k == 0:
         return Intervals(confidence, np.zeros((0, 2)), (0, 0), n_samples)

@@ -7,6 +7,7 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.errors import DataError
 from uncollapse.forecasting.result import Forecast
+from uncollapse.theory.link import mean_of_natural
 from uncollapse.theory.loglikelihood import misfit, negative_log_likelihood
 from uncollapse.theory.posterior import gaussian_kl
 
@@ -86,7 +87,10 @@ def collapsed_losses(
     condition; arguments as in `baseline_losses`."""
     mean = np.broadcast_to(y.mean(axis=0), y.shape)
     condition = f.spectrum.condition
-    if given is not None and condition is not None:
+    if given is not None and condition is not None and condition.intercept is not None:
+        natural = condition.intercept + (given - condition.mean) @ condition.regression.T
+        mean = mean_of_natural(f.objective.likelihood, natural, y.sum(axis=1))
+    elif given is not None and condition is not None:
         mean = mean + (given - given.mean(axis=0)) @ condition.regression.T
     learned = f.objective.decoder_variance == "learned"
     variance = float(misfit(y, mean).mean()) / y.shape[1] if learned else float(f.objective.decoder_variance)

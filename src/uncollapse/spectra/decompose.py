@@ -16,6 +16,7 @@ from uncollapse.data.rows import Rows, as_rows, is_dask
 from uncollapse.errors import DataError, warn
 from uncollapse.spectra.allowed_values import checked_inputs, with_defaults
 from uncollapse.spectra.conditional import conditional_spectrum
+from uncollapse.spectra.conditional_likelihood import conditional_likelihood_spectrum
 from uncollapse.spectra.counts import fit_moments
 from uncollapse.spectra.global_threshold import SampledRows, Search
 from uncollapse.spectra.negative_binomial import fit_rows
@@ -161,7 +162,7 @@ def _given(data: Any, target: Any, given: Any, paired: bool, options: Options) -
     if target is not None:
         raise DataError("give a target or a condition, not both: a conditional VAE decodes the data themselves")
     if options.likelihood != "gaussian":
-        raise DataError(f"no threshold is known for a condition with a {options.likelihood} decoder; use gaussian")
+        return _given_of_likelihood(data, given, paired, options)
     is_joint = paired or isinstance(data, Moments)
     if is_joint != (given is True):
         raise DataError("given=True goes with pairs or moments of condition and data; else give the condition itself")
@@ -178,6 +179,21 @@ def _given(data: Any, target: Any, given: Any, paired: bool, options: Options) -
             _check_width(rows)
     first, second = (data, None) if is_joint else (given, data)
     return conditional_spectrum(moments(first, second, drop_nonfinite=options.drop_nonfinite), options)
+
+
+def _given_of_likelihood(data: Any, given: Any, paired: bool, options: Options) -> Spectrum:
+    """With the scores and the Fisher information of the likelihood, about its own fit to the condition."""
+    if paired or given is True or isinstance(data, Moments):
+        raise DataError(
+            f"a condition of a {options.likelihood} decoder is needed row by row: give the data, and the condition as "
+            f"given="
+        )
+    rows, condition = as_rows(data), as_rows(given, "the condition")
+    for one in (rows, condition):
+        _check_width(one)
+    settings = {name: getattr(options, name) for name in ("scale", "likelihood", "drop_nonfinite", "dispersion")}
+    settings["size_factors"] = None if options.likelihood == "categorical" else options.size_factors
+    return conditional_likelihood_spectrum(condition, rows, options, spectrum(rows, **settings))
 
 
 def _check_width(rows: Rows | None) -> None:

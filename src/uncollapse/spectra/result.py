@@ -40,6 +40,8 @@ class Condition(Record, Noun):
     regression : ndarray of shape (d2, n_columns)
         B, the regression of y on x, that the decoder's map of x takes over.
     mean : ndarray of shape (n_columns,)
+    intercept : ndarray of shape (d2,) or None
+        Of a likelihood other than Gaussian: B and this are in natural parameters (log-means of counts), about `mean`.
     """
 
     n_columns: int
@@ -49,6 +51,7 @@ class Condition(Record, Noun):
     strengths_without: np.ndarray
     regression: np.ndarray = field(repr=False)
     mean: np.ndarray = field(repr=False)
+    intercept: np.ndarray | None = field(default=None, repr=False)
 
     def card(self) -> Card:
         """The headline and the facts: what `summary` and notebooks show."""
