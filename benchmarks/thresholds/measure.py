@@ -90,6 +90,13 @@ def _gain(value: float, error: float) -> str:
     return f"**{shown}**" if value > 2 * error and value > 5e-4 else shown if abs(value) > 5e-4 else "0"
 
 
+def intervals() -> str:
+    from thresholds.coverage import SHAPES, SIZES, covered
+
+    rows = [(shape, *(f"{covered(shape, n, d, 200, 30):.0%}" for n, d in SIZES)) for shape in SHAPES]
+    return markdown(("population", *(f"{n} rows of {d}" for n, d in SIZES)), rows)
+
+
 def rows_apart() -> str:
     from thresholds.cases import closed_form, make_case, row_wise
 
@@ -305,6 +312,7 @@ BENT: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
 
 STUDIES: dict[str, Callable[[], str]] = {
     "both_ways": both_ways,
+    "intervals": intervals,
     "second_order": second_order,
     "rows_apart": rows_apart,
     "likelihoods": likelihoods,

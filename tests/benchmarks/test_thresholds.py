@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from seeds import SEED
+from thresholds.both_ways import both_ways
 from thresholds.cases import NAMES, closed_form, make_case, row_wise
+from thresholds.coverage import SHAPES, covered
 from thresholds.laboratory import Case, collapsed, gaussian, global_beta, multinomial
 from thresholds.residuals import data_dependent_widths, revivals
 from thresholds.runs import conditional_runs, hessian_threshold, likelihood_runs, regression_runs
@@ -99,3 +101,15 @@ def test_the_residual_level_says_whether_a_dead_latent_helps():
         for level in (r.straight, r.bent):
             assert (level.drop > 1e-7) == (level.plain > r.beta)
     assert {r.straight.plain > r.beta for r in found} == {True, False}
+
+
+def test_intervals_hold_where_rows_are_hardly_more_than_columns():
+    assert covered(SHAPES[0], 150, 100, n_samples=25, seed=SEED, resamples=60) >= 0.7
+
+
+def test_networks_trained_both_ways_at_the_smallest_size():
+    """A rare factor lives above the first threshold if it comes from below, and beats collapse there; not above both."""
+    b = both_ways("rare factor", SEED, levels=(1.3, 6.0), steps=1500)
+    assert 2 < b.second < 4
+    assert b.gains["from below", 1.3] > 2 * b.errors["from below", 1.3]
+    assert all(b.gains[start, 6.0] < 3 * b.errors[start, 6.0] + 1e-3 for start in ("quiet", "from below"))

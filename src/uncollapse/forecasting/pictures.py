@@ -50,7 +50,7 @@ def _second(f: Forecast, ends: tuple[float, float]) -> list[Mark]:
     known, first = f.global_threshold.level, float(f.critical_levels.max(initial=0.0))
     if known is None or known <= first:
         return []
-    return [Band(ends, (first, known), "water", "stable, not best: warm up")]
+    return [Band(ends, (first, known), "water", "collapse stable, not best")]
 
 
 def alive_figure(forecast: Forecast) -> Figure:
