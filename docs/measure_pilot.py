@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from uncollapse import forecast
 from uncollapse.data.sources import open_source
+from uncollapse.piloting.pilot import HOW, pilot
+from uncollapse.piloting.words import HEADINGS, pilot_rows
 from uncollapse.training import Schedule
-from uncollapse.training.pilot import HOW, pilot
-from uncollapse.training.words import HEADINGS, pilot_rows
 
 
 def main() -> None:

@@ -38,9 +38,9 @@ from uncollapse import (
 )
 from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
+from uncollapse.piloting.pilot import pilot
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
 from uncollapse.training import Network, Schedule, Setup, Training, train
-from uncollapse.training.pilot import pilot
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -18,7 +18,7 @@ from residual_record import LEVELS
 from sets import Data, load
 
 from uncollapse import forecast
-from uncollapse.training.pilot import pilot
+from uncollapse.piloting.pilot import pilot
 
 NEAR = (0.8, 0.9, 0.95, 1.05, 1.1, 1.25)
 FIRST_EPOCHS = 80

@@ -108,7 +108,7 @@ def test_intervals_hold_where_rows_are_hardly_more_than_columns():
 
 
 def test_networks_trained_both_ways_at_the_smallest_size():
-    """A rare factor lives above the first threshold if it comes from below, and beats collapse there; not above both."""
+    """From below a rare factor lives above the first threshold and beats collapse there; above both it does not."""
     b = both_ways("rare factor", SEED, levels=(1.3, 6.0), steps=1500)
     assert 2 < b.second < 4
     assert b.gains["from below", 1.3] > 2 * b.errors["from below", 1.3]

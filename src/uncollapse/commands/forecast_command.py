@@ -75,7 +75,7 @@ def forecast(
         bool,
         typer.Option(
             "--pilot",
-            help="Also train small networks over a grid of water levels, about a minute.",
+            help="Also train networks like yours to their end over a grid of water levels: a minute or two.",
             rich_help_panel=options.OUT,
         ),
     ] = False,
@@ -86,6 +86,10 @@ def forecast(
             help="Hidden widths of the pilot's encoder: 256,128. (default 128)",
             rich_help_panel=options.OUT,
         ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Of your training: what the pilot would show after so many.", rich_help_panel=options.OUT),
     ] = None,
     learning_rate: Annotated[
         float | None,
@@ -152,7 +156,8 @@ def forecast(
             (rows, goal, condition),
             nonlinear=nonlinear,
             learning_rate=learning_rate,
-            pilot=pilot or network is not None,
+            pilot=pilot or network is not None or epochs is not None,
+            epochs=epochs,
             network=network,
             counts=counts,
             scale=scale,
@@ -181,6 +186,7 @@ def _extras(
     nonlinear: bool,
     learning_rate: float | None,
     pilot: bool,
+    epochs: int | None,
     network: str | None,
     counts: dict[str, Any],
     scale: float,
@@ -203,11 +209,12 @@ def _extras(
         times = escape_times(result, learning_rate)
     if pilot:
         side = training_side()
-        from uncollapse.training.pilot import pilot as pilot_
+        from uncollapse.piloting.pilot import pilot as pilot_
 
         rows, goal, condition = tables
         shape = None if network is None else side.Network(hidden=whole_numbers(network, "--network"))
-        small = pilot_(rows, result, goal, condition, network=shape, drop_nonfinite=drop_nonfinite, progress=True)
+        options: Any = {"network": shape, "epochs": epochs, "drop_nonfinite": drop_nonfinite, "progress": True}
+        small = pilot_(rows, result, goal, condition, **options)
     return Extras(other, times, small)
 
 
@@ -235,7 +242,7 @@ def _print(result: Any, intervals: Any, source: str, notes: list[str], extras: A
     console = standard_output()
     tables = []
     if extras.pilot is not None:
-        from uncollapse.training.words import HEADINGS, pilot_rows
+        from uncollapse.piloting.words import HEADINGS, pilot_rows
 
         tables.append(plain_table(HEADINGS, pilot_rows(extras.pilot)))
     render(result, intervals, source, console, sentences=extras.sentences(result), tables=tables)

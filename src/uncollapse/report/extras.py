@@ -12,7 +12,7 @@ from uncollapse.forecasting.words import about_nonlinear
 from uncollapse.landscape.escape import EscapeTimes
 
 if TYPE_CHECKING:
-    from uncollapse.training.pilot import Pilot
+    from uncollapse.piloting.result import Pilot
 
 __all__ = ["Extras"]
 
@@ -28,7 +28,7 @@ class Extras:
     times : EscapeTimes
         Of gradient descent.
     pilot : Pilot
-        Small networks over a grid of water levels.
+        Networks trained to their end over a grid of water levels.
     """
 
     nonlinear: Forecast | None = None

@@ -19,7 +19,7 @@ from uncollapse.showing.figure import Figure
 from uncollapse.showing.with_plotly import plotly_figure
 
 if TYPE_CHECKING:
-    from uncollapse.training.pilot import Pilot
+    from uncollapse.piloting.result import Pilot
 
 __all__ = ["TABLE_ROWS", "forecast_context", "page", "plain_figures", "rendered"]
 
@@ -115,7 +115,7 @@ def _pilot_table(pilot: Pilot | None) -> dict[str, Any]:
     """The pilot's table; `uncollapse.training` needs PyTorch, so it is imported only where a pilot was run."""
     if pilot is None:
         return {"pilot": None, "pilot_headings": ()}
-    from uncollapse.training.words import HEADINGS, pilot_rows
+    from uncollapse.piloting.words import HEADINGS, pilot_rows
 
     return {"pilot": pilot_rows(pilot), "pilot_headings": HEADINGS}
 
@@ -140,7 +140,7 @@ def _data(f: Forecast, pilot: Pilot | None) -> dict[str, Any]:
         "tradeoff": figures.rate_distortion_figure(f),
     }
     if pilot is not None:
-        from uncollapse.training.pictures import pilot_figure
+        from uncollapse.piloting.pictures import pilot_figure
 
         drawn["pilot"] = pilot_figure(pilot)
     return {

@@ -7,120 +7,46 @@ honest is to train small ones. Gaussian losses depend on β and η² through τ 
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from uncollapse import checks
+from uncollapse.bill.prune import earning
+from uncollapse.bill.sample import FEWEST, make_sample
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.forecasting.result import Forecast
+from uncollapse.measure.observe import observe
 from uncollapse.objective import Objective
-from uncollapse.showing.figure import Figure
-from uncollapse.showing.noun import Card, Drawn
-from uncollapse.theory.optimum import Totals
+from uncollapse.piloting.result import Pilot
+from uncollapse.probes.own import own_probe
 from uncollapse.training.config import Network, Setup, Training
 from uncollapse.training.ensemble import train_all
+from uncollapse.training.result import Trained
 from uncollapse.training.schedules import Schedule
-from uncollapse.training.words import about_pilot
 
-__all__ = ["Pilot", "pilot", "sample_rows"]
+__all__ = ["pilot", "sample_rows", "to_the_end"]
 
-N_ROWS, N_LEVELS, N_SEEDS = 3072, 5, 3
+N_ROWS, N_LEVELS, N_SEEDS = 2048, 4, 2
 NETWORK = Network(hidden=(128,))
 MOST_LATENTS = 16
 
-HOW = Training(epochs=30, batch_size=128, learning_rate=2e-3, schedule=Schedule("linear", warmup=15))
-"""720 steps of 3,072 rows. What twice as many change is measured in docs/training.md."""
+BATCH, EPOCHS, LEAST_STEPS = 128, 300, 4800
+"""Of a training to the end: on fewer rows more epochs, for as many steps. How near it comes: docs/training.md."""
+
+USUAL_RATE = 1e-3
+"""Of a training like the user's."""
+
+EARNING_ROWS, EARNING_DRAWS = 768, 2
+"""On which it is asked which latents earn."""
 
 ABOVE, BELOW = 1.1, 30.0
 """The grid runs from a tenth above the strongest mode, where everything is dead, to a thirtieth of it."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Pilot(Drawn):
-    """What small networks did at each water level; arrays of shape (n_levels, n_seeds), levels descending.
-
-    Attributes
-    ----------
-    forecast : Forecast
-        The linear one, at the objective's own level.
-    network : Network
-    n_latents : int
-    water_levels : ndarray of shape (n_levels,)
-        τ; in units of β for a likelihood other than Gaussian. The objective's own is among them.
-    n_alive : ndarray of int
-        Latents with more than 0.01 nats of mean KL.
-    kl : ndarray
-        Nats per sample, all latents.
-    loss : ndarray
-        Nats per sample at the objective's own decoder variance.
-    n_rows : int
-        Rows that the networks saw.
-    seconds : float
-    """
-
-    forecast: Forecast
-    network: Network
-    n_latents: int
-    water_levels: np.ndarray
-    n_alive: np.ndarray
-    kl: np.ndarray
-    loss: np.ndarray
-    n_rows: int
-    seconds: float
-
-    @property
-    def here(self) -> int:
-        """Index of the objective's own water level."""
-        return int(np.abs(np.log(self.water_levels / self.forecast.water_level)).argmin())
-
-    @property
-    def linear(self) -> Totals:
-        """Totals of the linear forecast at the same water levels, with as many latents."""
-        same = replace(self.forecast, n_latents=self.n_latents)
-        return same.curves(self.water_levels / self.forecast.decoder_variance)
-
-    @property
-    def headline(self) -> str:
-        """The answer at the objective's own water level, with its spread over seeds."""
-        return about_pilot(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        linear = self.linear
-        return {
-            "network": list(self.network.hidden),
-            "n_rows": self.n_rows,
-            "n_seeds": self.n_alive.shape[1],
-            "seconds": round(self.seconds, 1),
-            "levels": [
-                {
-                    "water_level": float(self.water_levels[i]),
-                    "n_alive": self.n_alive[i].tolist(),
-                    "kl": self.kl[i].tolist(),
-                    "loss": self.loss[i].tolist(),
-                    "linear_n_alive": int(linear.n_alive[i]),
-                    "linear_kl": float(linear.rate[i]),
-                    "linear_loss": float(linear.loss[i]) if self.forecast.exact else None,
-                }
-                for i in range(len(self.water_levels))
-            ],
-        }
-
-    def card(self) -> Card:
-        """The headline and the facts: what `summary` and notebooks show."""
-        from uncollapse.training.words import pilot_card
-
-        return pilot_card(self)
-
-    def figure(self) -> Figure:
-        """The picture as data, for `plot` and for pages."""
-        from uncollapse.training.pictures import pilot_figure
-
-        return pilot_figure(self)
 
 
 def pilot(
@@ -134,11 +60,12 @@ def pilot(
     n_seeds: int = N_SEEDS,
     n_rows: int = N_ROWS,
     training: Training | None = None,
+    epochs: int | None = None,
     seed: int = 0,
     drop_nonfinite: bool = False,
     progress: bool = False,
 ) -> Pilot:
-    """Train small networks over a grid of water levels, as one ensemble on a sample of the rows, with KL warm-up.
+    """Train a network to its end over a grid of water levels, as one ensemble on a sample of the rows.
 
     Parameters
     ----------
@@ -146,10 +73,13 @@ def pilot(
     forecast : Forecast
         Of the same data; one level of latents, a decoder variance that is given.
     network : Network, optional
-        What stands for the user's; one hidden layer of 128 ReLU units on both sides when left out.
+        The user's; one hidden layer of 128 ReLU units on both sides when left out.
     n_levels, n_seeds, n_rows : int
+        At each level so many networks come from below (a KL warm-up), and one more starts quietly, at the full weight.
     training : Training, optional
-        30 epochs of Adam at 2e-3 with a KL warm-up over half of them when left out.
+        `to_the_end` when left out.
+    epochs : int, optional
+        Of a training like the user's, at a constant rate: what it would show is told beside the count at the end.
     seed : int
     drop_nonfinite : bool
         Leave out rows with NaN or infinite values.
@@ -185,27 +115,69 @@ def pilot(
     x, y, condition = sample_rows(data, target, given, n_rows, seed, drop_nonfinite=drop_nonfinite)
     levels = _grid(f, n_levels)
     unit = _unit(f)
-    how, shape = training or HOW, network or NETWORK
-    setups = [
-        Setup(_objective(f, level * unit**2, n_latents), shape, replace(how, seed=seed + i))
-        for level in levels
-        for i in range(n_seeds)
-    ]
+    how, shape = training or to_the_end(len(x)), network or NETWORK
     factor = float(f.spectrum.target_scale[0]) if f.exact else 1.0
     scaled = [None if part is None else part * (factor * unit) for part in (x, y, condition)]
-    result = [trained.evaluate(*scaled) for trained in train_all(setups, *scaled, progress=progress)]
-    grid = (len(levels), n_seeds)
+
+    def setup(level: float, training: Training) -> Setup:
+        return Setup(_objective(f, level * unit**2, n_latents), shape, training)
+
+    from_below = [setup(level, replace(how, seed=seed + i)) for level in levels for i in range(n_seeds)]
+    quiet = [setup(level, replace(how, seed=seed, schedule=Schedule())) for level in levels]
+    trained = train_all([*from_below, *quiet], *scaled, progress=progress)
+    result = [one.evaluate(*scaled) for one in trained]
+    grid, n = (len(levels), n_seeds), len(from_below)
+    usual = None
+    if epochs is not None:
+        plain = Training(epochs=checks.count(epochs, "epochs", least=1), learning_rate=USUAL_RATE, seed=seed)
+        members = train_all([setup(f.water_level, replace(plain, seed=seed + i)) for i in range(n_seeds)], *scaled)
+        usual = np.array([one.evaluate(*scaled).n_alive for one in members])
     return Pilot(
         forecast=f,
         network=shape,
         n_latents=n_latents,
         water_levels=levels,
-        n_alive=np.reshape([one.n_alive for one in result], grid),
-        kl=np.reshape([one.rate for one in result], grid),
-        loss=np.reshape([one.loss for one in result], grid) / (unit**2 * f.decoder_variance),
+        n_earning=np.reshape([_n_earning(one, scaled) for one in trained[:n]], grid),
+        n_alive=np.reshape([one.n_alive for one in result[:n]], grid),
+        kl=np.reshape([one.rate for one in result[:n]], grid),
+        loss=np.reshape([one.loss for one in result[:n]], grid) / (unit**2 * f.decoder_variance),
+        quiet_n_alive=np.array([_n_earning(one, scaled) for one in trained[n:]]),
         n_rows=len(x),
         seconds=time.monotonic() - start,
+        epochs=epochs,
+        usual_n_alive=usual,
     )
+
+
+def to_the_end(n_rows: int) -> Training:
+    """A KL warm-up over two fifths, then a learning rate that cools to 0 over the second half: what still earns then is
+    what lives in the end.
+
+    Parameters
+    ----------
+    n_rows : int
+
+    Examples
+    --------
+    >>> to_the_end(2048).epochs, to_the_end(600).epochs
+    (300, 960)
+    """
+    epochs = max(EPOCHS, math.ceil(LEAST_STEPS / math.ceil(n_rows / BATCH)))
+    warm_up = Schedule("linear", warmup=0.4 * epochs)
+    return Training(epochs=epochs, cooling=epochs // 2, batch_size=BATCH, learning_rate=2e-3, schedule=warm_up)
+
+
+def _n_earning(trained: Trained, scaled: list[Any]) -> int:
+    """Latents that earn their KL; those alive by it where the rows are too few to tell."""
+    x, y, condition = scaled
+    if len(x) < FEWEST:
+        return int(trained.evaluate(*scaled).n_alive)
+    probe = own_probe(trained)
+    seen = observe(probe, x, y, condition, n_rows=EARNING_ROWS)
+    sample = make_sample(probe, seen, trained.setup.objective, 1.0, n_draws=EARNING_DRAWS)
+    cut = len(sample) // 3
+    found = earning(sample.part(slice(0, cut)), sample.part(slice(cut, len(sample))), lambda: True)
+    return int(found.earns.sum())
 
 
 def _objective(f: Forecast, level: float, n_latents: int) -> Objective:

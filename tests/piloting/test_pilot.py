@@ -1,4 +1,4 @@
-"""The pilot: small networks over a grid of water levels, beside the linear forecast."""
+"""The pilot: networks trained to their end over a grid of water levels, beside the linear forecast."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 
 from commandline import forecast_json, run
 from uncollapse import DataError, Level, ObjectiveError, forecast
+from uncollapse.piloting.pilot import pilot, sample_rows
 from uncollapse.training import Network, Schedule, Training
-from uncollapse.training.pilot import pilot, sample_rows
 
 SHORT = Training(epochs=30, learning_rate=5e-3, schedule=Schedule("linear", warmup=15))
 
@@ -22,9 +22,22 @@ def test_nothing_lives_above_the_strongest_mode_and_everything_far_below(rng):
     f = forecast(x, n_latents=3)
     found = pilot(x, f, network=Network(hidden=(16,)), n_levels=3, n_seeds=2, training=SHORT)
     assert (found.n_alive[0] == 0).all()
+    assert (found.n_earning <= found.n_alive).all()
+    assert found.quiet_n_alive[0] == 0
     assert (found.n_alive[-1] >= 2).all()
     assert (np.diff(np.median(found.kl, axis=1)) >= -1e-3).all()
     assert found.water_levels[found.here] == pytest.approx(f.water_level)
+
+
+def test_the_count_at_the_end_is_told_from_a_snapshot(rng):
+    """A usual training shows latents that are on their way out; what earns after the cooled one is what lives on."""
+    x = table(rng)
+    f = forecast(x, n_latents=4)
+    found = pilot(x, f, network=Network(hidden=(16,), activation="tanh"), n_levels=2, n_seeds=1, epochs=4)
+    i = found.here
+    assert abs(found.n_earning[i][0] - found.linear.n_alive[i]) <= 1
+    assert found.usual_n_alive.shape == (1,)
+    assert "After 4 epochs" in found.headline
 
 
 def test_a_linear_network_lands_on_the_linear_forecast(rng):
@@ -76,10 +89,21 @@ def test_what_a_pilot_does_not_cover(rng, settings, message):
 
 def test_the_command_shows_the_pilot_everywhere(rng, tmp_path):
     np.save(tmp_path / "data.npy", table(rng, 150))
-    words = (f"{tmp_path}/data.npy", "--latents", "2", "--network", "8", "--html", f"{tmp_path}/r.html")
+    words = (
+        f"{tmp_path}/data.npy",
+        "--latents",
+        "2",
+        "--network",
+        "8",
+        "--epochs",
+        "5",
+        "--html",
+        f"{tmp_path}/r.html",
+    )
     answer = forecast_json(*words)
-    assert {"water_level", "n_alive", "kl", "loss", "linear_n_alive"} <= set(answer["pilot"]["levels"][0])
-    assert "Small networks at each water level" in (tmp_path / "r.html").read_text("utf-8")
+    assert {"water_level", "n_earning", "quiet_n_alive", "kl", "loss"} <= set(answer["pilot"]["levels"][0])
+    assert len(answer["pilot"]["usual_n_alive"]) == answer["pilot"]["n_seeds"]
+    assert "Networks at each water level" in (tmp_path / "r.html").read_text("utf-8")
     text = run("forecast", *words[:-2]).stdout
-    assert "Pilot: of 2 latents" in text
+    assert "Pilot: trained to the end" in text
     assert max(map(len, text.splitlines())) <= 80
