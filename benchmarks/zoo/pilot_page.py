@@ -47,10 +47,8 @@ def part(rows: list[Row]) -> str:
              "median KL over the end's", "s of one core each"]  # fmt: skip
     text = table(heads, lines)
     if misses:
-        text += "\nThe pilot's misses:\n\n" + table(
-            ["data", "network", "level", "earning", "at the end", "alive by KL", "at the end", "KL", "at the end"],
-            misses,
-        )
+        heads = ["data", "network", "level", "earning", "at the end", "alive by KL", "at the end", "KL", "at the end"]
+        text += "\nThe pilot's misses:\n\n" + table(heads, misses)
     return text
 
 

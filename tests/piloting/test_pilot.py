@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from commandline import forecast_json, run
+from commandline import run
 from uncollapse import DataError, Level, ObjectiveError, forecast
 from uncollapse.piloting.pilot import pilot, sample_rows
 from uncollapse.training import Network, Schedule, Training
@@ -89,21 +91,12 @@ def test_what_a_pilot_does_not_cover(rng, settings, message):
 
 def test_the_command_shows_the_pilot_everywhere(rng, tmp_path):
     np.save(tmp_path / "data.npy", table(rng, 150))
-    words = (
-        f"{tmp_path}/data.npy",
-        "--latents",
-        "2",
-        "--network",
-        "8",
-        "--epochs",
-        "5",
-        "--html",
-        f"{tmp_path}/r.html",
-    )
-    answer = forecast_json(*words)
+    words = (f"{tmp_path}/data.npy", "--latents", "2", "--network", "8", "--epochs", "5")
+    done = run("forecast", *words, "--html", f"{tmp_path}/r.html", "--json", f"{tmp_path}/r.json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads((tmp_path / "r.json").read_text("utf-8"))
     assert {"water_level", "n_earning", "quiet_n_alive", "kl", "loss"} <= set(answer["pilot"]["levels"][0])
     assert len(answer["pilot"]["usual_n_alive"]) == answer["pilot"]["n_seeds"]
     assert "Networks at each water level" in (tmp_path / "r.html").read_text("utf-8")
-    text = run("forecast", *words[:-2]).stdout
-    assert "Pilot: trained to the end" in text
-    assert max(map(len, text.splitlines())) <= 80
+    assert "Pilot: trained to the end" in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= 80
