@@ -91,6 +91,17 @@ def forecast(
         int | None,
         typer.Option(help="Of your training: what the pilot would show after so many.", rich_help_panel=options.OUT),
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep",
+            help="Also which weight and how many latents to take, for three aims, with what each costs.",
+            rich_help_panel=options.OUT,
+        ),
+    ] = False,
+    kl_budget: Annotated[
+        float | None, typer.Option(help="Nats of KL that --sweep may spend for a picture.", rich_help_panel=options.OUT)
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -158,6 +169,8 @@ def forecast(
             learning_rate=learning_rate,
             pilot=pilot or network is not None or epochs is not None,
             epochs=epochs,
+            sweep=sweep or kl_budget is not None,
+            kl_budget=kl_budget,
             network=network,
             counts=counts,
             scale=scale,
@@ -187,6 +200,8 @@ def _extras(
     learning_rate: float | None,
     pilot: bool,
     epochs: int | None,
+    sweep: bool,
+    kl_budget: float | None,
     network: str | None,
     counts: dict[str, Any],
     scale: float,
@@ -215,7 +230,12 @@ def _extras(
         shape = None if network is None else side.Network(hidden=whole_numbers(network, "--network"))
         options: Any = {"network": shape, "epochs": epochs, "drop_nonfinite": drop_nonfinite, "progress": True}
         small = pilot_(rows, result, goal, condition, **options)
-    return Extras(other, times, small)
+    settings: Any = ()
+    if sweep:
+        from uncollapse.forecasting.recommend import recommend
+
+        settings = recommend(result, kl_budget)
+    return Extras(other, times, small, settings)
 
 
 def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:
@@ -241,6 +261,11 @@ def _print(result: Any, intervals: Any, source: str, notes: list[str], extras: A
 
     console = standard_output()
     tables = []
+    if extras.settings:
+        from uncollapse.forecasting.recommend import HEADINGS as OF_SETTINGS
+        from uncollapse.forecasting.recommend import recommended_rows
+
+        tables.append(plain_table(OF_SETTINGS, recommended_rows(extras.settings)))
     if extras.pilot is not None:
         from uncollapse.piloting.words import HEADINGS, pilot_rows
 

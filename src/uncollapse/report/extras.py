@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse.forecasting.recommend import Recommended
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.words import about_nonlinear
 from uncollapse.landscape.escape import EscapeTimes
@@ -29,11 +30,14 @@ class Extras:
         Of gradient descent.
     pilot : Pilot
         Networks trained to their end over a grid of water levels.
+    settings : tuple of Recommended
+        For three aims.
     """
 
     nonlinear: Forecast | None = None
     times: EscapeTimes | None = None
     pilot: Pilot | None = None
+    settings: tuple[Recommended, ...] = ()
 
     def sentences(self, linear: Forecast) -> list[str]:
         """One for each result."""
@@ -46,6 +50,8 @@ class Extras:
         values: dict[str, Any] = {}
         if self.pilot is not None:
             values["pilot"] = self.pilot.to_dict()
+        if self.settings:
+            values["recommended"] = [one.to_dict() for one in self.settings]
         if self.nonlinear is not None:
             values["nonlinear"] = {
                 "n_alive": self.nonlinear.n_alive,

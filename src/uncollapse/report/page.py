@@ -12,6 +12,8 @@ from uncollapse.forecasting import pictures as figures
 from uncollapse.forecasting import words
 from uncollapse.forecasting.intervals import Intervals
 from uncollapse.forecasting.level_words import LEVEL_HEADINGS, level_rows
+from uncollapse.forecasting.recommend import HEADINGS as RECOMMENDED
+from uncollapse.forecasting.recommend import recommended_rows
 from uncollapse.forecasting.result import Forecast
 from uncollapse.report.extras import Extras
 from uncollapse.showing.colours import COLOURS
@@ -75,6 +77,8 @@ def forecast_context(
         "intervals": [] if intervals is None else intervals.critical_betas[:TABLE_ROWS].tolist(),
         "level": None if intervals is None else f"{intervals.confidence:.0%}",
         "settings": _settings(forecast, source),
+        "recommended": recommended_rows(extras.settings),
+        "recommended_headings": RECOMMENDED,
         **_pilot_table(extras.pilot),
         "level_headings": LEVEL_HEADINGS,
         "data": _data(forecast, extras.pilot),
