@@ -29,7 +29,7 @@ def test_each_setting_does_what_it_says(x, variance):
 
 def test_all_that_stands_above_noise_lives_and_none_else(x):
     worth, _, clean = recommend(forecast(x))
-    assert worth.n_latents == clean.n_latents == 3
+    assert worth.n_latents == clean.n_latents == 3  # the third carries what is left of 95 %
     edge = forecast(x).spectrum.noise.edge
     assert clean.water_level > edge
     assert forecast(x, beta=clean.beta).n_alive == 3  # unlimited latents, and none of them codes noise

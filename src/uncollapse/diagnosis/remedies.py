@@ -13,16 +13,10 @@ from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.result import Plan, Remedy
 from uncollapse.diagnosis.thresholds import OUT_OF_RANGE
 from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.recommend import MARGIN, worth_keeping
 from uncollapse.objective import Objective
 
 __all__ = ["remedies_for"]
-
-MARGIN = 0.5
-"""A remedy puts the water at half the strength of the weakest mode that it should keep: near its threshold a mode
-grows slowly, and a network may fold it into another."""
-
-ENERGY = 0.95
-"""Share of the data's energy that the latents which a remedy keeps should carry."""
 
 
 def remedies_for(facts: Facts, finding: Finding) -> tuple[Remedy, ...]:
@@ -113,7 +107,7 @@ def _lower_water(f: Facts) -> Iterator[Remedy]:
     if f.forecast.objective.decoder_variance == "learned":
         yield from _other_weight(f, at_least_alive=min(f.usable, f.forecast.n_keepable))
         return
-    target = _worth_keeping(f)
+    target = None if f.forecast.objective.levels else worth_keeping(f.forecast, f.n_latents)
     if target is None:
         return
     n, level = target
@@ -129,17 +123,6 @@ def _lower_water(f: Facts) -> Iterator[Remedy]:
         if not learned.ill_posed and not learned.flat and learned.n_alive > f.forecast.n_alive:
             why = f"Its optimum, {learned.decoder_variance:.3g}, puts the water level there by itself."
             yield Remedy("learn the decoder variance, at β = 1", learned.n_alive, why, Plan(free))
-
-
-def _worth_keeping(f: Facts) -> tuple[int, float] | None:
-    """How many latents a remedy should keep, and at which water level."""
-    strengths = f.forecast.spectrum.strengths[f.forecast.spectrum.above_noise][: f.n_latents]
-    if not len(strengths) or f.forecast.objective.levels:
-        return None
-    carried = strengths.cumsum() / strengths.sum()
-    n = int((carried < ENERGY).sum()) + 1
-    n = min(max(n, 1), len(strengths))
-    return n, MARGIN * float(f.forecast.critical_levels[: len(strengths)][n - 1])
 
 
 def _other_weight(f: Facts, at_least_alive: int) -> Iterator[Remedy]:

@@ -17,15 +17,18 @@ from uncollapse.showing.plain import Record
 if TYPE_CHECKING:
     from uncollapse.forecasting.result import Forecast
 
-__all__ = ["HEADINGS", "Recommended", "recommend", "recommended_rows"]
+__all__ = ["HEADINGS", "Recommended", "recommend", "recommended_rows", "worth_keeping"]
 
 MARGIN = 0.5
 """The water at half the strength of the weakest mode that should live: near its threshold a mode grows slowly."""
 
+ENERGY = 0.95
+"""Share of the energy of all modes above noise that the latents worth having carry."""
+
 BUDGET = 10.0
 """Nats of KL where nobody says, and the objective itself spends none."""
 
-HEADINGS = ("aim", "latents", "water level", "set", "KL, nats", "left of the energy")
+HEADINGS = ("aim", "latents", "water", "set", "KL", "left")
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,8 +71,8 @@ class Recommended(Record, Noun):
 
 
 def recommend(f: Forecast, kl_budget: float | None = None) -> tuple[Recommended, ...]:
-    """Settings for three aims: all latents worth having alive, the best reconstruction at so many nats of KL, and no
-    latent that codes sampling noise.
+    """Settings for three aims: all latents worth having alive (with 95 % of the energy above noise), the best
+    reconstruction at so many nats of KL, and every mode above noise but no latent that codes noise.
 
     Parameters
     ----------
@@ -88,7 +91,7 @@ def recommend(f: Forecast, kl_budget: float | None = None) -> tuple[Recommended,
     >>> from uncollapse import forecast
     >>> x = np.random.default_rng(0).standard_normal((500, 4)) * [3.0, 2.0, 0.3, 0.3]
     >>> [(one.n_latents, round(one.water_level, 2)) for one in recommend(forecast(x), kl_budget=1.0)]
-    [(2, 1.91), (2, 2.28), (2, 0.67)]
+    [(2, 1.75), (2, 2.11), (2, 0.61)]
     """
     o, s = f.objective, f.spectrum
     if o.levels or o.decoder_variance == "learned" or o.encoder_variance != "learned":
@@ -100,13 +103,31 @@ def recommend(f: Forecast, kl_budget: float | None = None) -> tuple[Recommended,
     levels = f.critical_levels
     weakest = float(levels[worth - 1])
     edge = float(s.noise.edge)
+    n, level = worth_keeping(f, s.rank) or (worth, MARGIN * weakest)
     wide = replace(f, n_latents=max(s.rank, 1), objective=replace(o, n_latents=None))
     budget = checks.positive(kl_budget, "kl_budget") if kl_budget is not None else _own_budget(f)
     return (
-        _at(f, "all worth having live", MARGIN * weakest, worth),
+        _at(f, "all worth having live", level, n),
         _at_budget(f, wide, budget),
         _at(f, "none codes noise", math.sqrt(edge * weakest) if 0 < edge < weakest else MARGIN * weakest, worth),
     )
+
+
+def worth_keeping(f: Forecast, most: int) -> tuple[int, float] | None:
+    """How many latents are worth having, at most so many, and the water level that keeps them; None if none is.
+
+    Parameters
+    ----------
+    f : Forecast
+        One level.
+    most : int
+    """
+    strengths = f.spectrum.strengths[f.spectrum.above_noise][:most]
+    if not len(strengths):
+        return None
+    carried = strengths.cumsum() / strengths.sum()
+    n = min(int((carried < ENERGY).sum()) + 1, len(strengths))
+    return n, MARGIN * float(f.critical_levels[: len(strengths)][n - 1])
 
 
 def recommended_rows(all_of_them: tuple[Recommended, ...]) -> list[list[str]]:
