@@ -45,7 +45,12 @@ def part(rows: list[Row]) -> str:
             ]  # fmt: skip
     heads = ["trained for", "networks", "within one: by KL > 0.01", "within one: by earning", "KL within 10 %",
              "median KL over the end's", "s of one core each"]  # fmt: skip
+    reached = next(line for line in lines if line[0] == CALLED["pilot"])
     text = table(heads, lines)
+    text += f"\nWithin one in nine of ten was aimed at; it is {reached[3]}. "
+    text += (
+        "What is missed are low levels at which a dozen latents live: some still earn a little when the rate is 0.\n"
+    )
     if misses:
         heads = ["data", "network", "level", "earning", "at the end", "alive by KL", "at the end", "KL", "at the end"]
         text += "\nThe pilot's misses:\n\n" + table(heads, misses)
