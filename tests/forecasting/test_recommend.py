@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from commandline import run
-from uncollapse import Level, Objective, ObjectiveError, forecast
+from uncollapse import Level, Objective, ObjectiveError, UncollapseWarning, forecast
 from uncollapse.forecasting.recommend import recommend
 
 
@@ -50,6 +50,11 @@ def test_a_loss_gets_its_own_weight(x):
     again = Objective.from_loss("mse", reduction="mean", n_features=8, kl_weight=one.kl_weight)
     assert again.water_level == pytest.approx(one.water_level)
     assert "kl_weight" in one.summary()
+
+
+def test_of_noise_alone_nothing_is_recommended(rng):
+    with pytest.warns(UncollapseWarning, match="no setting is recommended"):
+        assert recommend(forecast(rng.standard_normal((400, 5)))) == ()
 
 
 @pytest.mark.parametrize(

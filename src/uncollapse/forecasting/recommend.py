@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from uncollapse import checks
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import ObjectiveError, warn
 from uncollapse.showing.noun import Card, Noun, number
 from uncollapse.showing.plain import Record
 
@@ -84,7 +84,12 @@ def recommend(f: Forecast, kl_budget: float | None = None) -> tuple[Recommended,
     Raises
     ------
     ObjectiveError
-        For another objective, or data without a mode above noise.
+        For another objective.
+
+    Warns
+    -----
+    UncollapseWarning
+        No mode stands above noise; nothing is recommended then.
 
     Examples
     --------
@@ -99,7 +104,8 @@ def recommend(f: Forecast, kl_budget: float | None = None) -> tuple[Recommended,
                              "learned encoder variances")  # fmt: skip
     worth = int(s.above_noise.sum())
     if worth == 0:
-        raise ObjectiveError("no mode stands above sampling noise, so no setting keeps anything worth having")
+        warn("no mode stands above sampling noise, so no setting is recommended")
+        return ()
     levels = f.critical_levels
     weakest = float(levels[worth - 1])
     edge = float(s.noise.edge)
