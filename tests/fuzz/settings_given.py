@@ -15,6 +15,7 @@ import uncollapse as u
 from fuzz.outcomes import Attempt
 from odd_values import HALF, NEVER_NUMBERS, TWO
 from uncollapse.forecasting.intervals import bootstrap
+from uncollapse.forecasting.recommend import recommend
 from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 from uncollapse.training import Network, Training
 
@@ -36,6 +37,11 @@ def table() -> np.ndarray:
 def made() -> u.Forecast:
     """A forecast of them."""
     return u.forecast(table(), beta=0.5, n_latents=3)
+
+
+def plain_loss(recon: np.ndarray, x: np.ndarray, mu: np.ndarray, logvar: np.ndarray) -> float:
+    """A loss on arrays."""
+    return float(((recon - x) ** 2).sum() + 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum())
 
 
 def point() -> Any:
@@ -61,6 +67,7 @@ NUMBERS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     ),
     "LinearVAE": (lambda **k: u.LinearVAE(2, **k).fit(table()), ("beta", "decoder_variance", "prior_variance")),
     "Training": (Training, ("learning_rate", "clip", "free_bits", "momentum")),
+    "recommend": (lambda **k: recommend(made(), **k), ("kl_budget",)),
     "measure_posterior": (
         lambda **k: u.measure_posterior(np.zeros((4, 2)), std=np.ones((4, 2)), **k), ("prior_variance",)
     ),
@@ -88,6 +95,9 @@ COUNTS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda **k: nonlinear_residual(table(), table()[:, :2], **{"folds": 2, **k}), ("folds", "n_components", "seed")
     ),
     "Training": (Training, ("epochs", "batch_size", "seed")),
+    "read_loss": (
+        lambda **k: u.read_loss(plain_loss, **{"features": 6, "latents": 2, **k}), ("features", "latents", "batch_size")
+    ),
     "Network": (Network, ("hidden",)),
 }  # fmt: skip
 SWITCHES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
@@ -118,10 +128,12 @@ PARTS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "Training": (Training, ("schedule",)),
     "curves": (lambda **k: made().curves(**k), ("betas",)),
     "open_probe": (u.open_probe, ("model",)),
+    "read_loss": (lambda **k: u.read_loss(**{"features": 6, "latents": 2, **k}), ("function",)),
+    "from_reading": (u.Objective.from_reading, ("reading",)),
 }
 MAY_BE_LEFT_OUT = {
     ("n_latents", None), ("n_modes", None), ("n_components", None), ("n_features", None), ("batch_size", None),
-    ("clip", None), ("objective", None), ("loss", None), ("schedule", None), ("hidden", None),
+    ("clip", None), ("kl_budget", None), ("objective", None), ("loss", None), ("schedule", None), ("hidden", None),
 }  # fmt: skip
 
 

@@ -126,7 +126,10 @@ class Caller:
         value = self._picked(out)
         if hasattr(value, "detach"):
             value = value.detach().cpu()
-        array = np.asarray(value, dtype=np.float64)
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ObjectiveError(f"{self.name}: gives {type(out).__name__}; a number is due") from error
         if array.ndim == 1 and array.size > 1:
             self._note("gives one number a row; their mean is taken for the loss")
             return float(array.mean())
