@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from uncollapse.theory.zero_rate import level_of, log_mean_exp, log_ratios, ratio_terms, within_range
+from uncollapse.theory.zero_rate import LEAST_MEAN, level_of, log_mean_exp, log_ratios, ratio_terms, within_range
 
 LIKELIHOODS = ("gaussian", "bernoulli", "poisson", "negative-binomial", "categorical")
 D, R = 3, 2.5
@@ -82,3 +82,47 @@ def test_weights_sum_to_one_and_overflow_nothing(rng):
     value, weights = log_mean_exp(rng.standard_normal((50, 2)) * 1e4, np.array([1.0, 0.5]))
     assert np.isfinite(value).all()
     np.testing.assert_allclose(weights.sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_means_stay_in_their_range(rng, likelihood):
+    y = rows(rng, likelihood)
+    mean = y.mean(axis=0)
+    wild = np.array([mean * 0 - 5.0, mean * 0 + 50.0])
+    kept = within_range(likelihood, wild, mean)
+    if likelihood == "gaussian":
+        np.testing.assert_array_equal(kept, wild)
+        return
+    assert (kept >= LEAST_MEAN * mean * (1 - 1e-12)).all() or likelihood == "categorical"
+    assert np.isfinite(ratio_terms(likelihood, kept, mean, R).slopes).all()
+    if likelihood == "bernoulli":
+        np.testing.assert_allclose(kept[0], LEAST_MEAN * mean)
+        np.testing.assert_allclose(1 - kept[1], LEAST_MEAN * (1 - mean), rtol=1e-6)
+    if likelihood == "categorical":
+        np.testing.assert_allclose(kept.sum(axis=1), mean.sum())
+
+
+def test_sizes_multiply_the_distance(rng):
+    """Counts with size factors: ℓ is the difference of Poisson log-densities at s·m and s·μ."""
+    y, sizes = rng.poisson(4.0, (30, 2)).astype(float), rng.uniform(0.5, 2, (30, 1))
+    mean, other = np.array([3.0, 4.0]), np.array([[5.0, 2.0]])
+    own = log_ratios(y - sizes * mean, sizes, ratio_terms("poisson", other, mean, np.inf))[:, 0]
+    expected = (stats.poisson.logpmf(y, sizes * other) - stats.poisson.logpmf(y, sizes * mean)).sum(axis=1)
+    np.testing.assert_allclose(own, expected)
+
+
+def test_columns_of_a_negative_binomial_without_overdispersion_are_poisson(rng):
+    y = rng.poisson(4.0, (20, 2)).astype(float)
+    mean, other, r = np.array([3.0, 4.0]), np.array([[5.0, 2.0]]), np.array([np.inf, 2.0])
+    own = log_ratios(y - mean, 1.0, ratio_terms("negative-binomial", other, mean, r))[:, 0]
+    first = stats.poisson.logpmf(y[:, 0], 5.0) - stats.poisson.logpmf(y[:, 0], 3.0)
+    second = stats.nbinom.logpmf(y[:, 1], 2, 0.5) - stats.nbinom.logpmf(y[:, 1], 2, 1 / 3)
+    np.testing.assert_allclose(own, first + second)
+
+
+def test_some_constants_have_a_level_and_others_none(rng):
+    good = rng.exponential(size=500) - 1.2
+    ratios = np.column_stack([good, -np.ones(500), np.ones(500), good])
+    levels = level_of(ratios)
+    assert levels[1] == levels[2] == 0
+    assert levels[0] == levels[3] > 0
