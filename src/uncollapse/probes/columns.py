@@ -19,8 +19,8 @@ __all__ = ["per_column"]
 def per_column(model: Any, variances: Any, *, beta: float = 1.0, **options: Any) -> Any:
     """Probe of the same model for data divided by the columns' standard deviations.
 
-    −log p(y|z) of N(ŷ, diag η²) is that of N(ŷ/η, I) for y/η but for a constant, so everything that is known of one decoder
-    variance holds for ``x / np.sqrt(variances)``: measure, diagnose and revive it with those rows.
+    −log p(y|z) of N(ŷ, diag η²) is that of N(ŷ/η, I) for y/η but for a constant, so everything that is known of one
+    decoder variance holds for ``x / np.sqrt(variances)``: measure, diagnose and revive it with those rows.
 
     Parameters
     ----------
@@ -79,12 +79,5 @@ def _of_module(probe: Any, width: np.ndarray, objective: Objective, name: str) -
         out = probe.output(module, z, given)
         return out / out.new_tensor(width).reshape(out.shape[1:])
 
-    return replace(
-        probe,
-        name=name,
-        mean_and_log_variance=encode,
-        output=decode,
-        objective=objective,
-        decoder_variance=1.0,
-        spread=None,
-    )
+    functions: dict[str, Any] = {"mean_and_log_variance": encode, "output": decode}
+    return replace(probe, name=name, **functions, objective=objective, decoder_variance=1.0, spread=None)
