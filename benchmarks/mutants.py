@@ -13,6 +13,13 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 
 SAME = (
     (r"optimize=|yy, directions, \)", "the order of a product"),
+    (r"b = (1|2) [/*] np\.where|b\[low\] |at_least: np\.ndarray|log_mean_exp\(some, 2", "only where a search starts"),
+    (r"log_mean_exp\(some, 1 / b\)\[0\] <", "only where a search starts"),
+    (r"TOLERANCE / b|np\.abs\(step\) < TOLERANCE", "only where a search ends"),
+    (r"ratios\.max\(axis=0\) >= 0|ratios\.mean\(axis=0\) <= 0", "only a tie differs"),
+    (r"np\.where\(over, r, 1\.0\)", "a value that the outer choice drops"),
+    (r"astype\(None\)", "None is float64"),
+    (r"- 1e-12 \* np\.eye", "only the size of a slack for rounding"),
     (r"einsum\(", "the letters of einsum may be any"),
     (r"max\(modes\.strengths\[1\]", "only how many steps are made"),
     (r"escaped\.direction, escaped\.terminal = 1\.0, len", "the integration goes on behind the escape, which stays"),

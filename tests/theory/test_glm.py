@@ -128,6 +128,19 @@ def test_the_ridge_spares_the_constant_and_holds_the_rest(rng):
     assert new[1, 0] == pytest.approx(1 + (0.3 - prior) / (1 + prior), rel=1e-9)
 
 
+def test_sizes_multiply_the_mean():
+    design, coefficients = np.ones((2, 1)), np.log([[3.0]])
+    np.testing.assert_allclose(conditional_mean("poisson", design, coefficients, np.array([1.0, 4.0])), [[3.0], [12.0]])
+    shares = conditional_mean("categorical", design, np.log([[1.0, 3.0]]), np.array([1.0, 8.0]))
+    np.testing.assert_allclose(shares, [[0.25, 0.75], [2.0, 6.0]])
+
+
+def test_the_ridge_is_a_share_of_the_information_however_small():
+    small = NewtonSums(np.array([[0.0], [0.003]]), np.diag([0.04, 0.01])[None], 10)
+    prior = RIDGE * 0.025
+    assert newton_step(np.ones((2, 1)), small)[1, 0] == pytest.approx(1 + (0.003 - prior) / (0.01 + prior), rel=1e-9)
+
+
 def test_a_column_without_information_stays(rng):
     design, _, _, _ = problem(rng, "poisson")
     zero = NewtonSums(np.zeros((P, 1)), np.zeros((1, P, P)), len(design))

@@ -122,7 +122,7 @@ def test_columns_of_a_negative_binomial_without_overdispersion_are_poisson(rng):
 
 def test_some_constants_have_a_level_and_others_none(rng):
     good = rng.exponential(size=500) - 1.2
-    ratios = np.column_stack([good, -np.ones(500), np.ones(500), good])
+    ratios = np.column_stack([good, -np.ones(500), np.full(500, 0.5), good])
     levels = level_of(ratios)
     assert levels[1] == levels[2] == 0
     assert levels[0] == levels[3] > 0

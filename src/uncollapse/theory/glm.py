@@ -54,8 +54,6 @@ def conditional_mean(
     array([[1., 1.]])
     """
     natural = np.clip(design @ coefficients, -FARTHEST, FARTHEST)
-    if likelihood == "categorical":
-        return mean_of_natural(likelihood, natural, sizes)
     mean = mean_of_natural(likelihood, natural)
     return mean if sizes is None else mean * sizes[:, None]
 
@@ -82,11 +80,9 @@ def newton_sums(
 
 def sum_of(parts: list[NewtonSums]) -> NewtonSums:
     """Of several blocks of rows."""
-    return NewtonSums(
-        sum((part.gradient for part in parts), np.zeros_like(parts[0].gradient)),
-        sum((part.information for part in parts), np.zeros_like(parts[0].information)),
-        sum(part.n_rows for part in parts),
-    )
+    gradient = np.sum([part.gradient for part in parts], axis=0)
+    information = np.sum([part.information for part in parts], axis=0)
+    return NewtonSums(gradient, information, sum(part.n_rows for part in parts))
 
 
 def newton_step(coefficients: np.ndarray, sums: NewtonSums) -> np.ndarray:

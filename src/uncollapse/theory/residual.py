@@ -134,10 +134,10 @@ def ridge(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
     ----------
     x, residual : ndarrays of shape (n, d0), (n, d)
     """
-    a, b = x - x.mean(axis=0), residual - residual.mean(axis=0)
+    a = x - x.mean(axis=0)  # the other factor's mean then drops out
     gram = a.T @ a
     penalty = max(float(np.trace(gram)) / max(len(a), 1), np.finfo(float).tiny)
-    weights: np.ndarray = np.linalg.solve(gram + penalty * np.eye(len(gram)), a.T @ b)
+    weights: np.ndarray = np.linalg.solve(gram + penalty * np.eye(len(gram)), a.T @ residual)
     return weights
 
 

@@ -63,8 +63,6 @@ def ratio_terms(likelihood: str, constants: np.ndarray, mean: np.ndarray, disper
         slopes = np.log(m / mu) - np.log((1 - m) / (1 - mu))
         return Ratios(slopes, -(xlogy(mu, m / mu) + xlogy(1 - mu, (1 - m) / (1 - mu))).sum(axis=1))
     logs = np.log(m / mu)
-    if likelihood == "categorical":
-        return Ratios(logs, -(mu * logs).sum(axis=1))
     r = np.broadcast_to(np.asarray(dispersion, dtype=float), mu.shape)
     over = np.isfinite(r) if likelihood == "negative-binomial" else np.zeros(mu.shape, dtype=bool)
     swell = np.zeros(m.shape)
