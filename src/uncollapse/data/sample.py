@@ -6,9 +6,10 @@ import numpy as np
 
 from uncollapse.errors import DataError
 
-__all__ = ["RowSample"]
+__all__ = ["STREAM", "RowSample"]
 
 STREAM = 6174
+"""Beside a seed, so that no sample is drawn by the numbers that made the data."""
 
 
 class RowSample:

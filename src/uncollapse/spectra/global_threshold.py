@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.rows import Block, Rows, dense
-from uncollapse.data.sample import RowSample
+from uncollapse.data.sample import STREAM, RowSample
 from uncollapse.showing.noun import Card, Noun, number, short
 from uncollapse.showing.plain import plain
 from uncollapse.spectra.global_search import FEWEST, Table, held_out_search
@@ -98,7 +98,7 @@ class SampledRows:
 
     def __init__(self, rows: Rows, sizes: np.ndarray | None = None) -> None:
         self._source, self._sizes, self._done = rows, sizes, False
-        self._sample: RowSample | None = None
+        self._kept: list[tuple[np.ndarray, ...]] = []
 
     @property
     def rows(self) -> Rows:
@@ -115,36 +115,55 @@ class SampledRows:
         if not self._done:  # whoever asked for the rows read them by another way
             for _ in self._blocks():
                 pass
-        if self._sample is None:
+        if not self._kept:
             return np.empty((0, 1)), None
-        rows, *sizes = self._sample.parts
+        with np.errstate(all="ignore"):  # what float64 does not hold was refused by whoever read the rows
+            rows, *sizes = (np.concatenate(part).astype(np.float64) for part in zip(*self._kept, strict=True))
         finite = np.isfinite(rows).all(axis=1)
-        return rows[finite], sizes[0][finite, 0] if sizes else None
+        return rows[finite], sizes[0][finite] if sizes else None
 
     def _blocks(self) -> Iterator[Block]:
         if self._done:
             yield from self._source.blocks()
             return
-        start, self._sample = 0, None
+        start, self._kept, sample = 0, [], _Choice(self._source.n_rows)
         for block in self._source.blocks():
             yield block
-            self._add(block, start)
+            chosen = sample.of_block(start, *block.shape)
+            if chosen is not None:
+                sizes = () if self._sizes is None else (self._sizes[start : start + block.shape[0]][chosen],)
+                self._kept = sample.kept(self._kept, (dense(block[chosen]), *sizes))
             start += block.shape[0]
         self._done = True
 
-    def _add(self, block: Block, start: int) -> None:
-        n, d = block.shape
-        if self._sample is None:
-            n_rows = min(MOST_ROWS, MOST_NUMBERS // max(d, 1))
-            if n_rows < FEWEST:
-                return
-            self._sample = RowSample(n_rows, seed=0)
-        here = np.arange(start, start + n)
-        chosen = self._sample.choose(n)
-        with np.errstate(all="ignore"):  # what float64 does not hold is refused by whoever reads the rows
-            kept = dense(block[chosen]).astype(np.float64)
-        sizes = () if self._sizes is None else (self._sizes[here[chosen]][:, None],)
-        self._sample.keep(kept, *sizes)
+
+class _Choice:
+    """Which rows to keep: chosen beforehand where their number is known, so that each is copied once."""
+
+    def __init__(self, n_rows: int | None) -> None:
+        self._n_rows, self._places = n_rows, np.empty(0, dtype=int)
+        self._stream: RowSample | None = None
+
+    def of_block(self, start: int, n: int, d: int) -> np.ndarray | None:
+        """Rows of a block; None where a sample would be too small."""
+        most = min(MOST_ROWS, MOST_NUMBERS // max(d, 1))
+        if most < FEWEST:
+            return None
+        if self._n_rows is None:
+            self._stream = self._stream or RowSample(most, seed=0)
+            return self._stream.choose(n)
+        if start == 0:
+            rng = np.random.default_rng([self._n_rows, STREAM])
+            self._places = np.sort(rng.choice(self._n_rows, min(most, self._n_rows), replace=False))
+        first, last = np.searchsorted(self._places, [start, start + n])
+        return self._places[first:last] - start
+
+    def kept(self, before: list[tuple[np.ndarray, ...]], new: tuple[np.ndarray, ...]) -> list[tuple[np.ndarray, ...]]:
+        """What is kept with the rows of another block."""
+        if self._stream is None:
+            return [*before, new]
+        self._stream.keep(*new)
+        return [tuple(self._stream.parts)]
 
 
 class Search:
