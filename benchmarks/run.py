@@ -42,11 +42,11 @@ The ratio is ours over theirs, so below 1 is faster, except where the last colum
 product work in float32 on float32 data; ours multiplies blocks in float32, adds them in float64, and solves the
 eigenproblem in float64. None of the three copies the data; ours also centres them and checks that they are finite.
 
-The goals against the bare product (1.2) and against `PCA` (0.9) are missed: 1.19 to 1.38, and 1.03 to 1.12. The product
-of the data with themselves, which all must form, alone takes 0.85 to 0.9 of the time of `PCA`. For float32 the rest goes
-into taking the mean out of each block: left in, as `PCA` leaves it, two-valued columns lose 1e-4 of the largest
-strength, where 1e-5 was asked for. A sample of some thousand rows that is kept for the second threshold adds 0.01 to
-0.02 s.
+The goals against the bare product (1.2) and against `PCA` (0.9) are missed: 1.19 to 1.38, and 1.03 to 1.12. The
+product of the data with themselves, which all must form, alone takes 0.85 to 0.9 of the time of `PCA`. For float32 the
+rest goes into taking the mean out of each block: left in, as `PCA` leaves it, two-valued columns lose 1e-4 of the
+largest strength, where 1e-5 was asked for. The sample of some thousand rows that is kept for the second threshold costs
+some hundredths of a second.
 
 The goal of measuring (1.15 of the bare pass) is missed by 6 %. What is measured beside the pass, the KL of each row
 above all, takes the same time on any machine; the pass itself is faster on this one.

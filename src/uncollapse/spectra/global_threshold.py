@@ -105,10 +105,10 @@ class SampledRows:
         """The same rows, watched."""
         return replace(self._source, blocks=self._blocks)
 
-    @property
-    def walked(self) -> bool:
-        """Whether the sample is taken."""
-        return self._done
+    def let_go(self) -> None:
+        """Hold on to the data no longer, where the sample is taken."""
+        if self._done:
+            self._source = replace(self._source, blocks=lambda: iter(()))
 
     def parts(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Rows of finite numbers in float64, and their size factors."""
@@ -189,8 +189,7 @@ class Search:
         self._sample: tuple[np.ndarray, np.ndarray | None] | None = None
         self._settings = (likelihood, scale, total, dispersion, first)
         self._found: GlobalThreshold | None = None
-        if sampled.walked:  # so that nothing holds on to the data
-            self._taken()
+        sampled.let_go()
 
     def __call__(self) -> GlobalThreshold:
         """The second threshold."""
