@@ -16,6 +16,9 @@ __all__ = ["Zone", "about_zones", "global_threshold", "zone"]
 
 Zone = Literal["alive", "between", "dead", "over-first"]
 
+NEAR = 0.02
+"""Share of the first threshold up to which the second is the same."""
+
 
 def global_threshold(f: Forecast) -> GlobalThreshold:
     """That of the spectrum, where the objective is one that it holds for."""
@@ -60,7 +63,3 @@ def about_zones(f: Forecast) -> str:
         return text
     gain = f.objective.beta * second.gain_at(f.water_level)
     return text + (f" Here a code of two values already gains {gain:.2g} nats a sample." if gain > 0 else "")
-
-
-NEAR = 0.02
-"""Share of the first threshold up to which the second is the same."""
