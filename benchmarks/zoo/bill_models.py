@@ -13,9 +13,9 @@ from plants import asked, settled
 from sets import Data, load
 from torch import Tensor, nn
 
-from uncollapse.diagnosis.retrain import retrain
 from uncollapse.probes.examples import module_probe
 from uncollapse.probes.probe import TorchProbe
+from uncollapse.probes.retrain import retrain
 
 __all__ = ["BillCase", "bill_cases", "grown"]
 

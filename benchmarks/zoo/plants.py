@@ -14,10 +14,10 @@ from sets import Data
 from wrappers import wrapped
 
 from uncollapse import Objective
-from uncollapse.diagnosis.retrain import retrain
 from uncollapse.objective import Level
 from uncollapse.probes.own import own_probe
 from uncollapse.probes.probe import TorchProbe
+from uncollapse.probes.retrain import retrain
 from uncollapse.training import Network, Schedule, Training, train
 
 __all__ = [

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from plants import RATE, STEPS, Planted
 
-from uncollapse.diagnosis.retrain import retrain, start_anew
 from uncollapse.measure.decoder import measure_decoder
 from uncollapse.measure.observe import observe
 from uncollapse.probes.probe import TorchProbe
+from uncollapse.probes.retrain import retrain, start_anew
 
 __all__ = ["PROVED", "took"]
 

@@ -8,12 +8,20 @@ from contextlib import contextmanager
 
 from uncollapse.data.rows import Rows
 
-__all__ = ["OnEpoch", "delayed_bar", "watching", "watching_epochs"]
+__all__ = ["OnEpoch", "announce", "delayed_bar", "watching", "watching_epochs"]
 
 OnEpoch = Callable[[int, float, float, float], None]
 """Called after each epoch: its number, ELBO, KL, latents alive (means over the members)."""
 
 DELAY_SECONDS = 1.0
+
+
+def announce(what: object) -> None:
+    """One line on standard error, before work that takes long."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text(f"{what}.", style="dim"))
 
 
 @contextmanager

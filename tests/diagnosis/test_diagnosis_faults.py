@@ -14,13 +14,13 @@ from linear_models import linear_probe
 from problems import rows_with_spectrum
 from uncollapse import Objective, forecast
 from uncollapse.diagnosis.examine import diagnose
-from uncollapse.diagnosis.retrain import retrain, start_anew
 from uncollapse.diagnosis.trial import verify
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.measure.observe import observe
 from uncollapse.measure.posterior import posterior
 from uncollapse.probes import CallableProbe, open_probe
 from uncollapse.probes.probe import TorchProbe
+from uncollapse.probes.retrain import retrain, start_anew
 from uncollapse.theory.posterior import gaussian_kl
 
 

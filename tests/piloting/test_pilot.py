@@ -100,3 +100,120 @@ def test_the_command_shows_the_pilot_everywhere(rng, tmp_path):
     assert "Networks at each water level" in (tmp_path / "r.html").read_text("utf-8")
     assert "Pilot: trained to the end" in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+OWN = """
+import torch
+from torch import nn
+
+
+class VAE(nn.Module):
+    def __init__(self, n_latents=2):
+        super().__init__()
+        self.to_mean, self.log_variance = nn.Linear(6, n_latents), nn.Parameter(torch.zeros(n_latents))
+        self.back = nn.Linear(n_latents, 6)
+
+    def encode(self, x):
+        mean = self.to_mean(x)
+        return mean, self.log_variance.expand_as(mean)
+
+    def reparameterize(self, mean, log_variance):
+        return mean + torch.randn_like(mean) * torch.exp(log_variance / 2)
+
+    def decode(self, z):
+        return self.back(z)
+
+
+def three():
+    return VAE(3)
+
+
+def broken():
+    raise RuntimeError("no such weights")
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    (tmp_path / "my_vae.py").write_text(OWN, encoding="utf-8")
+    return tmp_path / "my_vae.py"
+
+
+def test_a_linear_module_of_ones_own_lands_on_the_linear_forecast(rng, own_file):
+    """The same closed form as for our own networks, through the user's module, in its own units."""
+    from uncollapse.reading.named import maker_named
+
+    x = table(rng)
+    x = (x - x.mean(axis=0)) / x.std()
+    f = forecast(x, n_latents=2, beta=0.7, decoder_variance=0.2)
+    how = Training(epochs=160, cooling=120, learning_rate=0.02, schedule=Schedule("linear", warmup=5))
+    found = pilot(x, f, model=maker_named(f"{own_file}:VAE"), n_levels=2, n_seeds=1, training=how, epochs=2)
+    np.testing.assert_allclose(found.loss[:, 0], found.linear.loss, rtol=0.01)
+    np.testing.assert_array_equal(found.n_earning[:, 0], found.linear.n_alive)
+    assert found.shape == "VAE"
+    assert found.usual_n_alive.shape == (1,)
+
+
+def test_a_module_that_can_start_anew_is_left_as_it_is(rng):
+    import torch
+    from torch import nn
+
+    class Resettable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.both, self.back = nn.Linear(6, 4), nn.Linear(2, 6)
+
+        def encode(self, x):
+            return self.both(x).chunk(2, 1)
+
+        def decode(self, z):
+            return self.back(z)
+
+    x, own = table(rng, 100), Resettable()
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    short = Training(epochs=3, schedule=Schedule("linear", warmup=2))
+    small = {"n_levels": 1, "n_seeds": 2, "training": short, "spread": "log_variance"}
+    found = pilot(x, forecast(x, n_latents=2), model=own, **small)
+    assert found.kl[found.here][0] != found.kl[found.here][1]  # other weights at another seed
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
+    with pytest.raises(ObjectiveError, match="give a network or a model of your own, not both"):
+        pilot(x, forecast(x, n_latents=2), network=Network(), model=own)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("three", "has 3 latents, the forecast is of 2"),
+        ("broken", "the function that makes the model failed: RuntimeError: no such weights"),
+        ("torch.nn.Identity", "cannot be read"),
+    ],
+)
+def test_models_that_a_pilot_cannot_train(rng, own_file, name, message):
+    from uncollapse import UncollapseError
+    from uncollapse.reading.named import maker_named
+
+    x = table(rng, 100)
+    with pytest.raises(UncollapseError, match=message):
+        pilot(x, forecast(x, n_latents=2), model=maker_named(f"{own_file}:{name}"))
+
+
+def test_the_time_is_said_before_the_training(rng, own_file):
+    said = []
+    x = table(rng, 100)
+    short = Training(epochs=3, schedule=Schedule("linear", warmup=2))
+    found = pilot(x, forecast(x, n_latents=2), n_levels=2, n_seeds=1, training=short, on_estimate=said.append)
+    assert said[0].n_networks == 2 * len(found.water_levels)
+    assert 0 < said[0].seconds < 60
+    assert str(said[0]).startswith(f"{said[0].n_networks} networks to train: about ")
+
+
+def test_the_command_pilots_a_module_of_ones_own(rng, own_file, tmp_path):
+    np.save(tmp_path / "data.npy", table(rng, 60) / 10)
+    words = (f"{tmp_path}/data.npy", "--model", f"{own_file}:VAE", "--epochs", "2", "--json", f"{tmp_path}/r.json")
+    done = run("forecast", *words)
+    assert done.returncode == 0, done.stderr
+    assert "networks to train: about" in done.stderr
+    assert json.loads((tmp_path / "r.json").read_text("utf-8"))["pilot"]["network"] == "VAE"
+    missing = run("forecast", *words[:2], f"{own_file}:nothing")
+    assert missing.returncode == 2
+    assert "has no 'nothing'" in missing.stderr

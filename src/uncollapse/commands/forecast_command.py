@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from uncollapse.commands import loss_options as options
+from uncollapse.commands.model_options import InputShape, SpreadOf
 from uncollapse.commands.options import as_written, levels_from, number, objective_from, vector
 from uncollapse.commands.training_options import training_side, whole_numbers
 from uncollapse.errors import ObjectiveError, UncollapseWarning
@@ -87,6 +88,16 @@ def forecast(
             rich_help_panel=options.OUT,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE:FUNCTION",
+            help="A function or class of yours that gives your network, for the pilot in place of --network.",
+            rich_help_panel=options.OUT,
+        ),
+    ] = None,
+    spread: SpreadOf = None,
+    input_shape: InputShape = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Of your training: what the pilot would show after so many.", rich_help_panel=options.OUT),
@@ -167,8 +178,9 @@ def forecast(
             (rows, goal, condition),
             nonlinear=nonlinear,
             learning_rate=learning_rate,
-            pilot=pilot or network is not None or epochs is not None,
+            pilot=pilot or network is not None or epochs is not None or model is not None,
             epochs=epochs,
+            model=(model, spread, input_shape),
             sweep=sweep or kl_budget is not None,
             kl_budget=kl_budget,
             network=network,
@@ -200,6 +212,7 @@ def _extras(
     learning_rate: float | None,
     pilot: bool,
     epochs: int | None,
+    model: tuple[str | None, Any, str | None],
     sweep: bool,
     kl_budget: float | None,
     network: str | None,
@@ -223,19 +236,30 @@ def _extras(
 
         times = escape_times(result, learning_rate)
     if pilot:
-        side = training_side()
-        from uncollapse.piloting.pilot import pilot as pilot_
-
-        rows, goal, condition = tables
-        shape = None if network is None else side.Network(hidden=whole_numbers(network, "--network"))
-        options: Any = {"network": shape, "epochs": epochs, "drop_nonfinite": drop_nonfinite, "progress": True}
-        small = pilot_(rows, result, goal, condition, **options)
+        small = _pilot(result, tables, network=network, epochs=epochs, model=model, drop_nonfinite=drop_nonfinite)
     settings: Any = ()
     if sweep:
         from uncollapse.forecasting.recommend import recommend
 
         settings = recommend(result, kl_budget)
     return Extras(other, times, small, settings)
+
+
+def _pilot(
+    result: Any, tables: tuple[Any, Any, Any], *, network: str | None, model: tuple[Any, Any, Any], **shared: Any
+) -> Any:
+    side = training_side()
+    from uncollapse.piloting.pilot import pilot
+    from uncollapse.progress import announce
+    from uncollapse.reading.named import maker_named
+
+    named, spread, input_shape = model
+    rows, goal, condition = tables
+    shape = None if network is None else side.Network(hidden=whole_numbers(network, "--network"))
+    own = None if named is None else maker_named(named)
+    sample = None if input_shape is None else whole_numbers(input_shape, "--input-shape")
+    how: Any = {"network": shape, "model": own, "spread": spread, "input_shape": sample}
+    return pilot(rows, result, goal, condition, progress=True, on_estimate=announce, **how, **shared)
 
 
 def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[str, Any], **shared: Any) -> Any:

@@ -14,7 +14,6 @@ from uncollapse.bill.sample import Gain, mean_and_error
 from uncollapse.diagnosis.facts import Continued, Facts, living
 from uncollapse.diagnosis.reach import reach
 from uncollapse.diagnosis.refine import STEPS, refine
-from uncollapse.diagnosis.retrain import RATE, retrain
 from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.errors import UncollapseError
 from uncollapse.measure.decoder import row_losses
@@ -23,6 +22,7 @@ from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import posterior_sums
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe
+from uncollapse.probes.retrain import RATE, retrain
 
 __all__ = ["untried", "with_trials"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from uncollapse.diagnosis.retrain import start_anew
 from uncollapse.diagnosis.thresholds import OUT_OF_RANGE, SHOWN
 from uncollapse.probes.probe import TorchProbe
+from uncollapse.probes.retrain import start_anew
 
 __all__ = ["Reach", "reach"]
 

@@ -113,7 +113,7 @@ def verify(
 def _own_training(
     seen: Observation, n_steps: int, learning_rate: float | None, seed: int, on_step: Callable[[int], None] | None
 ) -> Retrainer:
-    from uncollapse.diagnosis.retrain import RATE, retrain, start_anew
+    from uncollapse.probes.retrain import RATE, retrain, start_anew
 
     def train(probe: Any, plan: Plan) -> Any:
         try:

@@ -1,49 +1,44 @@
-"""Pilot forecast: small nonlinear networks trained over a grid of water levels, beside the linear forecast.
+"""Pilot forecast: the user's network, or one like it, trained to its end over a grid of water levels.
 
 For deep networks the linear count is no forecast of the number alive (docs/theory.md section 5); what is cheap and
-honest is to train small ones. Gaussian losses depend on β and η² through τ = βη² alone, so the networks train at η² =
-1 and β = τ.
+honest is to train some.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.bill.prune import earning
-from uncollapse.bill.sample import FEWEST, make_sample
 from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.forecasting.result import Forecast
-from uncollapse.measure.observe import observe
-from uncollapse.objective import Objective
+from uncollapse.measure.protocol import Spread
+from uncollapse.piloting.members import Plan, Trainer
+from uncollapse.piloting.modules import Modules, latents_of, maker
+from uncollapse.piloting.networks import Stacks
 from uncollapse.piloting.result import Pilot
-from uncollapse.probes.own import own_probe
-from uncollapse.training.config import Network, Setup, Training
-from uncollapse.training.ensemble import train_all
-from uncollapse.training.result import Trained
+from uncollapse.probes.retrain import RATE
+from uncollapse.training.config import Network, Training
 from uncollapse.training.schedules import Schedule
 
-__all__ = ["pilot", "sample_rows", "to_the_end"]
+__all__ = ["Estimate", "pilot", "sample_rows", "to_the_end"]
 
-N_ROWS, N_LEVELS, N_SEEDS = 2048, 4, 2
+N_ROWS, N_SEEDS = 2048, 2
+N_LEVELS, N_LEVELS_ALONE = 4, 2
+"""Beside the objective's own; fewer where networks train one after the other."""
+
 NETWORK = Network(hidden=(128,))
 MOST_LATENTS = 16
 
 BATCH, EPOCHS, LEAST_STEPS = 128, 300, 4800
 """Of a training to the end: on fewer rows more epochs, for as many steps. How near it comes: docs/training.md."""
-
-USUAL_RATE = 1e-3
-"""Of a training like the user's."""
-
-EARNING_ROWS, EARNING_DRAWS = 768, 2
-"""On which it is asked which latents earn."""
 
 ABOVE, BELOW = 1.1, 30.0
 """The grid runs from a tenth above the strongest mode, where everything is dead, to a thirtieth of it."""
@@ -56,7 +51,7 @@ def pilot(
     given: Any = None,
     *,
     network: Network | None = None,
-    n_levels: int = N_LEVELS,
+    n_levels: int | None = None,
     n_seeds: int = N_SEEDS,
     n_rows: int = N_ROWS,
     training: Training | None = None,
@@ -64,8 +59,12 @@ def pilot(
     seed: int = 0,
     drop_nonfinite: bool = False,
     progress: bool = False,
+    on_estimate: Callable[[Estimate], None] | None = None,
+    model: Any = None,
+    spread: Spread | None = None,
+    input_shape: tuple[int, ...] | None = None,
 ) -> Pilot:
-    """Train a network to its end over a grid of water levels, as one ensemble on a sample of the rows.
+    """Train a network to its end over a grid of water levels, on a sample of the rows.
 
     Parameters
     ----------
@@ -74,7 +73,9 @@ def pilot(
         Of the same data; one level of latents, a decoder variance that is given.
     network : Network, optional
         The user's; one hidden layer of 128 ReLU units on both sides when left out.
-    n_levels, n_seeds, n_rows : int
+    n_levels : int, optional
+        Beside the objective's own: 4, or 2 with `model`.
+    n_seeds, n_rows : int
         At each level so many networks come from below (a KL warm-up), and one more starts quietly, at the full weight.
     training : Training, optional
         `to_the_end` when left out.
@@ -84,6 +85,14 @@ def pilot(
     drop_nonfinite : bool
         Leave out rows with NaN or infinite values.
     progress : bool
+    on_estimate : callable, optional
+        Called with an `Estimate` before the training starts: how many networks, and about how long they take.
+    model : callable or Module, optional
+        The user's own network in place of `network`: a function or a class of no arguments that gives a module with
+        `encode` and `decode`, or such a module whose parts can reset themselves. Its networks train one after the
+        other, on the data and the loss as they are.
+    spread, input_shape
+        How the module is to be read, where it does not say; see `uncollapse.probes.open_probe`.
 
     Returns
     -------
@@ -92,12 +101,12 @@ def pilot(
     Raises
     ------
     ObjectiveError
-        For what is not covered: levels, a learned decoder variance, data without a mode.
+        For what is not covered: levels, a learned decoder variance, data without a mode, a model that is no PyTorch
+        module or has another number of latents than the forecast.
 
     Notes
     -----
-    Gaussian data are scaled to unit mean variance first, and τ with them, which changes no solution and suits one
-    learning rate.
+    Networks of `network` are one ensemble; see `piloting.networks` for their units.
 
     Examples
     --------
@@ -111,42 +120,56 @@ def pilot(
     """
     f, start = forecast, time.monotonic()
     _check(f)
-    n_latents = f.objective.n_latents or min(f.n_latents, MOST_LATENTS)
     x, y, condition = sample_rows(data, target, given, n_rows, seed, drop_nonfinite=drop_nonfinite)
-    levels = _grid(f, n_levels)
-    unit = _unit(f)
-    how, shape = training or to_the_end(len(x)), network or NETWORK
-    factor = float(f.spectrum.target_scale[0]) if f.exact else 1.0
-    scaled = [None if part is None else part * (factor * unit) for part in (x, y, condition)]
-
-    def setup(level: float, training: Training) -> Setup:
-        return Setup(_objective(f, level * unit**2, n_latents), shape, training)
-
-    from_below = [setup(level, replace(how, seed=seed + i)) for level in levels for i in range(n_seeds)]
-    quiet = [setup(level, replace(how, seed=seed, schedule=Schedule())) for level in levels]
-    trained = train_all([*from_below, *quiet], *scaled, progress=progress)
-    result = [one.evaluate(*scaled) for one in trained]
-    grid, n = (len(levels), n_seeds), len(from_below)
-    usual = None
-    if epochs is not None:
-        plain = Training(epochs=checks.count(epochs, "epochs", least=1), learning_rate=USUAL_RATE, seed=seed)
-        members = train_all([setup(f.water_level, replace(plain, seed=seed + i)) for i in range(n_seeds)], *scaled)
-        usual = np.array([one.evaluate(*scaled).n_alive for one in members])
+    levels = _grid(f, _n_levels(n_levels, alone=model is not None))
+    n_seeds = checks.count(n_seeds, "n_seeds", least=1)
+    epochs = None if epochs is None else checks.count(epochs, "epochs", least=1)
+    trainer: Trainer
+    if model is None:
+        n_latents = f.objective.n_latents or min(f.n_latents, MOST_LATENTS)
+        shape, how = network or NETWORK, training or to_the_end(len(x))
+        trainer = Stacks(f, shape, n_latents, (x, y, condition), how, epochs, progress)
+    else:
+        if network is not None:
+            raise ObjectiveError("give a network or a model of your own, not both")
+        make, how = maker(model, spread=spread, input_shape=input_shape), training or gently(to_the_end(len(x)))
+        n_latents = latents_of(make(seed), f, x, condition)
+        trainer = Modules(f, make, (_scaled(f, x), _scaled(f, y), _scaled(f, condition)), how, epochs, progress)
+    from_below = [Plan(level, seed + i, "from below") for level in levels for i in range(n_seeds)]
+    quiet = [Plan(level, seed, "quiet") for level in levels]
+    usual = [] if epochs is None else [Plan(f.water_level, seed + i, "usual") for i in range(n_seeds)]
+    plans = [*from_below, *quiet, *usual]
+    if on_estimate is not None:
+        on_estimate(Estimate(len(plans), trainer.seconds(plans)))
+    members = trainer.train(plans)
+    grid, n, cut = (len(levels), n_seeds), len(from_below), len(from_below) + len(quiet)
     return Pilot(
         forecast=f,
-        network=shape,
+        shape=trainer.shape,
         n_latents=n_latents,
         water_levels=levels,
-        n_earning=np.reshape([_n_earning(one, scaled) for one in trained[:n]], grid),
-        n_alive=np.reshape([one.n_alive for one in result[:n]], grid),
-        kl=np.reshape([one.rate for one in result[:n]], grid),
-        loss=np.reshape([one.loss for one in result[:n]], grid) / (unit**2 * f.decoder_variance),
-        quiet_n_alive=np.array([_n_earning(one, scaled) for one in trained[n:]]),
+        n_earning=np.reshape([one.n_earning for one in members[:n]], grid),
+        n_alive=np.reshape([one.n_alive for one in members[:n]], grid),
+        kl=np.reshape([one.kl for one in members[:n]], grid),
+        loss=np.reshape([one.loss for one in members[:n]], grid),
+        quiet_n_alive=np.array([one.n_earning for one in members[n:cut]]),
         n_rows=len(x),
         seconds=time.monotonic() - start,
         epochs=epochs,
-        usual_n_alive=usual,
+        usual_n_alive=np.array([one.n_alive for one in members[cut:]]) if usual else None,
     )
+
+
+class Estimate(NamedTuple):
+    """What a pilot is about to train, and about how long that takes here."""
+
+    n_networks: int
+    seconds: float
+
+    def __str__(self) -> str:
+        minutes = self.seconds / 60
+        how_long = f"{minutes:.0f} minutes" if minutes > 1.5 else f"{max(self.seconds, 1):.0f} s"
+        return f"{self.n_networks} networks to train: about {how_long}"
 
 
 def to_the_end(n_rows: int) -> Training:
@@ -167,28 +190,20 @@ def to_the_end(n_rows: int) -> Training:
     return Training(epochs=epochs, cooling=epochs // 2, batch_size=BATCH, learning_rate=2e-3, schedule=warm_up)
 
 
-def _n_earning(trained: Trained, scaled: list[Any]) -> int:
-    """Latents that earn their KL; those alive by it where the rows are too few to tell."""
-    x, y, condition = scaled
-    if len(x) < FEWEST:
-        return int(trained.evaluate(*scaled).n_alive)
-    probe = own_probe(trained)
-    seen = observe(probe, x, y, condition, n_rows=EARNING_ROWS)
-    sample = make_sample(probe, seen, trained.setup.objective, 1.0, n_draws=EARNING_DRAWS)
-    cut = len(sample) // 3
-    found = earning(sample.part(slice(0, cut)), sample.part(slice(cut, len(sample))), lambda: True)
-    return int(found.earns.sum())
+def _n_levels(n: int | None, *, alone: bool) -> int:
+    if n is None:
+        return N_LEVELS_ALONE if alone else N_LEVELS
+    return checks.count(n, "n_levels", least=1)
 
 
-def _objective(f: Forecast, level: float, n_latents: int) -> Objective:
-    return replace(f.objective, beta=level, decoder_variance=1.0, n_latents=n_latents, loss=None)
+def gently(training: Training) -> Training:
+    """The same at the usual rate of Adam: a user's own module is trained in its own units."""
+    return replace(training, learning_rate=RATE)
 
 
-def _unit(f: Forecast) -> float:
-    """What brings the target to unit mean variance; likelihoods beyond Gaussian have no unit to choose."""
-    if not f.exact or not f.spectrum.total_energy:
-        return 1.0
-    return float(np.sqrt(f.spectrum.n_targets / f.spectrum.total_energy))
+def _scaled(f: Forecast, part: np.ndarray | None) -> np.ndarray | None:
+    """As the loader of the user's training does."""
+    return None if part is None else part * (float(f.spectrum.target_scale[0]) if f.exact else 1.0)
 
 
 def _grid(f: Forecast, n_levels: int) -> np.ndarray:

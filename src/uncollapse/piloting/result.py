@@ -11,7 +11,6 @@ from uncollapse.forecasting.result import Forecast
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn
 from uncollapse.theory.optimum import Totals
-from uncollapse.training.config import Network
 
 __all__ = ["Pilot"]
 
@@ -24,7 +23,8 @@ class Pilot(Drawn):
     ----------
     forecast : Forecast
         The linear one, at the objective's own level.
-    network : Network
+    shape : str
+        Of the network: its widths from the data on, or the name of the user's module.
     n_latents : int
     water_levels : ndarray of shape (n_levels,)
         τ; in units of β for a likelihood other than Gaussian. The objective's own is among them.
@@ -49,7 +49,7 @@ class Pilot(Drawn):
     """
 
     forecast: Forecast
-    network: Network
+    shape: str
     n_latents: int
     water_levels: np.ndarray
     n_earning: np.ndarray
@@ -84,7 +84,7 @@ class Pilot(Drawn):
         """Plain values, for JSON."""
         linear = self.linear
         return {
-            "network": list(self.network.hidden),
+            "network": self.shape,
             "n_rows": self.n_rows,
             "n_seeds": self.n_alive.shape[1],
             "seconds": round(self.seconds, 1),

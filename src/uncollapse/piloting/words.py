@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["HEADINGS", "about_pilot", "pilot_card", "pilot_rows"]
 
-HEADINGS = ("water level", "alive at the end", "quiet start", "linear", "KL, nats", "linear", "loss", "linear")
+HEADINGS = ("water", "alive", "quiet start", "linear", "KL, nats", "linear", "loss", "linear")
 
 
 def about_pilot(p: Pilot) -> str:
     """The answer at the objective's own water level, with its spread over seeds."""
     i = p.here
-    shape = "-".join(map(str, (p.forecast.spectrum.n_features, *p.network.hidden)))
     text = (
-        f"Pilot: trained to the end, {_spread(p.n_earning[i])} of {p.n_latents} latents live in this network ({shape}, "
-        f"{p.n_rows:,} rows, {p.n_alive.shape[1]} seeds) with {_range(p.kl[i])} nats of KL; the linear forecast says "
-        f"{int(p.linear.n_alive[i])} with {float(p.linear.rate[i]):.3g}."
+        f"Pilot: trained to the end, {_spread(p.n_earning[i])} of {p.n_latents} latents live in this network "
+        f"({p.shape}, {p.n_rows:,} rows, {p.n_alive.shape[1]} seeds) with {_range(p.kl[i])} nats of KL; the linear "
+        f"forecast says {int(p.linear.n_alive[i])} with {float(p.linear.rate[i]):.3g}."
     )
     if p.usual_n_alive is not None:
         text += (
@@ -42,10 +41,10 @@ def pilot_rows(p: Pilot) -> list[list[str]]:
         rows.append(
             [
                 f"{level:.4g}{mark}",
-                _spread(p.n_earning[i]),
+                _spread(p.n_earning[i], "–"),
                 str(int(p.quiet_n_alive[i])),
                 str(int(linear.n_alive[i])),
-                _range(p.kl[i]),
+                _range(p.kl[i], "–"),
                 f"{linear.rate[i]:.3g}",
                 f"{np.median(p.loss[i]):.4g}",
                 loss,
@@ -56,16 +55,16 @@ def pilot_rows(p: Pilot) -> list[list[str]]:
 
 def pilot_card(p: Pilot) -> Card:
     """The answer at the objective's own water level, and each level."""
-    facts = (("rows", f"{p.n_rows:,}"), ("hidden units", "-".join(map(str, p.network.hidden)) or "none"))
+    facts = (("rows", f"{p.n_rows:,}"), ("network", p.shape))
     rows = tuple(tuple(row) for row in pilot_rows(p))
     return Card(about_pilot(p), (*facts, ("seconds", f"{p.seconds:.0f}")), headings=HEADINGS, rows=rows)
 
 
-def _spread(counts: np.ndarray) -> str:
+def _spread(counts: np.ndarray, to: str = " to ") -> str:
     low, high = int(counts.min()), int(counts.max())
-    return str(low) if low == high else f"{low} to {high}"
+    return str(low) if low == high else f"{low}{to}{high}"
 
 
-def _range(values: np.ndarray) -> str:
+def _range(values: np.ndarray, to: str = " to ") -> str:
     low, high = f"{values.min():.3g}", f"{values.max():.3g}"
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}{to}{high}"

@@ -21,6 +21,7 @@ from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.inputs import check_rows
 from uncollapse.probes.outputs import check_outputs
 from uncollapse.probes.restated import with_objective
+from uncollapse.reading.named import maker_named
 
 __all__ = ["open_probe"]
 
@@ -237,6 +238,8 @@ def _unpickled(path: Path, trust: bool) -> Any:
 
 def _made(text: str) -> Any:
     name, _, function = text.partition(":")
+    if name.endswith(".py"):
+        return _called(maker_named(text), text)
     with _current_folder_importable():
         try:
             module = importlib.import_module(name)
@@ -245,10 +248,14 @@ def _made(text: str) -> Any:
         make = getattr(module, function, None)
         if not callable(make):
             raise SourceError(f"{text}: {name} has no function {function!r}")
-        try:
-            return make()
-        except RAISED as error:
-            raise SourceError(f"{text}: the function failed: {kind_and_line(error)}") from error
+        return _called(make, text)
+
+
+def _called(make: Any, text: str) -> Any:
+    try:
+        return make()
+    except RAISED as error:  # a user's function raises anything
+        raise SourceError(f"{text}: the function failed: {kind_and_line(error)}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 from uncollapse.errors import SourceError, UncollapseError, kind_and_line
 
-__all__ = ["function_named"]
+__all__ = ["function_named", "maker_named"]
 
 
 def function_named(text: str) -> Any:
@@ -27,6 +27,27 @@ def function_named(text: str) -> Any:
     SourceError
         No such file or name, or its code fails.
     """
+    owner, found, name = _found(text)
+    is_static = inspect.isclass(owner) and isinstance(vars(owner).get(name.rpartition(".")[2]), staticmethod)
+    if inspect.isclass(owner) and inspect.isfunction(found) and not is_static:
+        found = getattr(_made(owner), found.__name__)
+    if inspect.isclass(found):
+        found = _made(found)
+    if not callable(found) and not hasattr(found, "training_step"):
+        raise SourceError(f"{text}: {name!r} is no function")
+    return found
+
+
+def maker_named(text: str) -> Any:
+    """A function or a class that makes a model, called without arguments; the errors of `function_named`."""
+    _, found, name = _found(text)
+    if not callable(found):
+        raise SourceError(f"{text}: {name!r} is no function or class that makes a model")
+    return found
+
+
+def _found(text: str) -> tuple[Any, Any, str]:
+    """What the name means, what it belongs to, and the name."""
     place, colon, name = text.partition(":")
     if not colon or not place or not name:
         raise SourceError(f"{text}: say FILE:FUNCTION, such as my_vae.py:loss_function")
@@ -36,14 +57,7 @@ def function_named(text: str) -> Any:
         owner, found = found, getattr(found, part, None)
         if found is None:
             raise SourceError(f"{text}: {place} has no {name!r}")
-    is_static = inspect.isclass(owner) and isinstance(vars(owner).get(name.rpartition(".")[2]), staticmethod)
-    if inspect.isclass(owner) and inspect.isfunction(found) and not is_static:
-        found = getattr(_made(owner), found.__name__)
-    if inspect.isclass(found):
-        found = _made(found)
-    if not callable(found) and not hasattr(found, "training_step"):
-        raise SourceError(f"{text}: {name!r} is no function")
-    return found
+    return owner, found, name
 
 
 def _module(place: str, text: str) -> Any:

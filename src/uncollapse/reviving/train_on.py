@@ -11,13 +11,13 @@ from torch import nn
 
 from uncollapse import checks
 from uncollapse.data.rows import as_rows
-from uncollapse.diagnosis.retrain import BATCH, RATE, retrain
 from uncollapse.errors import DataError, UncollapseError
 from uncollapse.files import write_bytes
 from uncollapse.measure.decoder import row_losses
 from uncollapse.measure.observe import observe
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.probes.examples import module_probe
+from uncollapse.probes.retrain import BATCH, RATE, retrain
 from uncollapse.reviving.folder import TRAINED
 from uncollapse.reviving.module import RevivedModule, revived_module
 from uncollapse.reviving.result import Revived

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,7 +22,7 @@ from uncollapse.training.loop import Run
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 
-__all__ = ["best_size", "checked_setups", "stackable", "train_all"]
+__all__ = ["Fastest", "best_size", "checked_setups", "fastest", "stackable", "train_all"]
 
 SIZES = (1, 8, 32, 128)
 """Stack sizes that are tried, besides all members at once up to the largest of these. 100 members of 5-8-5 are fastest
@@ -141,19 +141,29 @@ def stackable(setups: Sequence[Setup], widths: tuple[int, int, int]) -> list[lis
     return [sorted(group, key=lambda i: setups[i].training.learning_rate) for group in result.values()]
 
 
-def best_size(setups: list[Setup], a: Architecture, rows: Table) -> int:
-    """Members per stack that train fastest, from the time of some steps of each size."""
+class Fastest(NamedTuple):
+    """Members per stack that train fastest, and the seconds of a step of one member then."""
+
+    size: int
+    seconds: float
+
+
+def fastest(setups: list[Setup], a: Architecture, rows: Table) -> Fastest:
+    """From the time of some steps of each size."""
     largest = min(len(setups), SIZES[-1])
-    best, best_seconds = 1, float("inf")
-    if largest == 1:
-        return 1
+    best = Fastest(1, float("inf"))
     for size in [*(size for size in SIZES if size < largest), largest]:
         seconds = _seconds_per_member_step(setups[:size], a, rows)
         if size == 1 and seconds > LONG_STEP_SECONDS and not rows.x.is_cuda:
-            return 1
-        if seconds < GAIN * best_seconds:
-            best, best_seconds = size, seconds
+            return Fastest(1, seconds)
+        if seconds < GAIN * best.seconds:
+            best = Fastest(size, seconds)
     return best
+
+
+def best_size(setups: list[Setup], a: Architecture, rows: Table) -> int:
+    """Members per stack that train fastest; a single one needs no trial."""
+    return 1 if len(setups) == 1 else fastest(setups, a, rows).size
 
 
 def _seconds_per_member_step(setups: list[Setup], a: Architecture, rows: Table) -> float:

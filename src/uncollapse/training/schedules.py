@@ -82,7 +82,7 @@ def kl_weight(schedule: Schedule, epoch: float) -> float:
     return schedule.start + (1 - schedule.start) * done
 
 
-def rate_factor(epochs: int, cooling: int, epoch: float) -> float:
+def rate_factor(epochs: int, cooling: float, epoch: float) -> float:
     """What multiplies the learning rate at `epoch`, which may be a fraction: 1, then linearly to 0 at `epochs`.
 
     Examples

@@ -13,6 +13,7 @@ from uncollapse.errors import UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.probes.objective import kl_of, reconstruction
 from uncollapse.probes.probe import TorchProbe, evaluating
+from uncollapse.training.schedules import rate_factor
 
 __all__ = ["BATCH", "retrain", "start_anew"]
 
@@ -29,6 +30,7 @@ def retrain(
     n_steps: int,
     learning_rate: float = RATE,
     warm_up: float = 0.0,
+    cooling: float = 0.0,
     decoder_only: bool = False,
     seed: int = 0,
     on_step: Callable[[int], None] | None = None,
@@ -49,6 +51,8 @@ def retrain(
     learning_rate : float
     warm_up : float
         Share of the steps over which the KL weight rises linearly from 0.
+    cooling : float
+        Share of the steps at the end over which the learning rate falls linearly to 0.
     decoder_only : bool
         Leave q as it is.
     seed : int
@@ -102,6 +106,7 @@ def retrain(
             # of the copy's parameters alone: whatever else the loss depends on keeps its gradients
             for p, gradient in zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True):
                 p.grad = gradient
+            optimiser.param_groups[0]["lr"] = learning_rate * rate_factor(n_steps, cooling * n_steps, step)
             optimiser.step()
             if on_step is not None:
                 on_step(step + 1)
