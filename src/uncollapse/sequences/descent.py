@@ -23,9 +23,9 @@ def descend(
     training: SequenceTraining,
     n_rows: int,
     loss_of: Loss,
-    after_epoch: Callable[[int], None],
+    after_epoch: Callable[[int], float],
 ) -> None:
-    """Minimise `loss_of`; `after_epoch` is called with the number of epochs done.
+    """Minimise `loss_of`; `after_epoch` is called with the number of epochs done, and gives the loss held out.
 
     Raises
     ------
@@ -45,13 +45,17 @@ def descend(
             optimiser.param_groups[0]["lr"] = training.learning_rate * factor
             optimiser.zero_grad(set_to_none=True)
             loss = loss_of(rows, now / training.epochs)
-            if not math.isfinite(loss.item()):
-                raise TrainingError(
-                    f"the loss is not finite from step {step + 1} of epoch {epoch + 1} on; lower the learning rate "
-                    f"from {training.learning_rate:g}, or clip the gradient"
-                )
+            _check(loss.item(), f"from step {step + 1} of epoch {epoch + 1} on", training)
             torch.autograd.backward(loss)
             if training.clip is not None:
                 nn.utils.clip_grad_norm_(parameters, training.clip)
             optimiser.step()
-        after_epoch(epoch + 1)
+        _check(after_epoch(epoch + 1), f"after epoch {epoch + 1}", training)
+
+
+def _check(loss: float, when: str, training: SequenceTraining) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is not finite {when}; lower the learning rate from {training.learning_rate:g}, or clip the "
+            "gradient"
+        )

@@ -157,7 +157,7 @@ def train_language_model(
 
     with watching_epochs(how.epochs, shown=progress) as on_epoch:
 
-        def after_epoch(epoch: int) -> None:
+        def after_epoch(epoch: int) -> float:
             nonlocal best
             now = float(_losses(decoder, held_out).mean())
             if now < best[0]:
@@ -166,6 +166,7 @@ def train_language_model(
                 history[name].append(value)
             sums.clear()
             on_epoch(epoch, -now, 0.0, 0)
+            return now
 
         descend([decoder], how, len(seen), loss_of, after_epoch)
     decoder.load_state_dict(best[1])

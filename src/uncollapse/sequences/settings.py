@@ -18,6 +18,8 @@ COOLED = 0.5
 so does the KL that it keeps up in latents that carry nothing."""
 
 MOST = 2**31
+MOST_RATE = 1e30
+"""Above it a step of Adam is no number of PyTorch's any more."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,13 +50,15 @@ class SequenceTraining(Settings):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        plain = {
+        plain: dict[str, Any] = {
             "epochs": count(self.epochs, "epochs", least=1, most=MOST),
             "batch_size": count(self.batch_size, "batch_size", least=1, most=MOST),
             "learning_rate": positive(self.learning_rate, "learning_rate"),
             "clip": None if self.clip is None else positive(self.clip, "clip"),
             "seed": count(self.seed, "seed", most=2**63 - 1),
         }
+        if plain["learning_rate"] > MOST_RATE:
+            raise ObjectiveError(f"learning_rate must be at most {MOST_RATE:g}, got {plain['learning_rate']:g}")
         for name, value in plain.items():
             object.__setattr__(self, name, value)
 

@@ -161,7 +161,7 @@ def _trained(
 
     with watching_epochs(how.epochs, shown=progress) as on_epoch:
 
-        def after_epoch(epoch: int) -> None:
+        def after_epoch(epoch: int) -> float:
             reconstruction, *kl = (sums / len(seen)).tolist()
             n_alive, rate = sum(one > ALIVE_NATS for one in kl), sum(kl)
             weight = min(1.0, epoch / how.epochs / setup.warm_up) if setup.warm_up else 1.0
@@ -170,6 +170,7 @@ def _trained(
             rows_of_history.append((epoch, loss, reconstruction, rate, n_alive, weight, there))
             sums.zero_()
             on_epoch(epoch, -reconstruction - rate, rate, n_alive)
+            return there
 
         descend(parts, how, len(seen), loss_of, after_epoch)
     return dict(zip(COLUMNS, np.array(rows_of_history).T.copy(), strict=True))
