@@ -39,6 +39,7 @@ from uncollapse import (
 from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.piloting.pilot import pilot
+from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
 from uncollapse.training import Network, Schedule, Setup, Training, train
 
@@ -67,6 +68,9 @@ def made() -> dict[str, Any]:
     d = diagnosed(rng, dead=(1,), name=NASTY)
     model = train(x, objective=Objective(n_latents=2), network=Network(), training=Training(epochs=2))
     point = stationary_point(f, [1])
+    tokens = rng.integers(0, 4, (20, 5))
+    language = train_language_model(tokens, "window:1", SequenceTraining(epochs=2))
+    sequences = train_sequence_vae(tokens, start=language, n_latents=2, epochs=2)
     wide = rng.standard_normal((40, 300)) * np.linspace(3, 0.1, 300)
     return {
         "Forecast": f,
@@ -111,6 +115,10 @@ def made() -> dict[str, Any]:
         "Trained": model,
         "Evaluation": model.evaluate(x),
         "Setup": model.setup,
+        "LanguageModel": language,
+        "SequenceVAE": sequences,
+        "SequenceEvaluation": sequences.held_out,
+        "SequenceSetup": sequences.setup,
         "Pilot": pilot(x, f, n_levels=2, n_seeds=1, training=Training(epochs=1)),
     }
 
@@ -139,6 +147,8 @@ ONE_WAY = (
     "Bill",
     "ImpliedWeight",
     "Trained",
+    "LanguageModel",
+    "SequenceVAE",
     "Pilot",
 )
 BOTH_WAYS = (
@@ -162,6 +172,8 @@ BOTH_WAYS = (
     "LossConvention",
     "Evaluation",
     "Setup",
+    "SequenceEvaluation",
+    "SequenceSetup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
 UNPICTURED = {"LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
