@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -107,6 +109,8 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line(rng):
         train_language_model(x[:9])
     with pytest.raises(DataError, match=r"token 5 is outside of a vocabulary of 3"):
         train_language_model(x, DecoderShape("gru", 3))
+    with pytest.raises(DataError, match="token 5 is outside of a vocabulary of 3"):
+        train_language_model(replace(as_tokens(x), n_vocabulary=3), "gru")
     with pytest.raises(DataError, match="must be a DecoderShape or a name, got int"):
         train_language_model(x, 3)
     with pytest.raises(ObjectiveError, match="training must be a SequenceTraining"):

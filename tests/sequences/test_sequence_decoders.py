@@ -72,6 +72,15 @@ def test_a_forward_derivative_by_v_is_the_slope(name, tokens, v):
     torch.testing.assert_close(slope, by_hand, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["window:1", "window:3"])
+@torch.no_grad()
+def test_the_beginning_is_no_token(name):
+    decoder = made(name)
+    after_start = decoder(torch.zeros(1, 1, dtype=torch.int64))[0, 0]
+    for token in range(V):
+        assert not torch.allclose(decoder(torch.full((1, 6), token))[0, 5], after_start, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["gru", "transformer", "window:3"])
 @torch.no_grad()
 def test_what_the_decoder_does_not_see_does_not_matter(name, tokens):

@@ -22,7 +22,7 @@ from uncollapse.sequences import (
     train_sequence_vae,
 )
 from uncollapse.sequences.rows import split
-from uncollapse.sequences.terms import kl_of
+from uncollapse.sequences.terms import kl_of, seen_at_random
 
 QUICK = {"batch_size": 64, "learning_rate": 1e-2, "seed": SEED, "encoder": "counts", "n_latents": 2}
 
@@ -102,10 +102,22 @@ def test_a_decoder_that_drops_every_token_has_no_context(x, language):
     assert (some.decode(x[:100], z) != some.decode(x[100:200], z)).any()
 
 
+def test_a_share_of_the_tokens_is_dropped_anew_each_time_and_none_in_measurements():
+    ids, generator = torch.zeros(200, 50, dtype=torch.int64), torch.Generator().manual_seed(SEED)
+    first, second = (seen_at_random(ids, 0.2, generator) for _ in range(2))
+    assert float(first.float().mean()) == pytest.approx(0.8, abs=0.03)
+    assert not torch.equal(first, second)
+    assert seen_at_random(ids, 0.2, None) is None
+    assert seen_at_random(ids, 0.0, generator) is None
+    assert not seen_at_random(ids, 1.0, None).any()
+
+
 def test_a_warm_up_raises_the_weight_from_nothing(x):
     vae = train_sequence_vae(x, "window:0", beta=3.0, warm_up=0.5, epochs=8, **QUICK)
     np.testing.assert_allclose(vae.history["kl_weight"], [0.25, 0.5, 0.75, 1, 1, 1, 1, 1])
     assert vae.history["kl"][1] > vae.history["kl"][-1]
+    np.testing.assert_allclose(vae.history["loss"], vae.history["reconstruction"] + 3 * vae.history["kl"])
+    assert vae.history["held_out"][-1] == pytest.approx(vae.held_out.loss)  # 300 sequences, all of them
 
 
 @pytest.mark.parametrize("encoder", ["gru", "positions", "counts"])

@@ -33,8 +33,8 @@ def shape_for(tokens: Tokens, shape: DecoderShape | str) -> DecoderShape:
         A token that the decoder has no logit for.
     """
     if isinstance(shape, str):
-        return shape_named(shape, tokens.n_vocabulary)
-    if not isinstance(shape, DecoderShape):
+        shape = shape_named(shape, tokens.n_vocabulary)
+    elif not isinstance(shape, DecoderShape):
         raise DataError(f"the shape of a decoder must be a DecoderShape or a name, got {type(shape).__name__}")
     _check_vocabulary(tokens, shape.n_vocabulary)
     return shape
