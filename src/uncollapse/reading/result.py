@@ -9,7 +9,8 @@ from typing import Any
 from uncollapse.errors import ObjectiveError
 from uncollapse.loss import LossConvention
 from uncollapse.reading.divergence import KLReading
-from uncollapse.reading.misfit import MisfitReading, same
+from uncollapse.reading.fits import same
+from uncollapse.reading.misfit import MisfitReading
 from uncollapse.showing.noun import Card, Noun, number, short
 from uncollapse.showing.plain import plain, stamp
 from uncollapse.theory.likelihoods import Likelihood
@@ -20,6 +21,9 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "squared": "gaussian",
     "optimal variance": "gaussian",
     "optimal variance a row": "gaussian",
+    "negative binomial": "negative-binomial",
+    "negative binomial of log-means": "negative-binomial",
+    "negative binomial of logits": "negative-binomial",
     "bernoulli": "bernoulli",
     "bernoulli of logits": "bernoulli",
     "poisson": "poisson",
@@ -40,6 +44,9 @@ WORDS = {
     "categorical of logits": "categorical cross-entropy of logits",
     "optimal variance": "Gaussian cost, its variance at the best for the batch",
     "optimal variance a row": "Gaussian cost, its variance at the best for each row",
+    "negative binomial": "negative binomial cost of means",
+    "negative binomial of log-means": "negative binomial cost of log-means",
+    "negative binomial of logits": "negative binomial cost of logits",
 }
 
 
@@ -108,6 +115,11 @@ class LossReading(Noun):
     def learns_variance(self) -> bool:
         """Whether the decoder's variance is at its best by the loss itself."""
         return (self.misfit.kind or "").startswith("optimal variance")
+
+    @property
+    def dispersion(self) -> float | None:
+        """r of a negative binomial, whose variance is μ + μ²/r; None of others."""
+        return _rounded(self.misfit.dispersion) if math.isfinite(self.misfit.dispersion) else None
 
     @property
     def averaged(self) -> bool:
@@ -180,8 +192,10 @@ class LossReading(Noun):
         """Of one row: ``1·mean squared error over 784 features + 1·KL``."""
         if self.misfit.kind is None:
             return "?"
-        how = f"mean {WORDS[self.misfit.kind]} over {self.n_features:,} features" if self.averaged else (
-            f"Σ {WORDS[self.misfit.kind]}")  # fmt: skip
+        what = WORDS[self.misfit.kind]
+        if self.dispersion is not None:
+            what += f" at r = {self.dispersion:.4g}"
+        how = f"mean {what} over {self.n_features:,} features" if self.averaged else f"Σ {what}"
         return f"{_factor(self.recon_factor)}·{how} + {_factor(self.kl_factor)}·{_kl_words(self.kl, self.n_latents)}"
 
     @property
@@ -212,6 +226,7 @@ class LossReading(Noun):
             "outside": self.outside or None,
             "likelihood": None if self.outside else self.likelihood,
             "learns_variance": self.learns_variance,
+            "dispersion": self.dispersion,
             "misfit": self.misfit.kind,
             "misfit_weight": plain(self.misfit.weight),
             "kl_weight": plain(self.kl.weight),

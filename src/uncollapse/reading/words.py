@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from uncollapse.reading.misfit import same
+from uncollapse.reading.fits import same
 
 if TYPE_CHECKING:
     from uncollapse.reading.result import LossReading
