@@ -18,6 +18,7 @@ Misfit = Literal[
     "squared", "absolute", "huber", "log-cosh", "root", "bernoulli", "bernoulli of logits", "poisson",
     "poisson of log-rates", "categorical of logits", "optimal variance", "optimal variance a row",
     "negative binomial", "negative binomial of log-means", "negative binomial of logits",
+    "learned variance", "learned variances",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,11 +11,11 @@ import numpy as np
 from uncollapse.errors import ObjectiveError
 from uncollapse.reading.arguments import Caller
 from uncollapse.reading.dispersion import COUNT_FORMS, fitted_counts
-from uncollapse.reading.fits import TOLERANCE, Fit, same
+from uncollapse.reading.fits import TOLERANCE, Fit, Learned, same
 from uncollapse.reading.forms import MISFITS, NEGATIVE_BINOMIALS, Misfit, misfit_sum
 from uncollapse.reading.points import DOMAINS, Domain, Size, at_prior
 
-__all__ = ["Added", "MisfitReading", "fitted", "is_even", "read_misfit"]
+__all__ = ["Added", "MisfitReading", "added", "fitted", "read_misfit"]
 
 Added = Literal["sum", "mean", "unknown"]
 
@@ -28,7 +29,7 @@ class MisfitReading:
     Attributes
     ----------
     kind : str or None
-        One of `MISFITS`, or a negative binomial; None where none fits.
+        One of `MISFITS`, a negative binomial, or a Gaussian whose variance is learned; None where none fits.
     domain : str
         In which it was read.
     weight : float
@@ -40,6 +41,8 @@ class MisfitReading:
         Whether all features weigh the same.
     dispersion : float
         r of a negative binomial, infinite for the others.
+    learned : Learned, optional
+        What of it is learned.
     """
 
     kind: Misfit | None
@@ -49,6 +52,7 @@ class MisfitReading:
     axes: tuple[Added, ...] = ()
     even: bool = True
     dispersion: float = np.inf
+    learned: Learned | None = None
 
 
 def read_misfit(call: Caller, size: Size) -> MisfitReading:
@@ -68,8 +72,8 @@ def read_misfit(call: Caller, size: Size) -> MisfitReading:
             errors.append(error)
             continue
         if fit.kind is not None or fit.weight == 0.0:
-            batch, axes = _added(call, size, domain, fit)
-            even = is_even(call, size, domain, fit)
+            batch, axes = _added_up(call, size, domain, fit)
+            even = _is_even(call, size, domain, fit)
             return MisfitReading(fit.kind, domain, fit.weight, batch, axes, even, fit.dispersion)
     if len(errors) == len(DOMAINS):
         raise errors[0]
@@ -139,17 +143,24 @@ def _uneven_squares(call: Caller, size: Size, domain: Domain) -> MisfitReading |
     return MisfitReading("squared", domain, float(np.mean(weights)), "unknown", axes, even=False)
 
 
-def _added(call: Caller, size: Size, domain: Domain, fit: Fit) -> tuple[Added, tuple[Added, ...]]:
-    """Sums or means, told by twice as many rows, and by twice as many of each axis."""
-    if fit.kind is None:
-        return "mean", tuple("sum" for _ in size.shape)
+def added(again: Callable[[Size], float], size: Size, weight: float) -> tuple[Added, tuple[Added, ...]]:
+    """Sums or means over the batch and over each axis, told by twice as many rows, and by twice as many of each axis.
+
+    Parameters
+    ----------
+    again : callable
+        The weight at another size.
+    size : Size
+    weight : float
+        At this size.
+    """
 
     def ratio(other: Size) -> Added:
         try:
-            again = fitted(call, other, domain, only=fit.kind).weight
+            value = again(other)
         except ObjectiveError:
             return "unknown"
-        return "sum" if same(again, fit.weight) else "mean" if same(again, fit.weight / 2) else "unknown"
+        return "sum" if same(value, weight) else "mean" if same(value, weight / 2) else "unknown"
 
     axes = []
     for axis, side in enumerate(size.shape):
@@ -158,7 +169,13 @@ def _added(call: Caller, size: Size, domain: Domain, fit: Fit) -> tuple[Added, t
     return ratio(size.of(n_rows=2 * size.n_rows)), tuple(axes)
 
 
-def is_even(call: Caller, size: Size, domain: Domain, fit: Fit) -> bool:
+def _added_up(call: Caller, size: Size, domain: Domain, fit: Fit) -> tuple[Added, tuple[Added, ...]]:
+    if fit.kind is None:
+        return "mean", tuple("sum" for _ in size.shape)
+    return added(lambda other: fitted(call, other, domain, only=fit.kind).weight, size, fit.weight)
+
+
+def _is_even(call: Caller, size: Size, domain: Domain, fit: Fit) -> bool:
     """Whether a few single features weigh what all together do."""
     if fit.kind is None or fit.kind.startswith(("optimal", "root", "categorical")):
         return True
