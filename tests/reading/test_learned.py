@@ -140,6 +140,23 @@ class BothLearned(Gaussian):
         return squares + (-self.other).exp() * kl(mu, logvar).mean() + self.other
 
 
+class LearnedPrior(Gaussian):
+    """A mean of the prior that is learned: it moves KLs, each in its own way."""
+
+    def __init__(self, way):
+        super().__init__(way)
+        self.prior = nn.Parameter(torch.zeros(K))
+
+    def loss(self, recon, x, mu, logvar):
+        return super().loss(recon, x, mu - self.prior, logvar)
+
+
+def test_a_learned_prior_is_no_weight_of_the_kl():
+    reading = read_loss(LearnedPrior("log σ").loss, D, K)
+    assert reading.learns_variance
+    assert reading.ratio == pytest.approx(1.0, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("module", "says"),
     [(NoLog, "without end"), (TurnedLog, "is turned"), (NotALog, "no log"), (BothLearned, "KL is learned")],
