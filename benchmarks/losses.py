@@ -426,7 +426,9 @@ def counts_given(x: Tensor, mu: Tensor, theta: Tensor, z_mean: Tensor, z_logvar:
     return -negative_binomial(mu, theta).log_prob(x).sum(-1).mean() + kl(z_mean, z_logvar).mean()
 
 
-written("scVI: r of each gene a parameter", 1.0, "learned (px_r, one for each column)")(Counts().loss)
+written("scVI: r of each gene a parameter", 1.0, "learned (px_r, one for each column, read at their mean)")(
+    Counts().loss
+)
 
 
 @written("negative binomial of log-means, r fixed", 0.5, "log-means at r = 2")

@@ -183,6 +183,12 @@ def test_the_module_is_as_it_was_after_a_reading_and_after_an_error():
         assert torch.equal(p, value)
 
 
+def test_parameters_that_have_no_numbers_are_left_alone():
+    module = Gaussian("log σ")
+    module.lazy, module.nowhere = nn.LazyLinear(1), nn.Linear(1, 1, device="meta")
+    assert read_loss(module.loss, D, K).misfit.learned.names == ("own",)
+
+
 def test_a_parameter_that_is_fixed_is_a_weight():
     module = Gaussian("σ", ())
     module.own.requires_grad_(False)
@@ -213,8 +219,9 @@ def test_an_argument_is_taken_for_learned_and_it_is_said(loss):
 
 
 def test_an_argument_that_is_told_is_a_weight():
-    reading = read_loss(one_given, D, K, settings={"log_sigma": torch.tensor(math.log(2.0))})
+    reading = read_loss(one_given, D, K, settings={"log_sigma": math.log(2.0)})
     assert reading.water_level == pytest.approx(4.0, rel=1e-3)
+    assert not reading.learns_variance
 
 
 def summed_given(recon, x, mu, logvar, log_sigma):
@@ -295,6 +302,10 @@ def test_a_dispersion_that_is_an_argument(name):
     reading = read_loss(names["loss"], D, K)
     assert reading.water_level == pytest.approx(1.0, rel=1e-3)
     assert reading.misfit.learned.names == (name,)
+    assert "learned" in reading.notes[0]
+    assert reading.dispersion is None
+    fixed = read_loss(names["loss"], D, K, settings={name: 3.0})
+    assert fixed.dispersion == pytest.approx(3.0, rel=1e-3)
 
 
 def test_no_torch_is_needed_to_learn_an_argument(monkeypatch):

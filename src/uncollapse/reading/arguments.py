@@ -14,7 +14,7 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError, kind_and_line
 from uncollapse.reading.parameters import Parameters
-from uncollapse.reading.roles import SPREADS, TOTALS, plain_name, role_of, roles_of, unknown_arguments
+from uncollapse.reading.roles import LEARNED, SPREADS, TOTALS, plain_name, role_of, roles_of, unknown_arguments
 
 __all__ = ["Caller", "Point"]
 
@@ -109,13 +109,14 @@ class Caller:
 
     def _called(self, point: Point, z: np.ndarray | None, seed: int) -> float:
         given = {name: self._array(value) for name, value in self._values(point, z).items()}
+        settings = {name: self._setting(name, value) for name, value in self.settings.items()}
         with _seeded(seed), warnings.catch_warnings(), self.parameters.in_place(point.x.shape[1:]):
             warnings.simplefilter("ignore")  # of sizes that no user gave
             try:
                 if list(self.roles) == ["*"]:
-                    out = self.function(*given.values(), **self.settings)
+                    out = self.function(*given.values(), **settings)
                 else:
-                    out = self.function(**given, **self.settings)
+                    out = self.function(**given, **settings)
             except KeyError as error:
                 raise ObjectiveError(
                     f"{self.name}: its code asks for {error}, which nobody told; say it (--set NAME=VALUE)"
@@ -135,6 +136,11 @@ class Caller:
             return {role: of[role] for role in ("recon", "x", "mean", "log variance")}
         learned = self.parameters.given(p.x.shape)
         return {name: learned[name] if name in learned else of[role] for name, role in self.roles.items()}
+
+    def _setting(self, name: str, value: Any) -> Any:
+        """A number in the place of a parameter becomes a tensor, as the parameter would be."""
+        stands_for_parameter = role_of(name) in (*LEARNED, *SPREADS) and isinstance(value, float | int)
+        return sys.modules["torch"].tensor(float(value)) if self.uses_torch and stands_for_parameter else value
 
     def _array(self, value: Any) -> Any:
         if isinstance(value, float | int):

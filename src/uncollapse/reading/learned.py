@@ -146,7 +146,8 @@ def _dispersion(asked: _Asked, misfit: MisfitReading, one: Small) -> MisfitReadi
     moved = _moved(asked, one, STEPS[1], lambda: asked.fit(misfit).dispersion)
     if not np.isfinite(moved) or same(moved, misfit.dispersion):
         return None
-    return replace(misfit, learned=Learned((one.name,), _per(asked, misfit, one)))
+    told = np.nan if one.tensor is None else misfit.dispersion  # an argument's is one that we made up
+    return replace(misfit, dispersion=told, learned=Learned((one.name,), _per(asked, misfit, one)))
 
 
 def _per(asked: _Asked, misfit: MisfitReading, one: Small) -> Per:

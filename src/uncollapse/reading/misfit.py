@@ -40,7 +40,7 @@ class MisfitReading:
     even : bool
         Whether all features weigh the same.
     dispersion : float
-        r of a negative binomial, infinite for the others.
+        r of a negative binomial, NaN where it is an argument that is learned; infinite for the others.
     learned : Learned, optional
         What of it is learned.
     """

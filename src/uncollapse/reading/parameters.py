@@ -83,7 +83,7 @@ class Parameters:
         found = [Small(name, counts[self.form]) for name in self.arguments]
         if torch is not None and isinstance(self.owner, torch.nn.Module):
             named = self.owner.named_parameters()
-            found += [Small(name, p.numel(), p) for name, p in named if p.requires_grad and 0 < p.numel() <= n]
+            found += [Small(name, p.numel(), p) for name, p in named if _can_move(p) and 0 < p.numel() <= n]
         return found
 
     @contextmanager
@@ -139,3 +139,9 @@ class Parameters:
             if own[-back] == self.shape[-back]:
                 times[-back] = shape[-back] // self.shape[-back]
         return tuple(times)
+
+
+def _can_move(p: Any) -> bool:
+    """Whether it is learned, has numbers, and they can be made double."""
+    is_lazy = "Uninitialized" in type(p).__name__
+    return not is_lazy and p.requires_grad and p.is_floating_point() and p.device.type not in ("meta", "mps")

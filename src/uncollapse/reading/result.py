@@ -125,7 +125,7 @@ class LossReading(Noun):
 
     @property
     def dispersion(self) -> float | None:
-        """r of a negative binomial, whose variance is μ + μ²/r; None of others."""
+        """r of a negative binomial, whose variance is μ + μ²/r; None of others, and where it is a learned argument."""
         return _rounded(self.misfit.dispersion) if math.isfinite(self.misfit.dispersion) else None
 
     @property

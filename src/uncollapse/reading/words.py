@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from uncollapse.reading.fits import same
+from uncollapse.reading.forms import NEGATIVE_BINOMIALS
 
 if TYPE_CHECKING:
     from uncollapse.reading.result import LossReading
@@ -46,8 +47,12 @@ def _of_learned(r: LossReading) -> Iterator[str]:
     if learned is None or learned.faults:
         return
     name = learned.names[0]
-    if r.dispersion is not None:
-        each = {"all": "one for all", "column": "one for each column", "group": "one for each group of columns"}
+    if r.misfit.kind in NEGATIVE_BINOMIALS:
+        each = {
+            "all": "one for all",
+            "column": "one for each column, read at their mean",
+            "group": "one for each group of columns",
+        }
         yield (
             f"Its dispersion is learned ({name}, {each.get(learned.per, 'one for each number of each row')}): "
             f"give the forecast the r of the trained model, or let it estimate r."
