@@ -157,6 +157,23 @@ def test_a_learned_prior_is_no_weight_of_the_kl():
     assert reading.ratio == pytest.approx(1.0, rel=1e-3)
 
 
+class LastGain(Gaussian):
+    """Its decoder ends inside the loss."""
+
+    def __init__(self, way):
+        super().__init__(way)
+        self.gain, self.shift = nn.Parameter(torch.ones(D)), nn.Parameter(torch.zeros(D))
+
+    def loss(self, recon, x, mu, logvar):
+        return super().loss(self.gain * recon + self.shift, x, mu, logvar)
+
+
+def test_a_part_of_the_decoder_is_no_variance():
+    reading = read_loss(LastGain("log σ").loss, D, K)
+    assert reading.misfit.learned.names == ("own",)
+    assert reading.ratio == pytest.approx(1.0, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("module", "says"),
     [(NoLog, "without end"), (TurnedLog, "is turned"), (NotALog, "no log"), (BothLearned, "KL is learned")],
