@@ -1,8 +1,8 @@
 """The information-matrix test: at which weight a latent that enters any decoder through an added vector lives.
 
 Source: docs/theory.md, section 12. With S the score of a whole sample in the vector v at v = 0 and F the decoder's own
-Fisher information there, a latent lives iff β < λ_max(F^{-1/2} Cov(S) F^{-1/2}). Every likelihood of section 5 is this with
-one step and v = its natural parameters.
+Fisher information there, a latent lives iff β < λ_max(F^{-1/2} Cov(S) F^{-1/2}). Every likelihood of section 5 is this
+with one step and v = its natural parameters.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from uncollapse.errors import DataError
 __all__ = ["RANK_CUT", "HeldOut", "InformationSpectrum", "information_spectrum", "strengths_along"]
 
 RANK_CUT = 1e-4
-"""Directions in which F is less than this share of its largest eigenvalue are left out: what the decoder does not notice
-cannot carry anything, and dividing by it would divide noise by noise."""
+"""Directions in which F is less than this share of its largest eigenvalue are left out: what the decoder does not
+notice cannot carry anything, and dividing by it would divide noise by noise."""
 
 
 @dataclass(frozen=True, eq=False)
