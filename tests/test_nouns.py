@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+import torch
 
 import uncollapse
 from diagnosed import NASTY, diagnosed, two_modes
@@ -38,6 +39,7 @@ from uncollapse import (
 )
 from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
+from uncollapse.injecting.measure import injection_spectrum
 from uncollapse.piloting.pilot import pilot
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
 from uncollapse.training import Network, Schedule, Setup, Training, train
@@ -54,6 +56,21 @@ def nouns() -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UncollapseWarning)
         return made()
+
+
+def sequence_decoder() -> torch.nn.Module:
+    """Of four tokens, each by the one before."""
+
+    class Bigram(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.inject = torch.nn.Embedding(4, 4), torch.nn.Identity()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inject(self.table(x))
+
+    torch.manual_seed(0)
+    return Bigram()
 
 
 def made() -> dict[str, Any]:
@@ -111,6 +128,7 @@ def made() -> dict[str, Any]:
         "Trained": model,
         "Evaluation": model.evaluate(x),
         "Setup": model.setup,
+        "InjectionSpectrum": injection_spectrum(sequence_decoder(), rng.integers(0, 4, (60, 5)), n_draws=2),
         "Pilot": pilot(x, f, n_levels=2, n_seeds=1, training=Training(epochs=1)),
     }
 
@@ -138,6 +156,7 @@ ONE_WAY = (
     "Revived for nothing",
     "Bill",
     "ImpliedWeight",
+    "InjectionSpectrum",
     "Trained",
     "Pilot",
 )

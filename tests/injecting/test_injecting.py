@@ -138,7 +138,7 @@ def test_a_perfect_decoder_sits_at_one():
     model = Recurrent()
     found = injection_spectrum(model, drawn(model, 6000), inject="embed", n_directions=4)
     assert (np.abs(found.held_out - 1) < 4 * found.errors).all()
-    assert (np.abs(found.observed - 1) < 4 * found.observed_errors).all()
+    assert (np.abs(found.fisher - 1) < 4 * found.fisher_errors).all()
     assert found.explains_all
     assert "The decoder explains its sequences" in found.summary().replace("\n", " ")
 

@@ -64,3 +64,41 @@ def test_errors_of_strengths_hold(rng):
         found = strengths_along(scores, rng.standard_normal((500, 4, 1)).__pow__(2).mean(axis=1))
         hits += abs(found.strengths[0] - true) < 2 * found.errors[0]
     assert 0.90 < hits / 400 < 0.99
+
+
+def test_the_threshold_is_that_of_the_curvature_where_the_decoder_is_not_calibrated():
+    """A decoder that sees c = ±1 and forgets that x depends on it; v enters as v + c·k·v²/2, so that A = (1 − bk)F.
+
+    The Hessian of the whole objective at collapse, by quadrature over x and z: collapse is stable above λ of A alone.
+    """
+    b, k, noise = 0.6, 0.7, 0.5
+    variance = b**2 + noise**2  # of x, and of the decoder, which knows it
+    nodes, weights = np.polynomial.hermite_e.hermegauss(12)
+    weights = weights / weights.sum()
+    c = np.array([1.0, -1.0])[:, None, None]
+    x = b * c + noise * nodes[None, :, None]
+    z0, mass = nodes[None, None, :], 0.5 * weights[None, :, None] * weights[None, None, :]
+
+    def loss(w: float, slope: float, log_s: float, beta: float) -> float:
+        mean, s = slope * x, np.exp(log_s)
+        v = w * (mean + s * z0)
+        cost = (x - (v + c * k * v**2 / 2)) ** 2 / (2 * variance)
+        kl = (mean**2 + s**2 - 1) / 2 - log_s
+        return float((mass * (cost + beta * kl)).sum())
+
+    def lowest_curvature(beta: float) -> float:
+        step, origin = 1e-3, np.zeros(3)
+        hessian = np.empty((3, 3))
+        for i in range(3):
+            for j in range(3):
+                signs = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+                at = [origin + step * (p * np.eye(3)[i] + q * np.eye(3)[j]) for p, q in signs]
+                hessian[i, j] = sum(p * q * loss(*point, beta) for (p, q), point in zip(signs, at, strict=True))
+        return float(np.linalg.eigvalsh(hessian / (4 * step**2))[0])
+
+    own_fisher = information_spectrum(np.eye(1) / variance, np.eye(1) / variance).strengths[0]
+    curvature = information_spectrum(np.eye(1) / variance, (1 - b * k) * np.eye(1) / variance).strengths[0]
+    assert (own_fisher, curvature) == (pytest.approx(1.0), pytest.approx(1 / (1 - b * k)))
+    assert lowest_curvature(0.98 * curvature) < -1e-4
+    assert lowest_curvature(1.02 * curvature) > -1e-6
+    assert lowest_curvature(1.2 * own_fisher) < -1e-4  # where its own Fisher information would call it dead

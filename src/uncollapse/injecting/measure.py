@@ -117,8 +117,8 @@ def injection_spectrum(
     paths = [_spectrum(found, ~fold).directions for fold in folds]
     m = min(m, *(path.shape[1] for path in paths))
     both = list(zip(folds, [path[:, :m] for path in paths], strict=True))
-    held = _mean([_along(found, fold, path) for fold, path in both])
-    observed = _mean([_observed(opened, found, x, mask, fold, path) for fold, path in both])
+    held = _mean([_along(opened, found, x, mask, fold, path) for fold, path in both])
+    fisher = _mean([_over_fisher(found, fold, path) for fold, path in both])
     told = None
     if features is not None:
         seen = np.asarray(features)[rows]
@@ -134,8 +134,8 @@ def injection_spectrum(
         directions=whole.directions,
         held_out=held.strengths,
         errors=held.errors,
-        observed=observed.strengths,
-        observed_errors=observed.errors,
+        fisher=fisher.strengths,
+        fisher_errors=fisher.errors,
         told=told,
         offset_gain=_offset_gain(found),
         nats=float(-found.log_prob.mean()),
@@ -158,14 +158,13 @@ def _spectrum(found: Scores, rows: Any) -> InformationSpectrum:
     return information_spectrum(np.cov(s, rowvar=False).reshape(s.shape[1], -1), information)
 
 
-def _along(found: Scores, fold: np.ndarray, path: np.ndarray) -> HeldOut:
+def _over_fisher(found: Scores, fold: np.ndarray, path: np.ndarray) -> HeldOut:
     return strengths_along(found.scores[fold] @ path, ((found.draws[fold] @ path) ** 2).mean(axis=1))
 
 
-def _observed(
+def _along(
     opened: InjectedDecoder, found: Scores, x: np.ndarray, mask: np.ndarray | None, fold: np.ndarray, path: np.ndarray
 ) -> HeldOut:
-    """The same against the curvature on the samples themselves, which is what the threshold's proof has."""
     curvature = opened.curvature(x[fold], None if mask is None else mask[fold], path)
     return strengths_along(found.scores[fold] @ path, curvature)
 

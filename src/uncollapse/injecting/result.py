@@ -36,10 +36,10 @@ class InjectionSpectrum(Drawn):
     directions : ndarray of shape (k, r)
         Of the vector, as columns.
     held_out, errors : ndarrays of shape (m,)
-        λ of leading directions on samples that did not choose them, against the decoder's own Fisher information, and
-        its standard error. A latent lives iff β is below the first.
-    observed, observed_errors : ndarrays of shape (m,)
-        The same against the curvature on the samples. The two agree where the decoder is calibrated given its context.
+        λ of leading directions on samples that did not choose them, and its standard error: the variance of the score
+        over the curvature of −log p. A latent lives iff β is below the first.
+    fisher, fisher_errors : ndarrays of shape (m,)
+        The same over the decoder's own Fisher information. The two agree where it is calibrated given its context.
     told : ndarray of shape (m,) or None
         The part of `held_out` that an encoder's features tell.
     offset_gain : float
@@ -59,8 +59,8 @@ class InjectionSpectrum(Drawn):
     directions: np.ndarray = field(repr=False)
     held_out: np.ndarray
     errors: np.ndarray
-    observed: np.ndarray
-    observed_errors: np.ndarray
+    fisher: np.ndarray
+    fisher_errors: np.ndarray
     told: np.ndarray | None
     offset_gain: float
     nats: float
@@ -105,7 +105,7 @@ class InjectionSpectrum(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         names = ("decoder", "place", "width", "beta", "n_latents", "critical_beta", "interval", "strengths", "held_out",
-                 "errors", "observed", "observed_errors", "told", "offset_gain", "nats", "n_samples", "n_steps",
+                 "errors", "fisher", "fisher_errors", "told", "offset_gain", "nats", "n_samples", "n_steps",
                  "notes")  # fmt: skip
         values = {name: plain(getattr(self, name)) for name in names}
         return {**stamp("injection"), **values, "n_alive": self.n_alive(), "worth": self.worth()}
@@ -124,7 +124,8 @@ class InjectionSpectrum(Drawn):
             Line(np.array([0.5, len(at) + 0.5]), np.ones(2), "collapsed", "a perfect decoder", dash="dash"),
             Points(at, self.held_out, "alive", "held out", size=9),
         )
-        return Figure((Panel(marks, Axis("direction", whole=True), Axis("λ", from_zero=True)),))
+        highest = 1.4 * max(float(self.held_out.max()), self.beta, 1.0)  # room for the legend
+        return Figure((Panel(marks, Axis("direction", whole=True), Axis("λ", limits=(0.0, highest))),))
 
     def __repr__(self) -> str:
         return short(self, place=self.place, critical_beta=self.critical_beta, n_samples=self.n_samples)

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HEADINGS", "advice", "card", "headline"]
 
-HEADINGS = ("direction", "λ", "± error", "curvature", "KL at β", "gain at β")
+HEADINGS = ("direction", "λ", "± error", "own Fisher", "KL at β", "gain at β")
 
 UNTRAINED = 0.05
 """Nats of a constant vector from which the decoder counts as not trained to its end."""
+
+UNCALIBRATED = 0.05
+"""Difference of the two λ from which that is said."""
 
 MARGIN = 0.85
 """A weight at which training comes out of collapse soon: nearer to λ a latent grows slowly (docs/sequences.md)."""
@@ -62,11 +65,11 @@ def advice(s: InjectionSpectrum) -> list[str]:
             f"The decoder is not trained to its end: one constant vector for all gains {s.offset_gain:.2g} nats. Train "
             "it further first; until then λ is not that of the end."
         )
-    away = abs(float(s.observed[0]) - s.critical_beta)
-    if away > 2 * float(s.errors[0] + s.observed_errors[0]) and away > 0.05 * s.critical_beta:
+    away = abs(float(s.fisher[0]) - s.critical_beta)
+    if away > 2 * float(s.errors[0] + s.fisher_errors[0]) and away > UNCALIBRATED * s.critical_beta:
         lines.append(
-            f"Against the curvature on these samples λ is {s.observed[0]:.3g}: the decoder is not calibrated given its "
-            "context (too little trained, or too much: were these samples its training's?)."
+            f"Over the decoder's own Fisher information λ is {s.fisher[0]:.3g}: the decoder is not calibrated given "
+            "its context. Train it further, or less, first; until then λ is not that of the end."
         )
     return [*lines, *(f"{note[0].upper()}{note[1:]}." for note in s.notes)]
 
@@ -86,7 +89,7 @@ def card(s: InjectionSpectrum) -> Card:
 def _rows(s: InjectionSpectrum) -> tuple[tuple[str, ...], ...]:
     path = linear_path(np.maximum(s.held_out, 0.0), s.beta, s.beta)
     return tuple(
-        (str(i + 1), f"{s.held_out[i]:.3g}", f"{s.errors[i]:.2g}", f"{s.observed[i]:.3g}", f"{path.kl[i]:.2g}",
+        (str(i + 1), f"{s.held_out[i]:.3g}", f"{s.errors[i]:.2g}", f"{s.fisher[i]:.3g}", f"{path.kl[i]:.2g}",
          f"{path.gain[i]:.2g}")
         for i in range(len(s.held_out))
     )  # fmt: skip

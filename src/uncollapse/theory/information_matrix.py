@@ -1,8 +1,8 @@
 """The information-matrix test: at which weight a latent that enters any decoder through an added vector lives.
 
-Source: docs/theory.md, section 12. With S the score of a whole sample in the vector v at v = 0 and F the decoder's own
-Fisher information there, a latent lives iff β < λ_max(F^{-1/2} Cov(S) F^{-1/2}). Every likelihood of section 5 is this
-with one step and v = its natural parameters.
+Source: docs/theory.md, section 12. With S the score of a whole sample in the vector v at v = 0 and A = −E ∂² log p/∂v²,
+a latent lives iff β < λ_max(A^{-1/2} Cov(S) A^{-1/2}). Where the decoder is calibrated given its context A is its own
+Fisher information F. Every likelihood of section 5 is this with one step and v = its natural parameters.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def strengths_along(scores: np.ndarray, information: np.ndarray) -> HeldOut:
     scores : ndarray of shape (n, m)
         uᵀS of each sample.
     information : ndarray of shape (n, m)
-        An unbiased estimate of uᵀFu for each sample; it may be noisy, and negative in single samples.
+        An unbiased estimate of uᵀAu, or of uᵀFu, for each sample; it may be noisy, and negative in single samples.
 
     Notes
     -----
