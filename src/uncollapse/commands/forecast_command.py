@@ -157,10 +157,11 @@ def forecast(
         refuse_others({
             "target": target, "given": given, "nonlinear": nonlinear, "drop-nonfinite": drop_nonfinite, "modes": modes,
             "decoder-variance": decoder_variance, "prior-variance": prior_variance, "likelihood": likelihood,
-            "encoder-variance": encoder_variance, "level-betas": level_betas, "half": half, "recon": recon, "reduction": reduction,
+            "encoder-variance": encoder_variance, "level-betas": level_betas, "recon": recon, "reduction": reduction,
             "kl-reduction": kl_reduction, "kl-weight": kl_weight, "kl-batch-sum": kl_batch_sum, "loss": loss_function,
             "pilot": pilot, "network": network, "epochs": epochs, "model": model, "sweep": sweep,
-            "kl-budget": kl_budget, "learning-rate": learning_rate, "dispersion": dispersion, "no-bias": no_bias,
+            "kl-budget": kl_budget, "half": half, "learning-rate": learning_rate, "dispersion": dispersion,
+            "no-bias": no_bias,
         })  # fmt: skip
         forecast_decoder(
             source, decoder, inject=inject, longest=longest, scale=scale, input_shape=input_shape, beta=beta,
