@@ -1,7 +1,8 @@
 """How many latents can a network use, told from the rows alone? Estimates that train no network.
 
-Each takes rows and a water level τ and gives strengths, which `number` counts; all agree with the linear count on
-Gaussian data (random features now and then count one more). `nonlinear_strengths_record.py` compares them with networks trained to their end.
+Each takes rows and a water level τ and gives strengths, which `number` counts. On Gaussian data all are the linear
+count (random features now and then one more). `nonlinear_strengths_record.py` compares them with networks trained to
+their end.
 """
 
 from __future__ import annotations
