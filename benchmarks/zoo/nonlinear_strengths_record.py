@@ -147,9 +147,9 @@ Networks of one case differ among themselves: no number for each case could be w
 How 1b works: take the direction in which most of the data is left, predict the rows from its score and those before
 (kernel ridge, on rows that the fit did not see), and go on with what is left, until no direction stands above the
 level. It has no constant but those of the kernel ridge. It was made at seed 1000, as were the rest, and what is in bold
-was fixed before seed 21 was counted, by the mean error at seed 1000. (Seed 21 was counted again with τ from all rows of a set, as the networks had it,
-and not from 2,048: that moved one network of 1b. Noisy scores, 1d, were tried at seed 1000 and added then, and random
-features were mended.)
+was fixed before seed 21 was counted, by the mean error at seed 1000. (Seed 21 was counted again with τ from all rows of
+a set, as the networks had it, and not from 2,048: that moved one network of 1b. Noisy scores, 1d, were tried at seed
+1000 and added then, and random features were mended.)
 
 Where it gains: digits and the bent surface, most at the lowest level, where a network codes several modes in one
 latent. On MNIST it comes down from 20 to the middle of the networks at the lowest level, but they differ so much among
