@@ -14,7 +14,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-import torch
 
 import uncollapse
 from diagnosed import NASTY, diagnosed, two_modes
@@ -41,6 +40,7 @@ from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.injecting.measure import injection_spectrum
 from uncollapse.piloting.pilot import pilot
+from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
 from uncollapse.training import Network, Schedule, Setup, Training, train
 
@@ -58,21 +58,6 @@ def nouns() -> dict[str, Any]:
         return made()
 
 
-def sequence_decoder() -> torch.nn.Module:
-    """Of four tokens, each by the one before."""
-
-    class Bigram(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table, self.inject = torch.nn.Embedding(4, 4), torch.nn.Identity()
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.inject(self.table(x))
-
-    torch.manual_seed(0)
-    return Bigram()
-
-
 def made() -> dict[str, Any]:
     rng = np.random.default_rng(SEED)
     x = two_modes(rng)
@@ -84,6 +69,9 @@ def made() -> dict[str, Any]:
     d = diagnosed(rng, dead=(1,), name=NASTY)
     model = train(x, objective=Objective(n_latents=2), network=Network(), training=Training(epochs=2))
     point = stationary_point(f, [1])
+    tokens = rng.integers(0, 4, (20, 5))
+    language = train_language_model(tokens, "window:1", SequenceTraining(epochs=2))
+    sequences = train_sequence_vae(tokens, start=language, n_latents=2, epochs=2)
     wide = rng.standard_normal((40, 300)) * np.linspace(3, 0.1, 300)
     return {
         "Forecast": f,
@@ -128,7 +116,11 @@ def made() -> dict[str, Any]:
         "Trained": model,
         "Evaluation": model.evaluate(x),
         "Setup": model.setup,
-        "InjectionSpectrum": injection_spectrum(sequence_decoder(), rng.integers(0, 4, (60, 5)), n_draws=2),
+        "InjectionSpectrum": injection_spectrum(language.decoder, tokens, n_draws=2),
+        "LanguageModel": language,
+        "SequenceVAE": sequences,
+        "SequenceEvaluation": sequences.held_out,
+        "SequenceSetup": sequences.setup,
         "Pilot": pilot(x, f, n_levels=2, n_seeds=1, training=Training(epochs=1)),
     }
 
@@ -158,6 +150,8 @@ ONE_WAY = (
     "ImpliedWeight",
     "InjectionSpectrum",
     "Trained",
+    "LanguageModel",
+    "SequenceVAE",
     "Pilot",
 )
 BOTH_WAYS = (
@@ -181,6 +175,8 @@ BOTH_WAYS = (
     "LossConvention",
     "Evaluation",
     "Setup",
+    "SequenceEvaluation",
+    "SequenceSetup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
 UNPICTURED = {"LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}

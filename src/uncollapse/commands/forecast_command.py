@@ -77,9 +77,9 @@ def forecast(
     decoder: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE:FUNCTION",
+            metavar="FILE:FUNCTION|gru|transformer|window:K",
             help="A decoder that sees a part of what it decodes (text, pixels), trained without latents: when does a "
-            "latent live that is added to it? Its file is run.",
+            "latent live that is added to it? Its file is run; gru, transformer and window:K are trained here.",
             rich_help_panel=DECODER,
         ),
     ] = None,

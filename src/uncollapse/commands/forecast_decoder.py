@@ -14,6 +14,11 @@ from uncollapse.errors import DataError, ObjectiveError, SourceError, Uncollapse
 
 __all__ = ["forecast_decoder", "refuse_others"]
 
+OWN = ("gru", "transformer", "window")
+"""Decoders that are trained here, on the sequences themselves, where no file is named."""
+
+EPOCHS = 20
+
 SEQUENCES = (".txt", ".text", ".smi", ".smiles", ".jsonl", ".ndjson", ".npy")
 
 
@@ -39,8 +44,11 @@ def forecast_decoder(
     check_writable(html_to, json_file, inputs=[source, decoder.partition(":")[0]])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
-        model, tokenizer = _made(decoder)
-        data = _opened(source, tokenizer, longest=longest, scale=scale, input_shape=input_shape)
+        if decoder.partition(":")[0] in OWN:
+            model, data = _trained(source, decoder, longest)
+        else:
+            model, tokenizer = _made(decoder)
+            data = _opened(source, tokenizer, longest=longest, scale=scale, input_shape=input_shape)
         result = injection_spectrum(model, data, inject=inject, beta=1.0 if beta is None else beta, n_latents=latents)
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
     notes += [f"{data.n_cut:,} sequences were longer and are cut (--longest)"] if getattr(data, "n_cut", 0) else []
@@ -73,6 +81,17 @@ def refuse_others(given: dict[str, Any]) -> None:
     named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None and value is not False]
     if named:
         raise ObjectiveError(f"{', '.join(named)}: with --decoder the loss is the decoder's own; leave it out")
+
+
+def _trained(source: str, decoder: str, longest: int | None) -> tuple[Any, Any]:
+    """A language model of ours, trained on four fifths of the sequences, and the last fifth, held out."""
+    from uncollapse.data.tokens import LONGEST, open_tokens
+    from uncollapse.sequences import SequenceTraining, train_language_model
+    from uncollapse.sequences.rows import split
+
+    tokens = open_tokens(source, longest=LONGEST if longest is None else longest)
+    language = train_language_model(tokens, decoder, SequenceTraining(epochs=EPOCHS), progress=True)
+    return language.decoder, split(tokens)[1]
 
 
 def _made(text: str) -> tuple[Any, Any]:

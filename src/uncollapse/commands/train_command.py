@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from uncollapse.commands import train_sequences as sequences
 from uncollapse.commands import training_options as options
 from uncollapse.commands.options import levels_from, number
 
@@ -15,6 +16,7 @@ __all__ = ["train"]
 
 
 def train(
+    context: typer.Context,
     source: options.Source,
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for checkpoint, history and result.")],
     target: options.Target = None,
@@ -55,8 +57,17 @@ def train(
     clip: options.Clip = None,
     mixed_precision: Annotated[bool, typer.Option("--mixed-precision", help="Multiply in bfloat16.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")] = None,
+    decoder: sequences.Decoder = None,
+    width: sequences.Width = 64,
+    encoder: sequences.Encoder = "gru",
+    word_dropout: sequences.WordDropout = 0.0,
 ) -> None:
     """Train a VAE; the same command goes on where it was stopped, and --epochs may be raised."""
+    typed = sequences.given_on_the_line(context)
+    if decoder is not None:
+        sequences.train_sequences(typed)
+        return
+    sequences.without_decoder(typed)
     side = options.training_side()
     from uncollapse import checks
     from uncollapse.errors import OutputError

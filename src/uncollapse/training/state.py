@@ -22,7 +22,7 @@ from uncollapse.training.architecture import architecture
 from uncollapse.training.config import Setup
 from uncollapse.training.result import Trained
 
-__all__ = ["load", "model_bytes", "read_state", "save"]
+__all__ = ["load", "model_bytes", "read_state", "save", "state_bytes"]
 
 FORMAT = "uncollapse-training-1"
 HISTORY = "history."
@@ -61,7 +61,7 @@ def model_bytes(trained: Trained, extra: dict[str, Tensor] | None = None, **fact
         "message": trained.message,
         "seconds": trained.seconds,
     }
-    return _as_bytes(tensors | (extra or {}), {**known, **facts})
+    return state_bytes(tensors | (extra or {}), {**known, **facts})
 
 
 def load(path: str | Path) -> Trained:
@@ -89,15 +89,16 @@ def load(path: str | Path) -> Trained:
         raise SourceError(f"{path}: not a model of this version: {error}") from None
 
 
-def _as_bytes(tensors: dict[str, Tensor], facts: dict[str, Any]) -> bytes:
+def state_bytes(tensors: dict[str, Tensor], facts: dict[str, Any], kind: str = FORMAT) -> bytes:
+    """Tensors, and JSON-ready facts in their header, as the content of a file of one kind."""
     from safetensors.torch import save as to_bytes
 
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return to_bytes(plain, {"format": FORMAT, "facts": json.dumps(facts), "checksum": _checksum(plain)})
+    return to_bytes(plain, {"format": kind, "facts": json.dumps(facts), "checksum": _checksum(plain)})
 
 
-def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save` wrote, or a `SourceError` that names the file."""
+def read_state(path: Path, kind: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `state_bytes` made, or a `SourceError` that names the file."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -113,7 +114,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(f"{path}: damaged, nothing was loaded ({reason}); restore it or train anew") from None
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != kind:
         raise SourceError(f"{path}: not a file of uncollapse's training, or of another version")
     if metadata.get("checksum") != _checksum(tensors):
         raise SourceError(f"{path}: damaged, nothing was loaded (its checksum is wrong); restore it or train anew")
