@@ -38,6 +38,7 @@ from uncollapse import (
 )
 from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
+from uncollapse.injecting.measure import injection_spectrum
 from uncollapse.piloting.pilot import pilot
 from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
@@ -115,6 +116,7 @@ def made() -> dict[str, Any]:
         "Trained": model,
         "Evaluation": model.evaluate(x),
         "Setup": model.setup,
+        "InjectionSpectrum": injection_spectrum(language.decoder, tokens, n_draws=2),
         "LanguageModel": language,
         "SequenceVAE": sequences,
         "SequenceEvaluation": sequences.held_out,
@@ -146,6 +148,7 @@ ONE_WAY = (
     "Revived for nothing",
     "Bill",
     "ImpliedWeight",
+    "InjectionSpectrum",
     "Trained",
     "LanguageModel",
     "SequenceVAE",

@@ -73,6 +73,17 @@ def test_the_json_of_commands_follows_its_schema(tmp_path):
     validated(json.loads(said.stdout))
 
 
+def test_the_json_of_a_decoder_follows_its_schema(rng, tmp_path):
+    np.save(tmp_path / "tokens.npy", rng.integers(0, 4, (80, 6)))
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Embedding(4, 3), nn.Linear(3, 4))\n", "utf-8"
+    )
+    said = run("forecast", tmp_path / "tokens.npy", "--decoder", f"{tmp_path}/mine.py:build", "--json", "-")
+    assert said.returncode == 0, said.stderr
+    answer = validated(json.loads(said.stdout))
+    assert answer["place"] == "0"
+
+
 def test_readings_of_losses_follow_their_schema(tmp_path):
     for loss in LOSSES:
         shape = loss.shape[0] if len(loss.shape) == 1 else loss.shape

@@ -17,6 +17,8 @@ from uncollapse.errors import ObjectiveError, UncollapseWarning
 
 __all__ = ["forecast"]
 
+DECODER = "A decoder that sees a part of what it decodes"
+
 
 def forecast(
     source: options.Source,
@@ -72,6 +74,26 @@ def forecast(
     kl_batch_sum: options.KLBatchSum = None,
     loss_function: options.LossFunction = None,
     set_: options.LossSettings = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE:FUNCTION|gru|transformer|window:K",
+            help="A decoder that sees a part of what it decodes (text, pixels), trained without latents: when does a "
+            "latent live that is added to it? Its file is run; gru, transformer and window:K are trained here.",
+            rich_help_panel=DECODER,
+        ),
+    ] = None,
+    inject: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where it is added: a submodule's output, NAME@state, or prefix. (default: the token embedding)",
+            rich_help_panel=DECODER,
+        ),
+    ] = None,
+    longest: Annotated[
+        int | None, typer.Option(help="Tokens of a sequence that are kept. (default 128)", rich_help_panel=DECODER)
+    ] = None,
     pilot: Annotated[
         bool,
         typer.Option(
@@ -129,6 +151,23 @@ def forecast(
 
     Give the loss as β and decoder variance, or as your code writes it (--recon, --reduction, --kl-weight, …).
     """
+    if decoder is not None:
+        from uncollapse.commands.forecast_decoder import forecast_decoder, refuse_others
+
+        refuse_others({
+            "target": target, "given": given, "nonlinear": nonlinear, "drop-nonfinite": drop_nonfinite, "modes": modes,
+            "decoder-variance": decoder_variance, "prior-variance": prior_variance, "likelihood": likelihood,
+            "encoder-variance": encoder_variance, "level-betas": level_betas, "recon": recon, "reduction": reduction,
+            "kl-reduction": kl_reduction, "kl-weight": kl_weight, "kl-batch-sum": kl_batch_sum, "loss": loss_function,
+            "pilot": pilot, "network": network, "epochs": epochs, "model": model, "sweep": sweep,
+            "kl-budget": kl_budget, "half": half, "learning-rate": learning_rate, "dispersion": dispersion,
+            "no-bias": no_bias,
+        })  # fmt: skip
+        forecast_decoder(
+            source, decoder, inject=inject, longest=longest, scale=scale, input_shape=input_shape, beta=beta,
+            latents=latents, json_to=json_to, html_to=html_to,
+        )  # fmt: skip
+        return
     from uncollapse.files import check_writable, write_text
     from uncollapse.forecasting.predict import forecast as forecast_
 

@@ -169,7 +169,7 @@ def as_tokens(
         raise DataError(f"{name}: holds no sequence")
     kept, n_cut = [], 0
     for i, row in enumerate(rows):
-        if row.ndim != 1 or row.dtype.kind not in "iu" and not (row.dtype.kind == "f" and (row % 1 == 0).all()):
+        if row.ndim != 1 or (row.dtype.kind not in "iu" and not (row.dtype.kind == "f" and (row % 1 == 0).all())):
             raise DataError(f"{name}: sequence {i + 1} is no list of whole numbers (shape {row.shape}, {row.dtype})")
         real = row >= 0
         n = int(real.sum())

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from uncollapse.errors import ObjectiveError, kind_and_line
-from uncollapse.reading.roles import TOTALS, plain_name, role_of
+from uncollapse.reading.parameters import Parameters
+from uncollapse.reading.roles import LEARNED, SPREADS, TOTALS, plain_name, role_of, roles_of, unknown_arguments
 
 __all__ = ["Caller", "Point"]
 
@@ -61,7 +62,8 @@ class Caller:
         self.function, self.settings, self.total, self.classes = function, settings, total, classes
         self.name = getattr(function, "__qualname__", type(function).__name__)
         self.notes: list[str] = []
-        self.roles = _roles(function, settings, self.name)
+        self.roles = roles_of(function, settings, self.name)
+        self.parameters = Parameters(getattr(function, "__self__", function), self.roles)
         self.uses_torch = _uses_torch(function)
 
     @property
@@ -72,10 +74,31 @@ class Caller:
     @property
     def spread(self) -> str:
         """What it asks for beside the mean."""
-        kinds = [
-            role for role in self.roles.values() if role in ("log variance", "log std", "std", "variance", "posterior")
-        ]
+        kinds = [role for role in self.roles.values() if role in SPREADS]
         return kinds[0] if kinds else "log variance"
+
+    def settle_arguments(self, learned: tuple[str, ...], *, unread: bool) -> None:
+        """Say what was taken for learned; an argument that was not is the posterior's, or one that nobody told.
+
+        Parameters
+        ----------
+        learned : tuple of str
+            Those that are.
+        unread : bool
+            Whether the misfit is none that is known, so that nothing is told of its arguments.
+
+        Raises
+        ------
+        ObjectiveError
+            An argument that nobody told.
+        """
+        for name in self.parameters.arguments:
+            if name in learned:
+                self.note(f"{name} is taken for learned; if it is fixed, say it (--set {name}=VALUE)")
+            elif (role := role_of(name)) in SPREADS:
+                self.roles[name] = str(role)
+            elif not unread:
+                raise unknown_arguments(self.name, [name], list(self.roles))
 
     def __call__(self, point: Point, seed: int = 0) -> float:
         """The loss there; where it takes z, over a pair of draws whose mean is 0 and whose variance is 1."""
@@ -86,13 +109,14 @@ class Caller:
 
     def _called(self, point: Point, z: np.ndarray | None, seed: int) -> float:
         given = {name: self._array(value) for name, value in self._values(point, z).items()}
-        with _seeded(seed), warnings.catch_warnings():
+        settings = {name: self._setting(name, value) for name, value in self.settings.items()}
+        with _seeded(seed), warnings.catch_warnings(), self.parameters.in_place(point.x.shape[1:]):
             warnings.simplefilter("ignore")  # of sizes that no user gave
             try:
                 if list(self.roles) == ["*"]:
-                    out = self.function(*given.values(), **self.settings)
+                    out = self.function(*given.values(), **settings)
                 else:
-                    out = self.function(**given, **self.settings)
+                    out = self.function(**given, **settings)
             except KeyError as error:
                 raise ObjectiveError(
                     f"{self.name}: its code asks for {error}, which nobody told; say it (--set NAME=VALUE)"
@@ -110,7 +134,13 @@ class Caller:
         }  # fmt: skip
         if list(self.roles) == ["*"]:
             return {role: of[role] for role in ("recon", "x", "mean", "log variance")}
-        return {name: of[role] for name, role in self.roles.items()}
+        learned = self.parameters.given(p.x.shape)
+        return {name: learned[name] if name in learned else of[role] for name, role in self.roles.items()}
+
+    def _setting(self, name: str, value: Any) -> Any:
+        """A number in the place of a parameter becomes a tensor, as the parameter would be."""
+        stands_for_parameter = role_of(name) in (*LEARNED, *SPREADS) and isinstance(value, float | int)
+        return sys.modules["torch"].tensor(float(value)) if self.uses_torch and stands_for_parameter else value
 
     def _array(self, value: Any) -> Any:
         if isinstance(value, float | int):
@@ -131,7 +161,7 @@ class Caller:
         except (TypeError, ValueError) as error:
             raise ObjectiveError(f"{self.name}: gives {type(out).__name__}; a number is due") from error
         if array.ndim == 1 and array.size > 1:
-            self._note("gives one number a row; their mean is taken for the loss")
+            self.note("gives one number a row; their mean is taken for the loss")
             return float(array.mean())
         if array.size != 1:
             raise ObjectiveError(f"{self.name}: gives an array of shape {array.shape}; one number is due")
@@ -157,7 +187,8 @@ class Caller:
             return out[place]
         return out
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Keep what is to be said beside the reading, once."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -173,37 +204,6 @@ def _total_place(values: Any) -> int | None:
         if len(numbers) > 2 and abs(value) > 0 and abs(value - others) <= 1e-6 * abs(value):
             return i
     return 0
-
-
-def _roles(function: Callable[..., Any], settings: dict[str, Any], name: str) -> dict[str, str]:
-    """Arguments to fill → their roles; {"*": "*"} for a loss of plain *args in the usual order."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise ObjectiveError(f"{name}: its arguments cannot be read: {kind_and_line(error)}") from error
-    roles: dict[str, str] = {}
-    unknown, starred = [], False
-    for p in parameters:
-        if p.kind is p.VAR_POSITIONAL:
-            starred = True
-            continue
-        if p.kind is p.VAR_KEYWORD or p.name in settings:
-            continue
-        role = role_of(p.name)
-        if role in roles.values():
-            role = None
-        if (role is not None and (p.default is p.empty or role != "step")) or role == "step":
-            roles[p.name] = role
-        elif p.default is p.empty:
-            unknown.append(p.name)
-    if starred and not roles:
-        return {"*": "*"}
-    if unknown:
-        raise ObjectiveError(
-            f"{name}: asks for {', '.join(unknown)}, which nobody told (it takes "
-            f"{', '.join(p.name for p in parameters)}); say each (--set NAME=VALUE)"
-        )
-    return roles
 
 
 def _uses_torch(function: Callable[..., Any]) -> bool:

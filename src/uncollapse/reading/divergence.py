@@ -9,8 +9,9 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.reading.arguments import Caller, Point
+from uncollapse.reading.fits import TOLERANCE, same
 from uncollapse.reading.forms import KL_FORMS, kl_basis
-from uncollapse.reading.misfit import TOLERANCE, Added, same
+from uncollapse.reading.misfit import Added
 from uncollapse.reading.points import Domain, Size, at_prior, with_posterior
 
 __all__ = ["KLReading", "read_kl"]

@@ -12,11 +12,13 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit, log_softmax, xlogy
 
-__all__ = ["KL_FORMS", "MISFITS", "Misfit", "kl_basis", "misfit_sum"]
+__all__ = ["KL_FORMS", "MISFITS", "NEGATIVE_BINOMIALS", "Misfit", "kl_basis", "misfit_sum"]
 
 Misfit = Literal[
     "squared", "absolute", "huber", "log-cosh", "root", "bernoulli", "bernoulli of logits", "poisson",
     "poisson of log-rates", "categorical of logits", "optimal variance", "optimal variance a row",
+    "negative binomial", "negative binomial of log-means", "negative binomial of logits",
+    "learned variance", "learned variances",
 ]  # fmt: skip
 
 
@@ -50,16 +52,27 @@ _FORMS: dict[Misfit, Callable[[np.ndarray, np.ndarray], float]] = {
 
 MISFITS = tuple(_FORMS)
 
+_WITH_DISPERSION: dict[Misfit, Callable[[np.ndarray, np.ndarray, float], float]] = {
+    "negative binomial": lambda m, x, r: float(((x + r) * np.log1p(m / r) - xlogy(x, m)).sum()),
+    "negative binomial of log-means": lambda f, x, r: float(((x + r) * np.logaddexp(0, f - np.log(r)) - x * f).sum()),
+    "negative binomial of logits": lambda f, x, r: float(((x + r) * np.logaddexp(0, f) - x * f).sum()),
+}
 
-def misfit_sum(kind: Misfit, recon: np.ndarray, x: np.ndarray) -> float:
+NEGATIVE_BINOMIALS = tuple(_WITH_DISPERSION)
+"""Of variance μ + μ²/r, but for terms in x and r alone; the reconstruction is μ, log μ or log μ/r."""
+
+
+def misfit_sum(kind: Misfit, recon: np.ndarray, x: np.ndarray, dispersion: float = np.inf) -> float:
     """The misfit summed over rows and features.
 
     Parameters
     ----------
     kind : str
-        One of `MISFITS`. The last two are those of a Gaussian decoder whose variance is at its best for the batch, or
-        for each row: (d/2) log of the squared error, but for constants.
+        One of `MISFITS`, whose last two are those of a Gaussian decoder whose variance is at its best for the batch, or
+        for each row: (d/2) log of the squared error, but for constants; or one of `NEGATIVE_BINOMIALS`.
     recon, x : ndarrays of shape (B, …)
+    dispersion : float
+        r of a negative binomial.
 
     Examples
     --------
@@ -67,6 +80,8 @@ def misfit_sum(kind: Misfit, recon: np.ndarray, x: np.ndarray) -> float:
     6.0
     """
     with np.errstate(all="ignore"):  # a form that does not fit the numbers is no candidate
+        if kind in _WITH_DISPERSION:
+            return _WITH_DISPERSION[kind](recon, x, dispersion)
         return _FORMS[kind](recon, x)
 
 

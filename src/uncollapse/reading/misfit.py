@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,22 +10,16 @@ import numpy as np
 
 from uncollapse.errors import ObjectiveError
 from uncollapse.reading.arguments import Caller
-from uncollapse.reading.forms import MISFITS, Misfit, misfit_sum
+from uncollapse.reading.dispersion import COUNT_FORMS, fitted_counts
+from uncollapse.reading.fits import TOLERANCE, Fit, Learned, same
+from uncollapse.reading.forms import MISFITS, NEGATIVE_BINOMIALS, Misfit, misfit_sum
 from uncollapse.reading.points import DOMAINS, Domain, Size, at_prior
 
-__all__ = ["Added", "MisfitReading", "read_misfit", "same"]
+__all__ = ["Added", "MisfitReading", "added", "fitted", "read_misfit"]
 
 Added = Literal["sum", "mean", "unknown"]
 
-TOLERANCE = 1e-4
-"""Relative; a loss may round to float32."""
-
 N_POINTS = 7
-
-
-def same(a: float, b: float, tolerance: float = 20 * TOLERANCE) -> bool:
-    """Whether two numbers are one but for rounding."""
-    return bool(abs(a - b) <= tolerance * max(abs(a), abs(b), 1e-300))
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class MisfitReading:
     Attributes
     ----------
     kind : str or None
-        One of `MISFITS`; None where none fits.
+        One of `MISFITS`, a negative binomial, or a Gaussian whose variance is learned; None where none fits.
     domain : str
         In which it was read.
     weight : float
@@ -44,6 +39,10 @@ class MisfitReading:
         Of each axis of a sample.
     even : bool
         Whether all features weigh the same.
+    dispersion : float
+        r of a negative binomial, NaN where it is an argument that is learned; infinite for the others.
+    learned : Learned, optional
+        What of it is learned.
     """
 
     kind: Misfit | None
@@ -52,6 +51,8 @@ class MisfitReading:
     batch: Added = "mean"
     axes: tuple[Added, ...] = ()
     even: bool = True
+    dispersion: float = np.inf
+    learned: Learned | None = None
 
 
 def read_misfit(call: Caller, size: Size) -> MisfitReading:
@@ -66,13 +67,14 @@ def read_misfit(call: Caller, size: Size) -> MisfitReading:
     for domain in DOMAINS:
         call.classes = domain == "classes"
         try:
-            kind, weight = _fitted(call, size, domain)
+            fit = fitted(call, size, domain)
         except ObjectiveError as error:
             errors.append(error)
             continue
-        if kind is not None or weight == 0.0:
-            batch, axes = _added(call, size, domain, kind, weight)
-            return MisfitReading(kind, domain, weight, batch, axes, _even(call, size, domain, kind, weight))
+        if fit.kind is not None or fit.weight == 0.0:
+            batch, axes = _added_up(call, size, domain, fit)
+            even = _is_even(call, size, domain, fit)
+            return MisfitReading(fit.kind, domain, fit.weight, batch, axes, even, fit.dispersion)
     if len(errors) == len(DOMAINS):
         raise errors[0]
     answered = next((d for d in DOMAINS if _answers(call, size, d)), None)
@@ -89,16 +91,26 @@ def _answers(call: Caller, size: Size, domain: Domain) -> bool:
         return False
 
 
-def _fitted(call: Caller, size: Size, domain: Domain, only: Misfit | None = None) -> tuple[Misfit | None, float]:
-    """The form that explains all differences between points, and its weight; (None, 0) where there are none, and
-    (None, NaN) where no form does."""
+def fitted(call: Caller, size: Size, domain: Domain, only: Misfit | None = None) -> Fit:
+    """The form that explains all differences between points, and its weight.
+
+    Parameters
+    ----------
+    call : Caller
+    size : Size
+    domain : str
+    only : str, optional
+        The one form that is tried.
+    """
+    if only in NEGATIVE_BINOMIALS:
+        return fitted_counts(call, size, only)
     points = [at_prior(size, domain, seed) for seed in range(N_POINTS)]
     values = np.array([call(point) for point in points])
     if not np.isfinite(values).all():
-        return None, np.nan
+        return Fit(None, np.nan)
     span = float(np.ptp(values))
     if span <= 1e-12 * max(float(np.abs(values).max()), 1.0):
-        return None, 0.0
+        return Fit(None, 0.0)
     for kind in MISFITS if only is None else (only,):
         sums = np.array([misfit_sum(kind, point.recon, point.x) for point in points])
         if not np.isfinite(sums).all():
@@ -106,8 +118,10 @@ def _fitted(call: Caller, size: Size, domain: Domain, only: Misfit | None = None
         matrix = np.column_stack([sums, np.ones(N_POINTS)])
         solution = np.linalg.lstsq(matrix, values, rcond=None)[0]
         if np.abs(matrix @ solution - values).max() <= TOLERANCE * span:
-            return kind, float(solution[0])
-    return None, np.nan
+            return Fit(kind, float(solution[0]))
+    if domain == "counts" and (only is None or only in COUNT_FORMS):
+        return fitted_counts(call, size, only)
+    return Fit(None, np.nan)
 
 
 def _uneven_squares(call: Caller, size: Size, domain: Domain) -> MisfitReading | None:
@@ -129,19 +143,24 @@ def _uneven_squares(call: Caller, size: Size, domain: Domain) -> MisfitReading |
     return MisfitReading("squared", domain, float(np.mean(weights)), "unknown", axes, even=False)
 
 
-def _added(
-    call: Caller, size: Size, domain: Domain, kind: Misfit | None, weight: float
-) -> tuple[Added, tuple[Added, ...]]:
-    """Sums or means, told by twice as many rows, and by twice as many of each axis."""
-    if kind is None:
-        return "mean", tuple("sum" for _ in size.shape)
+def added(again: Callable[[Size], float], size: Size, weight: float) -> tuple[Added, tuple[Added, ...]]:
+    """Sums or means over the batch and over each axis, told by twice as many rows, and by twice as many of each axis.
+
+    Parameters
+    ----------
+    again : callable
+        The weight at another size.
+    size : Size
+    weight : float
+        At this size.
+    """
 
     def ratio(other: Size) -> Added:
         try:
-            again = _fitted(call, other, domain, only=kind)[1]
+            value = again(other)
         except ObjectiveError:
             return "unknown"
-        return "sum" if same(again, weight) else "mean" if same(again, weight / 2) else "unknown"
+        return "sum" if same(value, weight) else "mean" if same(value, weight / 2) else "unknown"
 
     axes = []
     for axis, side in enumerate(size.shape):
@@ -150,16 +169,23 @@ def _added(
     return ratio(size.of(n_rows=2 * size.n_rows)), tuple(axes)
 
 
-def _even(call: Caller, size: Size, domain: Domain, kind: Misfit | None, weight: float) -> bool:
+def _added_up(call: Caller, size: Size, domain: Domain, fit: Fit) -> tuple[Added, tuple[Added, ...]]:
+    if fit.kind is None:
+        return "mean", tuple("sum" for _ in size.shape)
+    return added(lambda other: fitted(call, other, domain, only=fit.kind).weight, size, fit.weight)
+
+
+def _is_even(call: Caller, size: Size, domain: Domain, fit: Fit) -> bool:
     """Whether a few single features weigh what all together do."""
-    if kind is None or kind.startswith(("optimal", "root", "categorical")):
+    if fit.kind is None or fit.kind.startswith(("optimal", "root", "categorical")):
         return True
     base = at_prior(size, domain, 0)
     n = base.recon[0].size
     for place in {0, n // 3, n - 1}:
         recon = base.recon.copy()
         recon[1].reshape(-1)[place] = 0.5 * (recon[1].reshape(-1)[place] + 0.3)
-        expected = weight * (misfit_sum(kind, recon, base.x) - misfit_sum(kind, base.recon, base.x))
+        after, before = (misfit_sum(fit.kind, r, base.x, fit.dispersion) for r in (recon, base.recon))
+        expected = fit.weight * (after - before)
         got = call(base.moved(recon=recon)) - call(base)
         if abs(got - expected) > 1e-2 * abs(expected) + 1e-9 * abs(call(base)):
             return False

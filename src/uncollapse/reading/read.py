@@ -12,7 +12,9 @@ from uncollapse import checks
 from uncollapse.errors import ObjectiveError
 from uncollapse.reading.arguments import Caller
 from uncollapse.reading.divergence import read_kl
+from uncollapse.reading.learned import with_learned
 from uncollapse.reading.misfit import MisfitReading, read_misfit
+from uncollapse.reading.parameters import FORMS, Form
 from uncollapse.reading.points import Domain, Size, at_prior, with_posterior
 from uncollapse.reading.result import LossReading
 from uncollapse.reading.steps import loss_of_step
@@ -73,6 +75,7 @@ def read_loss(
     size = Size(shape, checks.size(latents, "latents"))
     batch_size = checks.size(batch_size, "batch_size")
     is_step = callable(getattr(function, "training_step", None))
+    owner = function if is_step else getattr(function, "__self__", function)
     if is_step:
         function = loss_of_step(function)
     if not callable(function):
@@ -81,9 +84,8 @@ def read_loss(
         )
     call = Caller(function, dict(settings or {}), total)
     call.uses_torch |= is_step
-    size, misfit = _first_that_answers(call, size, isinstance(features, Sequence))
-    if misfit.kind is None and np.isnan(misfit.weight):  # no value at the prior, as a wrong spread may have none
-        size, misfit = _first_that_answers(call, size.of(log_variance=0.7), isinstance(features, Sequence))
+    call.parameters.owner = owner
+    size, misfit = _with_arguments(call, size, isinstance(features, Sequence))
     kl = read_kl(call, size, misfit.domain)
     random, additive = _manners(call, size, misfit.domain)
     return LossReading(
@@ -91,11 +93,52 @@ def read_loss(
     )
 
 
+def _with_arguments(call: Caller, size: Size, is_shape: bool) -> tuple[Size, MisfitReading]:
+    """The misfit; an argument that is learned is given as one number, or where that does not fit, as one a column."""
+    failure: ObjectiveError | None = None
+    answers: list[tuple[tuple[bool, bool], Form, Size, MisfitReading]] = []
+    for form in FORMS if call.parameters.arguments else FORMS[:1]:
+        call.parameters.form = form
+        try:
+            found, misfit = _levelled(call, size, is_shape)
+        except ObjectiveError as error:
+            failure = failure or error
+            continue
+        log_once = misfit.learned is not None and misfit.learned.log_once
+        answers.append(((misfit.kind is None, log_once), form, found, misfit))
+        if answers[-1][0] == (False, False):
+            break
+    if not answers:
+        assert failure is not None
+        raise failure
+    _, call.parameters.form, found, misfit = min(answers, key=lambda answer: answer[0])
+    call.settle_arguments(() if misfit.learned is None else misfit.learned.names, unread=misfit.kind is None)
+    return found, misfit
+
+
+def _levelled(call: Caller, size: Size, is_shape: bool) -> tuple[Size, MisfitReading]:
+    """The misfit, at the mean of each parameter where single features differ; and what of it is learned."""
+    call.parameters.levelled = False
+    size, misfit = _first_that_answers(call, size, is_shape)
+    if misfit.kind is None and np.isnan(misfit.weight):  # no value at the prior, as a wrong spread may have none
+        size, misfit = _first_that_answers(call, size.of(log_variance=0.7), is_shape)
+    if (misfit.kind is None or not misfit.even) and any(one.count > 1 for one in call.parameters.all):
+        call.parameters.levelled = True
+        level = read_misfit(call, size)
+        if level.kind is None or not level.even:
+            call.parameters.levelled = False
+        else:
+            misfit = level
+            call.note("read with the mean of each small parameter in all its places")
+    return size, with_learned(call, size, misfit)
+
+
 def _first_that_answers(call: Caller, size: Size, is_shape: bool) -> tuple[Size, MisfitReading]:
     """The misfit of rows; where the loss does not take rows, of images of as many numbers."""
     failure: ObjectiveError | None = None
     answered: tuple[Size, MisfitReading] | None = None
     for shape in [size.shape] if is_shape else _shapes_of(size.shape[0]):
+        call.parameters.shape = shape
         try:
             misfit = read_misfit(call, size.of(shape=shape))
         except ObjectiveError as error:

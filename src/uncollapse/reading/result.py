@@ -9,7 +9,9 @@ from typing import Any
 from uncollapse.errors import ObjectiveError
 from uncollapse.loss import LossConvention
 from uncollapse.reading.divergence import KLReading
-from uncollapse.reading.misfit import MisfitReading, same
+from uncollapse.reading.fits import same
+from uncollapse.reading.misfit import MisfitReading
+from uncollapse.reading.words import remarks, several_variances
 from uncollapse.showing.noun import Card, Noun, number, short
 from uncollapse.showing.plain import plain, stamp
 from uncollapse.theory.likelihoods import Likelihood
@@ -20,6 +22,11 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "squared": "gaussian",
     "optimal variance": "gaussian",
     "optimal variance a row": "gaussian",
+    "learned variance": "gaussian",
+    "learned variances": "gaussian",
+    "negative binomial": "negative-binomial",
+    "negative binomial of log-means": "negative-binomial",
+    "negative binomial of logits": "negative-binomial",
     "bernoulli": "bernoulli",
     "bernoulli of logits": "bernoulli",
     "poisson": "poisson",
@@ -40,6 +47,11 @@ WORDS = {
     "categorical of logits": "categorical cross-entropy of logits",
     "optimal variance": "Gaussian cost, its variance at the best for the batch",
     "optimal variance a row": "Gaussian cost, its variance at the best for each row",
+    "learned variance": "Gaussian cost, its variance learned",
+    "learned variances": "Gaussian cost, several variances learned",
+    "negative binomial": "negative binomial cost of means",
+    "negative binomial of log-means": "negative binomial cost of log-means",
+    "negative binomial of logits": "negative binomial cost of logits",
 }
 
 
@@ -91,13 +103,15 @@ class LossReading(Noun):
             )
         if self.misfit.kind not in LIKELIHOODS:
             return f"no theory is known for its reconstruction term, the {WORDS[self.misfit.kind]}"
+        if self.misfit.learned is not None and self.misfit.learned.faults:
+            return self.misfit.learned.faults[0]
         if self.kl.faults or not self.kl.weight > 0:
             return self.kl.faults[0].removesuffix("?") if self.kl.faults else "it has no KL"
         if self.misfit.weight <= 0:
             return "the sign of its reconstruction term is turned"
         if not self.misfit.even:
             return "its features weigh differently"
-        return "" if self.additive else "its terms are not added"
+        return several_variances(self) if self.additive else "its terms are not added"
 
     @property
     def likelihood(self) -> Likelihood:
@@ -106,8 +120,13 @@ class LossReading(Noun):
 
     @property
     def learns_variance(self) -> bool:
-        """Whether the decoder's variance is at its best by the loss itself."""
-        return (self.misfit.kind or "").startswith("optimal variance")
+        """Whether the decoder's variance is learned: at its best by the loss itself, or a parameter."""
+        return (self.misfit.kind or "").startswith(("optimal variance", "learned variance"))
+
+    @property
+    def dispersion(self) -> float | None:
+        """r of a negative binomial, whose variance is μ + μ²/r; None of others, and where it is a learned argument."""
+        return _rounded(self.misfit.dispersion) if math.isfinite(self.misfit.dispersion) else None
 
     @property
     def averaged(self) -> bool:
@@ -180,8 +199,10 @@ class LossReading(Noun):
         """Of one row: ``1·mean squared error over 784 features + 1·KL``."""
         if self.misfit.kind is None:
             return "?"
-        how = f"mean {WORDS[self.misfit.kind]} over {self.n_features:,} features" if self.averaged else (
-            f"Σ {WORDS[self.misfit.kind]}")  # fmt: skip
+        what = WORDS[self.misfit.kind]
+        if self.dispersion is not None:
+            what += f" at r = {self.dispersion:.4g}"
+        how = f"mean {what} over {self.n_features:,} features" if self.averaged else f"Σ {what}"
         return f"{_factor(self.recon_factor)}·{how} + {_factor(self.kl_factor)}·{_kl_words(self.kl, self.n_latents)}"
 
     @property
@@ -197,8 +218,6 @@ class LossReading(Noun):
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is wrong with it, or easily missed; each a sentence."""
-        from uncollapse.reading.words import remarks
-
         return tuple(remarks(self))
 
     def to_dict(self) -> dict[str, Any]:
@@ -212,6 +231,7 @@ class LossReading(Noun):
             "outside": self.outside or None,
             "likelihood": None if self.outside else self.likelihood,
             "learns_variance": self.learns_variance,
+            "dispersion": self.dispersion,
             "misfit": self.misfit.kind,
             "misfit_weight": plain(self.misfit.weight),
             "kl_weight": plain(self.kl.weight),
@@ -223,7 +243,7 @@ class LossReading(Noun):
             "ceiling": self.kl.ceiling,
             "capacity": self.kl.capacity,
             "a_latent": self.kl.a_latent,
-            "faults": list(self.kl.faults),
+            "faults": [*(self.misfit.learned.faults if self.misfit.learned else ()), *self.kl.faults],
             "remarks": list(self.remarks),
             "notes": list(self.notes),
             "convention": None if convention is None else convention.to_dict(),
@@ -239,7 +259,8 @@ class LossReading(Noun):
             ("asked with", f"{' × '.join(map(str, self.shape))} features, {self.n_latents} latents"),
         ]
         if not self.outside:
-            facts.append(("water level" if self.likelihood == "gaussian" else "β", number(self.water_level)))
+            is_level = self.likelihood == "gaussian" and not self.learns_variance
+            facts.append(("water level" if is_level else "β", number(self.water_level)))
         return Card(self.headline, tuple(facts), (*self.remarks, *self.notes))
 
     def __repr__(self) -> str:

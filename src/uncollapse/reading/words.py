@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from uncollapse.reading.misfit import same
+from uncollapse.reading.fits import same
+from uncollapse.reading.forms import NEGATIVE_BINOMIALS
 
 if TYPE_CHECKING:
     from uncollapse.reading.result import LossReading
 
-__all__ = ["remarks"]
+__all__ = ["remarks", "several_variances"]
 
 
 def remarks(r: LossReading) -> Iterator[str]:
     """Each a sentence, the gravest first."""
-    for fault in r.kl.faults:
+    learned = r.misfit.learned
+    for fault in (*(learned.faults if learned else ()), *r.kl.faults):
         yield f"{fault[0].upper()}{fault[1:]}{'' if fault.endswith('?') else '.'}"
+    yield from _of_learned(r)
     yield from _of_sizes(r)
     yield from _of_weight(r)
     yield from _of_floors(r)
@@ -24,6 +27,47 @@ def remarks(r: LossReading) -> Iterator[str]:
         yield "Reconstruction and KL are not added: what one weighs hangs on the other."
     if r.random:
         yield "It gives another value each time (dropout, or a draw of z inside); it was read at one seed."
+
+
+def several_variances(r: LossReading) -> str:
+    """Why several decoder variances have no one water level; empty where there is one."""
+    if r.misfit.kind != "learned variances" or r.misfit.learned is None:
+        return ""
+    if r.misfit.learned.per == "column":
+        return (
+            f"each column has a learned variance of its own; forecast x / x.std(axis=0) at decoder variance 1 and "
+            f"β = {r.ratio:.4g}"
+        )
+    each = "group of columns" if r.misfit.learned.per == "group" else "number of each row"
+    return f"no theory is known for a learned variance of each {each}; learn one for all features"
+
+
+def _of_learned(r: LossReading) -> Iterator[str]:
+    learned = r.misfit.learned
+    if learned is None or learned.faults:
+        return
+    name = learned.names[0]
+    if r.misfit.kind in NEGATIVE_BINOMIALS:
+        each = {
+            "all": "one for all",
+            "column": "one for each column, read at their mean",
+            "group": "one for each group of columns",
+        }
+        yield (
+            f"Its dispersion is learned ({name}, {each.get(learned.per, 'one for each number of each row')}): "
+            f"give the forecast the r of the trained model, or let it estimate r."
+        )
+        return
+    if learned.per == "column":
+        yield (
+            f"Each column's variance is learned ({name}): complete collapse starts at the largest eigenvalue of the "
+            f"correlation matrix, in units of β. See a trained model with "
+            f"`uncollapse.probes.columns.per_column` (docs/models.md)."
+        )
+    elif learned.per == "all":
+        yield f"Its variance is learned ({name}), one for all features."
+    if learned.log_once:
+        yield "The log of the variance is not added up as the squared error is; β is that of the loss as it stands."
 
 
 def _of_sizes(r: LossReading) -> Iterator[str]:

@@ -1,0 +1,95 @@
+"""An injection spectrum in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uncollapse.showing.noun import Card, number
+from uncollapse.theory.path import linear_path
+
+if TYPE_CHECKING:
+    from uncollapse.injecting.result import InjectionSpectrum
+
+__all__ = ["HEADINGS", "advice", "card", "headline"]
+
+HEADINGS = ("direction", "λ", "± error", "own Fisher", "KL at β", "gain at β")
+
+UNTRAINED = 0.05
+"""Nats of a constant vector from which the decoder counts as not trained to its end."""
+
+UNCALIBRATED = 0.05
+"""Difference of the two λ from which that is said."""
+
+MARGIN = 0.85
+"""A weight at which training comes out of collapse soon: nearer to λ a latent grows slowly (docs/sequences.md)."""
+
+POOR = 0.5
+"""Share of λ − β that an encoder must tell."""
+
+
+def headline(s: InjectionSpectrum) -> str:
+    """The answer."""
+    low, high = s.interval
+    where = f"A latent added at {s.place} lives below β = {s.critical_beta:.3g} ({low:.3g} to {high:.3g})"
+    n, at = s.n_alive(), f"at β = {s.beta:.3g}"
+    if s.beta >= high:
+        return f"{where}; {at} none lives, however it is trained."
+    if n == 0 or s.beta > low:
+        return f"{where}; {at} it is too near to say."
+    most = "1 can live and is" if n == 1 else f"up to {n} can live and are"
+    return f"{where}; {at} {most} worth {s.worth():.2g} nats of {s.nats:.4g}."
+
+
+def advice(s: InjectionSpectrum) -> list[str]:
+    """What to do, or to know."""
+    lines = []
+    if s.explains_all:
+        lines.append(
+            "The decoder explains its sequences: λ is 1 within its error, as of a perfect decoder, so at β = 1 a "
+            f"latent has nothing to say. Weaken the decoder's context (shorter window, word dropout), or take β = "
+            f"{min(MARGIN * s.critical_beta, 0.9):.2g}."
+        )
+    elif s.beta > MARGIN * s.critical_beta:
+        lines.append(f"Take β = {MARGIN * s.critical_beta:.2g} or less: near λ a latent grows slowly.")
+    else:
+        lines.append("The weight leaves room: a dead latent here is stuck, or its encoder cannot tell what is of use.")
+    if s.told is not None and s.told[0] - s.beta < POOR * max(s.critical_beta - s.beta, 0.0):
+        lines.append(
+            f"The encoder cannot tell: its features carry λ = {s.told[0]:.3g} of {s.critical_beta:.3g}. Give it more "
+            "to see (each token in its place, a recurrent or convolutional encoder)."
+        )
+    if s.offset_gain > UNTRAINED:
+        lines.append(
+            f"The decoder is not trained to its end: one constant vector for all gains {s.offset_gain:.2g} nats. Train "
+            "it further first; until then λ is not that of the end."
+        )
+    away = abs(float(s.fisher[0]) - s.critical_beta)
+    if away > 2 * float(s.errors[0] + s.fisher_errors[0]) and away > UNCALIBRATED * s.critical_beta:
+        lines.append(
+            f"Over the decoder's own Fisher information λ is {s.fisher[0]:.3g}: the decoder is not calibrated given "
+            "its context. Train it further, or less, first; until then λ is not that of the end."
+        )
+    return [*lines, *(f"{note[0].upper()}{note[1:]}." for note in s.notes)]
+
+
+def card(s: InjectionSpectrum) -> Card:
+    """The answer, what to do, and each direction."""
+    facts = (
+        ("decoder", s.decoder),
+        ("samples", f"{s.n_samples:,}, {s.n_steps:,} steps"),
+        ("nats per sample", number(s.nats)),
+        ("nats per step", number(s.nats * s.n_samples / max(s.n_steps, 1))),
+        ("numbers of the vector", f"{s.width:,}, {len(s.strengths):,} of which it notices"),
+    )
+    return Card(headline(s), facts, tuple(advice(s)), HEADINGS, _rows(s))
+
+
+def _rows(s: InjectionSpectrum) -> tuple[tuple[str, ...], ...]:
+    path = linear_path(np.maximum(s.held_out, 0.0), s.beta, s.beta)
+    return tuple(
+        (str(i + 1), f"{s.held_out[i]:.3g}", f"{s.errors[i]:.2g}", f"{s.fisher[i]:.3g}", f"{path.kl[i]:.2g}",
+         f"{path.gain[i]:.2g}")
+        for i in range(len(s.held_out))
+    )  # fmt: skip
