@@ -166,6 +166,11 @@ def test_what_the_context_has_forgotten_stands_above_one():
     assert found.n_alive(1.0) == 1
     assert found.worth(1.0) == pytest.approx((known - 1 - np.log(known)) / 2, rel=0.3)
     assert found.told[0] == pytest.approx(found.critical_beta, rel=0.05)  # counts tell it all
+    assert found.measured_worth > 4 * found.measured_error
+    assert found.measured_worth == pytest.approx(found.worth(1.0), rel=0.6)
+    above = injection_spectrum(NoContext(), x, beta=1.3 * known)
+    assert (above.n_alive(), above.measured_worth, above.measured_error) == (0, 0.0, 0.0)
+    assert "none lives" in above.headline
     blind = injection_spectrum(NoContext(), x, features=rng.standard_normal((len(x), 3)))
     assert abs(blind.told[0]) < 0.1
     assert "The encoder cannot tell" in " ".join(blind.card().lines)
@@ -350,3 +355,10 @@ def test_data_that_cannot_be_measured(rng):
         injection_spectrum(Recurrent(), np.full((30, 5), np.nan))
     with pytest.raises(DataError, match="there is no sample"):
         injection_spectrum(Recurrent(), [])
+
+
+def test_what_a_path_gains_is_exact_for_gaussian_steps(rng):
+    """λ = 4 at β = 1: (4 − 1 − log 4)/2 nats, by a path that nothing was trained for."""
+    x = rng.standard_normal((20_000, 2)) * [2.0, 0.5]
+    found = injection_spectrum(Gaussian(np.zeros((2, 2))), x, n_latents=1)
+    assert found.measured_worth == pytest.approx((3 - np.log(4)) / 2, abs=5 * found.measured_error + 0.01)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from uncollapse.data.tokens import Tokens
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.injecting.path import Path
 from uncollapse.injecting.place import PREFIX, Place, find_place, injected
 from uncollapse.injecting.steps import as_steps, shift_of
 from uncollapse.probes.probe import evaluating, mode_notes
@@ -111,6 +112,27 @@ class InjectedDecoder:
                         self._log_prob(batch, kept, (sign * STEP * u).expand(len(batch), -1)) for sign in (1.0, -1.0)
                     ]
                     result[rows, i] = ((2 * middle - both[0] - both[1]) / STEP**2).double().cpu().numpy()
+        return result
+
+    def gain(
+        self, x: np.ndarray, mask: np.ndarray | None, path: Path, features: np.ndarray, *, n_draws: int, seed: int
+    ) -> np.ndarray:
+        """By how much log p rises with latents that enter along a path, less their β·KL; nats, (n,).
+
+        Each pair of draws is z and its reflection about the mean, so that what is odd in the noise drops out.
+        """
+        result = np.zeros(len(x))
+        rng = np.random.default_rng([seed, 5])
+        with self._working(seed), torch.no_grad():
+            for rows, batch, kept in self._batches(x, mask):
+                nothing = self._log_prob(batch, kept, torch.zeros(len(batch), self.place.width, device=batch.device))
+                mean, noise = path.means(features[rows]), None
+                for draw in range(n_draws):
+                    noise = rng.standard_normal(mean.shape) if draw % 2 == 0 or noise is None else -noise
+                    v = torch.as_tensor(path.vectors(mean, noise), dtype=torch.float32, device=batch.device)
+                    risen = self._log_prob(batch, kept, v) - nothing
+                    result[rows] += risen.cpu().numpy() / n_draws
+                result[rows] -= path.cost(mean)
         return result
 
     def _log_prob(self, batch: Tensor, mask: Tensor | None, v: Tensor) -> Tensor:

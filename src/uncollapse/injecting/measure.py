@@ -10,7 +10,8 @@ from uncollapse import checks
 from uncollapse.data.tokens import Tokens
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.injecting.decoder import InjectedDecoder, Scores, open_decoder, samples_of
-from uncollapse.injecting.result import InjectionSpectrum
+from uncollapse.injecting.path import Path, path_of
+from uncollapse.injecting.result import N_ERRORS, InjectionSpectrum
 from uncollapse.theory.information_matrix import HeldOut, InformationSpectrum, information_spectrum, strengths_along
 from uncollapse.theory.residual import predicted_out_of_fold
 
@@ -22,6 +23,12 @@ spreads by √(k/n); in time, nine backward passes over so many."""
 
 N_FOLDS = 4
 """Directions are chosen on three quarters and judged on the last, in turn."""
+
+PATH_DRAWS, PATH_ROWS = 4, 2000
+"""Of z for each sample, when a path is judged; samples on which its size is chosen."""
+
+PATH_SHARES = (1.0, 0.5, 0.25, 0.1, 0.03)
+"""Of λ − β, for which a path is made: decoders bend, so that the path of the whole is often too large a step."""
 
 MOST_WIDTH = 2048
 """Numbers of a vector: its matrices then take 32 MB each."""
@@ -119,6 +126,7 @@ def injection_spectrum(
     both = list(zip(folds, [path[:, :m] for path in paths], strict=True))
     held = _mean([_along(opened, found, x, mask, fold, path) for fold, path in both])
     fisher = _mean([_over_fisher(found, fold, path) for fold, path in both])
+    worth = _worth(opened, found, x, mask, both, held, beta, n_latents)
     told = None
     if features is not None:
         seen = np.asarray(features)[rows]
@@ -137,6 +145,8 @@ def injection_spectrum(
         fisher=fisher.strengths,
         fisher_errors=fisher.errors,
         told=told,
+        measured_worth=worth[0],
+        measured_error=worth[1],
         offset_gain=_offset_gain(found),
         nats=float(-found.log_prob.mean()),
         n_samples=len(x),
@@ -156,6 +166,32 @@ def _spectrum(found: Scores, rows: Any) -> InformationSpectrum:
     s, d = found.scores[rows], found.draws[rows]
     information = np.einsum("nmk,nml->kl", d, d, optimize=True) / (len(d) * d.shape[1])
     return information_spectrum(np.cov(s, rowvar=False).reshape(s.shape[1], -1), information)
+
+
+def _worth(
+    opened: InjectedDecoder, found: Scores, x: np.ndarray, mask: np.ndarray | None,
+    folds: list[tuple[np.ndarray, np.ndarray]], held: HeldOut, beta: float, n_latents: int | None,
+) -> tuple[float, float]:  # fmt: skip
+    """What latents along the directions above β gain, each fold with what the others chose; and its standard error."""
+    above = np.flatnonzero(held.strengths - N_ERRORS * held.errors > beta)[:n_latents]
+    if not len(above):
+        return 0.0, 0.0
+    gains = np.empty(len(x))
+    for fold, path in folds:
+        paths = [
+            path_of(found.scores[~fold], path[:, above], held.strengths[above], beta, share) for share in PATH_SHARES
+        ]
+        some = np.flatnonzero(~fold)[:PATH_ROWS]
+        tried = [_gain(opened, found, x, mask, some, one).mean() for one in paths]
+        gains[fold] = _gain(opened, found, x, mask, np.flatnonzero(fold), paths[int(np.argmax(tried))])
+    return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+
+
+def _gain(
+    opened: InjectedDecoder, found: Scores, x: np.ndarray, mask: np.ndarray | None, rows: np.ndarray, path: Path
+) -> np.ndarray:
+    kept = None if mask is None else mask[rows]
+    return opened.gain(x[rows], kept, path, found.scores[rows], n_draws=PATH_DRAWS, seed=0)
 
 
 def _over_fisher(found: Scores, fold: np.ndarray, path: np.ndarray) -> HeldOut:

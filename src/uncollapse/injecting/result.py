@@ -42,6 +42,9 @@ class InjectionSpectrum(Drawn):
         The same over the decoder's own Fisher information. The two agree where it is calibrated given its context.
     told : ndarray of shape (m,) or None
         The part of `held_out` that an encoder's features tell.
+    measured_worth, measured_error : float
+        What latents along the directions above `beta` gain, net of their β·KL, on samples that did not choose them;
+        nats a sample, and its standard error. They are told the scores, and nothing was trained: a lower limit.
     offset_gain : float
         What one constant vector for all would gain, nats a sample: above 0 the decoder is not trained to its end.
     nats : float
@@ -62,6 +65,8 @@ class InjectionSpectrum(Drawn):
     fisher: np.ndarray
     fisher_errors: np.ndarray
     told: np.ndarray | None
+    measured_worth: float
+    measured_error: float
     offset_gain: float
     nats: float
     n_samples: int
@@ -105,7 +110,8 @@ class InjectionSpectrum(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         names = ("decoder", "place", "width", "beta", "n_latents", "critical_beta", "interval", "strengths", "held_out",
-                 "errors", "fisher", "fisher_errors", "told", "offset_gain", "nats", "n_samples", "n_steps",
+                 "errors", "fisher", "fisher_errors", "told", "measured_worth",
+                 "measured_error", "offset_gain", "nats", "n_samples", "n_steps",
                  "notes")  # fmt: skip
         values = {name: plain(getattr(self, name)) for name in names}
         return {**stamp("injection"), **values, "n_alive": self.n_alive(), "worth": self.worth()}

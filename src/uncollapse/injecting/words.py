@@ -39,7 +39,8 @@ def headline(s: InjectionSpectrum) -> str:
     if n == 0 or s.beta > low:
         return f"{where}; {at} it is too near to say."
     most = "1 can live and is" if n == 1 else f"up to {n} can live and are"
-    return f"{where}; {at} {most} worth {s.worth():.2g} nats of {s.nats:.4g}."
+    gained = max(s.measured_worth, 0.0)
+    return f"{where}; {at} {most} worth {gained:.2g} ± {s.measured_error:.1g} nats or more, of {s.nats:.4g}."
 
 
 def advice(s: InjectionSpectrum) -> list[str]:
