@@ -1,8 +1,9 @@
 """Does a latent live just below λ, and die just above? `TEXT_DIR=… python benchmarks/sequences/record.py [SEED]`.
 
-For each set and each decoder: a language model is trained, and λ is measured on it. At shares of λ a path of no training
-is judged (a gain proves that collapse is not best there), and VAEs are trained from the language model (a quiet start);
-results/sequences.csv. A VAE that stays dead where a path gains is slow: near λ a latent grows too slowly for its steps.
+For each set and each decoder: a language model is trained, and λ is measured on it. At shares of λ a path of no
+training is judged (a gain proves that collapse is not best there), and VAEs are trained from the language model (a
+quiet start); results/sequences.csv. A VAE that stays dead where a path gains is slow: near λ a latent grows too slowly
+for its steps.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SHARES, TRAINED = (0.7, 0.85, 0.95, 1.05, 1.2), (0.7, 0.85, 1.05, 1.2)
 LATENTS = 4
 WIDTH = 32
 LANGUAGE = SequenceTraining(epochs=30, learning_rate=5e-3)
-VAE = {"epochs": 40, "learning_rate": 5e-3, "encoder": "gru"}
+VAE = {"epochs": 30, "batch_size": 64, "learning_rate": 5e-3, "encoder": "gru"}
 RESULTS = Path(__file__).parent / "results" / "sequences.csv"
 
 Row = dict[str, Any]
