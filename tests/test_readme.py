@@ -65,6 +65,32 @@ def build():
 """
 
 
+MY_DECODER = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Embedding(40, 8), nn.Linear(8, 40))
+"""
+MY_NETWORK = """
+import torch
+from torch import nn
+
+class VAE(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(20, 4), nn.Linear(2, 20)
+
+    def encode(self, x):
+        return self.encoder(x).chunk(2, dim=1)
+
+    def reparameterize(self, mean, log_variance):
+        return mean + torch.randn_like(mean) * (log_variance / 2).exp()
+
+    def decode(self, z):
+        return self.decoder(z)
+"""
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Folder of a model as the pages train it, by its name."""
@@ -105,6 +131,10 @@ def _put_data_there(tmp_path, rng):
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *images.shape)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(header + images.tobytes())
     (tmp_path / "my_model.py").write_text(MY_MODEL)
+    (tmp_path / "my_decoder.py").write_text(MY_DECODER)
+    (tmp_path / "my_network.py").write_text(MY_NETWORK)
+    names = ["".join(rng.choice(list("abcdefghij"), rng.integers(3, 9))) for _ in range(200)]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
     (tmp_path / "my_vae.py").write_text(_loss_shown()[0])
 
 

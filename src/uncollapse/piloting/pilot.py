@@ -37,7 +37,7 @@ N_LEVELS, N_LEVELS_ALONE = 4, 2
 NETWORK = Network(hidden=(128,))
 MOST_LATENTS = 16
 
-BATCH, EPOCHS, LEAST_STEPS = 128, 600, 9600
+BATCH, EPOCHS, LEAST_STEPS = 128, 600, 4800
 """Of a training to the end: on fewer rows more epochs, for as many steps. How near it comes: docs/training.md."""
 
 ABOVE, BELOW = 1.1, 30.0
@@ -183,7 +183,7 @@ def to_the_end(n_rows: int) -> Training:
     Examples
     --------
     >>> to_the_end(2048).epochs, to_the_end(600).epochs
-    (600, 1920)
+    (600, 960)
     """
     epochs = max(EPOCHS, math.ceil(LEAST_STEPS / math.ceil(n_rows / BATCH)))
     warm_up = Schedule("linear", warmup=0.4 * epochs)
