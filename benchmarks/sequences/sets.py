@@ -14,11 +14,11 @@ from uncollapse.data.tokens import Tokens, as_tokens, open_tokens, tokens_of_lin
 __all__ = ["SETS", "load"]
 
 SETS = ("names", "smiles", "shakespeare", "topics", "digits")
-MOST, LONGEST = 5_000, 32
+MOST, LONGEST = 5_000, 20
 
 
 def load(name: str, seed: int) -> Tokens:
-    """At most 5,000 sequences of at most 32 tokens.
+    """At most 5,000 sequences of at most 20 tokens and an end.
 
     Raises
     ------
