@@ -50,9 +50,7 @@ class FreeForecast(Noun):
 
     def __post_init__(self) -> None:
         for name in ("each", "in_all"):
-            value = getattr(self, name)
-            checked = 0.0 if value == 0 and not isinstance(value, bool) else checks.positive(value, f"free bits {name}")
-            object.__setattr__(self, name, checked)
+            object.__setattr__(self, name, checks.non_negative(getattr(self, name), f"free bits {name}"))
         if (self.each > 0) == (self.in_all > 0):
             raise ObjectiveError(
                 "give the nats that are free to each latent, or those that are free in all: one of the two"

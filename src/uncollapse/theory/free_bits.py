@@ -70,7 +70,7 @@ def free_each(tau: float, strengths: np.ndarray, n_latents: int, free: float) ->
     beyond = float(strengths[len(seen) :].sum())
     if not len(seen):  # what is free buys nothing
         return FreeOptimum(np.full(k, free), strengths.astype(float), 0, 0.0, k * tau * free)
-    zeta, floor = np.sqrt(seen), float(np.exp(2 * free))
+    zeta, floor, given = np.sqrt(seen), float(np.exp(2 * free)), float(np.expm1(2 * free))
     energies = np.append(np.cumsum(seen[::-1])[::-1], 0.0)  # of the modes from each one on
     best, own = (np.inf, 0, 1, floor), 0.0
     for p in range(len(seen)):
@@ -78,9 +78,9 @@ def free_each(tau: float, strengths: np.ndarray, n_latents: int, free: float) ->
             break
         own += tau * (1 + float(np.log(seen[p - 1] / tau))) / 2 if p else 0.0
         sums, m = np.cumsum(zeta[p:]), np.arange(1, len(seen) - p + 1)
-        b = (k - p - 1) * (floor - 1) + m - 1
+        b = (k - p - 1) * given + m - 1
         ratio = sums**2 / tau
-        larger = ((ratio - 2 * b) + np.sqrt(np.maximum(ratio * (ratio - 4 * b), 0.0))) / 2
+        larger = ratio * (1 - 2 * b / ratio + np.sqrt(np.maximum(1 - 4 * b / ratio, 0.0))) / 2
         pays = (ratio >= 4 * b) & (larger > floor) & (larger <= seen[p] / tau * (1 + 1e-12))
         for us, feasible in ((np.full(len(m), floor), True), (np.where(pays, larger, floor), pays)):
             root = sums / (us + b)  # √ν
@@ -91,7 +91,7 @@ def free_each(tau: float, strengths: np.ndarray, n_latents: int, free: float) ->
                 best = (float(costs[j]), p, int(m[j]), float(us[j]))
     cost, p, shared, u = best
     among = slice(p, p + shared)
-    reach = float(zeta[among].sum()) / (u + (k - p - 1) * (floor - 1) + shared - 1)
+    reach = float(zeta[among].sum()) / (u + (k - p - 1) * given + shared - 1)
     distortion = strengths.astype(float)
     distortion[:p] = tau
     distortion[among] = zeta[among] * reach
