@@ -86,6 +86,7 @@ def made() -> dict[str, Any]:
         "Bill": d.bill,
         "LossReading": read_loss(LOSSES[0].function, 12, 4),
         "ImpliedWeight": d.weight,
+        "FreeForecast": f.free_bits(0.1),
         "Keep": f.keep(2),
         "Keep of a loss": forecast(x, objective=written).keep(1),
         "LevelForecast": levels.levels[1],
@@ -127,6 +128,7 @@ def made() -> dict[str, Any]:
 
 # Named here, so that collecting the tests builds none of them; the first test says whether a name is missing.
 ONE_WAY = (
+    "FreeForecast",
     "LossReading",
     "Forecast",
     "Forecast of a loss",
@@ -179,7 +181,7 @@ BOTH_WAYS = (
     "SequenceSetup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
-UNPICTURED = {"LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
+UNPICTURED = {"FreeForecast", "LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
 PICTURED = (*(name for name in ONE_WAY if name not in UNPICTURED), "Flow", "Slice")
 
 

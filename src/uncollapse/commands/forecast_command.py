@@ -72,6 +72,8 @@ def forecast(
     kl_reduction: options.KLReduction = None,
     kl_weight: options.KLWeight = None,
     kl_batch_sum: options.KLBatchSum = None,
+    free_bits: options.FreeBits = None,
+    free_bits_total: options.FreeBitsTotal = None,
     loss_function: options.LossFunction = None,
     set_: options.LossSettings = None,
     decoder: Annotated[
@@ -161,7 +163,7 @@ def forecast(
             "kl-reduction": kl_reduction, "kl-weight": kl_weight, "kl-batch-sum": kl_batch_sum, "loss": loss_function,
             "pilot": pilot, "network": network, "epochs": epochs, "model": model, "sweep": sweep,
             "kl-budget": kl_budget, "half": half, "learning-rate": learning_rate, "dispersion": dispersion,
-            "no-bias": no_bias,
+            "no-bias": no_bias, "free-bits": free_bits, "free-bits-total": free_bits_total,
         })  # fmt: skip
         forecast_decoder(
             source, decoder, inject=inject, longest=longest, scale=scale, input_shape=input_shape, beta=beta,
@@ -222,6 +224,7 @@ def forecast(
             model=(model, spread, input_shape),
             sweep=sweep or kl_budget is not None,
             kl_budget=kl_budget,
+            free=(free_bits, free_bits_total),
             network=network,
             counts=counts,
             scale=scale,
@@ -254,6 +257,7 @@ def _extras(
     model: tuple[str | None, Any, str | None],
     sweep: bool,
     kl_budget: float | None,
+    free: tuple[float | None, float | None],
     network: str | None,
     counts: dict[str, Any],
     scale: float,
@@ -281,7 +285,10 @@ def _extras(
         from uncollapse.forecasting.recommend import recommend
 
         settings = recommend(result, kl_budget)
-    return Extras(other, times, small, settings)
+    floor = None
+    if free != (None, None):
+        floor = result.free_bits(free[0] or 0.0, in_all=free[1] or 0.0)
+    return Extras(other, times, small, settings, floor)
 
 
 def _pilot(
@@ -329,6 +336,10 @@ def _print(result: Any, intervals: Any, source: str, notes: list[str], extras: A
         from uncollapse.forecasting.recommend import recommended_rows
 
         tables.append(plain_table(OF_SETTINGS, recommended_rows(extras.settings)))
+    if extras.free is not None:
+        from uncollapse.forecasting.free import FREE_HEADINGS
+
+        tables.append(plain_table(FREE_HEADINGS, extras.free.rows()))
     if extras.pilot is not None:
         from uncollapse.piloting.words import HEADINGS, pilot_rows
 

@@ -131,6 +131,18 @@ LossSettings = Annotated[
         "--set", metavar="NAME=VALUE", help="An argument of the loss that no name tells.", rich_help_panel=LOSS
     ),
 ]
+FreeBits = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NATS", help="KL that costs nothing in each latent: what the floor does.", rich_help_panel=LOSS
+    ),
+]
+FreeBitsTotal = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NATS", help="KL that costs nothing in all latents together; also a target KL.", rich_help_panel=LOSS
+    ),
+]
 Json = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Write everything as JSON; - prints it alone.", rich_help_panel=OUT),

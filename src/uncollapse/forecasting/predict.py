@@ -117,7 +117,7 @@ def _for_latents(spectrum: Spectrum, objective: Objective) -> Forecast:
     wanted, rank = objective.n_latents, spectrum.rank
     if spectrum.complete or (wanted is not None and wanted <= rank):
         if wanted is not None and wanted > rank:
-            warn(f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the loss")
+            warn(f"{wanted} latents for {rank} modes: {wanted - rank} of them can never live, whatever the weight")
         return Forecast(spectrum, objective, wanted or max(rank, 1))
     warn(
         f"only the {rank} strongest modes were computed, so {rank} latents are assumed; ask for more with n_modes "

@@ -11,6 +11,7 @@ import numpy as np
 
 from uncollapse import checks
 from uncollapse.errors import ObjectiveError
+from uncollapse.forecasting.free import FreeForecast
 from uncollapse.forecasting.hierarchy import Hierarchy
 from uncollapse.forecasting.keep import Keep, limits, n_keepable
 from uncollapse.forecasting.levels import LevelForecast, level_forecasts
@@ -234,6 +235,32 @@ class Forecast(Drawn):
         0.5
         """
         return limits(self, n_alive)
+
+    def free_bits(self, each: float = 0.0, *, in_all: float = 0.0) -> FreeForecast:
+        """The same objective with a floor under its KL: what lives, and what it carries.
+
+        Parameters
+        ----------
+        each : float
+            Nats free to each latent: β Σ max(each, KL_i).
+        in_all : float
+            Nats free to all together: β max(in_all, Σ KL_i). The optimum of a target KL is the same.
+
+        Raises
+        ------
+        ObjectiveError
+            Both are given, or none; or no closed form is known (levels, given encoder variances, a learned decoder
+            variance, another likelihood).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from uncollapse import forecast
+        >>> x = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+        >>> forecast(x, n_latents=2).free_bits(0.1).headline
+        'With 0.1 free nats each, no latent dies; 1 of 2 carries only what is free.'
+        """
+        return FreeForecast(self, each, in_all)
 
     @property
     def n_keepable(self) -> int:

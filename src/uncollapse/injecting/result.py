@@ -17,6 +17,9 @@ __all__ = ["InjectionSpectrum"]
 N_ERRORS = 2.0
 """Of an interval, and of what counts as different."""
 
+UNCALIBRATED = 0.05
+"""Share by which the two λ must differ before a decoder counts as not calibrated."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InjectionSpectrum(Drawn):
@@ -80,9 +83,17 @@ class InjectionSpectrum(Drawn):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of it, two standard errors to each side."""
-        away = N_ERRORS * float(self.errors[0])
-        return max(self.critical_beta - away, 0.0), self.critical_beta + away
+        """Of it, two standard errors to each side; of a decoder that is not calibrated, with λ over its own Fisher."""
+        parts = [(self.critical_beta, float(self.errors[0]))]
+        parts += [] if self.calibrated else [(float(self.fisher[0]), float(self.fisher_errors[0]))]
+        low, high = min(at - N_ERRORS * e for at, e in parts), max(at + N_ERRORS * e for at, e in parts)
+        return max(low, 0.0), high
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether λ over the decoder's own Fisher information agrees with λ, within errors or 5 %."""
+        away = abs(float(self.fisher[0]) - self.critical_beta)
+        return away <= max(2 * float(self.errors[0] + self.fisher_errors[0]), UNCALIBRATED * self.critical_beta)
 
     @property
     def explains_all(self) -> bool:
@@ -90,8 +101,9 @@ class InjectionSpectrum(Drawn):
         return self.interval[0] <= 1.0
 
     def n_alive(self, beta: float | None = None) -> int:
-        """Directions that stand above β by two errors; an estimate of the number that can live."""
-        n = int((self.held_out - N_ERRORS * self.errors > (self.beta if beta is None else beta)).sum())
+        """Directions that stand above β by two errors, both ways to measure; an estimate of the number that can live."""
+        lowest = np.minimum(self.held_out - N_ERRORS * self.errors, self.fisher - N_ERRORS * self.fisher_errors)
+        n = int((lowest > (self.beta if beta is None else beta)).sum())
         return n if self.n_latents is None else min(n, self.n_latents)
 
     def worth(self, beta: float | None = None) -> float:

@@ -19,9 +19,6 @@ HEADINGS = ("direction", "λ", "± error", "own Fisher", "KL at β", "gain at β
 UNTRAINED = 0.05
 """Nats of a constant vector from which the decoder counts as not trained to its end."""
 
-UNCALIBRATED = 0.05
-"""Difference of the two λ from which that is said."""
-
 MARGIN = 0.85
 """A weight at which training comes out of collapse soon: nearer to λ a latent grows slowly (docs/sequences.md)."""
 
@@ -66,11 +63,10 @@ def advice(s: InjectionSpectrum) -> list[str]:
             f"The decoder is not trained to its end: one constant vector for all gains {s.offset_gain:.2g} nats. Train "
             "it further first; until then λ is not that of the end."
         )
-    away = abs(float(s.fisher[0]) - s.critical_beta)
-    if away > 2 * float(s.errors[0] + s.fisher_errors[0]) and away > UNCALIBRATED * s.critical_beta:
+    if not s.calibrated:
         lines.append(
             f"Over the decoder's own Fisher information λ is {s.fisher[0]:.3g}: the decoder is not calibrated given "
-            "its context. Train it further, or less, first; until then λ is not that of the end."
+            "its context. Train it further, or on more sequences, first; until then λ is not that of the end."
         )
     return [*lines, *(f"{note[0].upper()}{note[1:]}." for note in s.notes)]
 

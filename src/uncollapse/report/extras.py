@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse.forecasting.free import FreeForecast
 from uncollapse.forecasting.recommend import Recommended
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.words import about_nonlinear
@@ -32,16 +33,20 @@ class Extras:
         Networks trained to their end over a grid of water levels.
     settings : tuple of Recommended
         For three aims.
+    free : FreeForecast
+        With a floor under the KL.
     """
 
     nonlinear: Forecast | None = None
     times: EscapeTimes | None = None
     pilot: Pilot | None = None
     settings: tuple[Recommended, ...] = ()
+    free: FreeForecast | None = None
 
     def sentences(self, linear: Forecast) -> list[str]:
         """One for each result."""
-        lines = [] if self.pilot is None else [self.pilot.headline]
+        lines = [] if self.free is None else [f"The verdict knows no floor. {self.free.headline}", *self.free.lines]
+        lines += [] if self.pilot is None else [self.pilot.headline]
         lines += [] if self.nonlinear is None else [about_nonlinear(linear, self.nonlinear)]
         return lines if self.times is None else [*lines, self.times.headline]
 
@@ -50,6 +55,8 @@ class Extras:
         values: dict[str, Any] = {}
         if self.pilot is not None:
             values["pilot"] = self.pilot.to_dict()
+        if self.free is not None:
+            values["free_bits"] = self.free.to_dict()
         if self.settings:
             values["recommended"] = [one.to_dict() for one in self.settings]
         if self.nonlinear is not None:
