@@ -101,7 +101,7 @@ class InjectionSpectrum(Drawn):
         return self.interval[0] <= 1.0
 
     def n_alive(self, beta: float | None = None) -> int:
-        """Directions that stand above β by two errors, both ways to measure; an estimate of the number that can live."""
+        """Directions that stand above β by two errors, measured either way: an estimate of the number that can live."""
         lowest = np.minimum(self.held_out - N_ERRORS * self.errors, self.fisher - N_ERRORS * self.fisher_errors)
         n = int((lowest > (self.beta if beta is None else beta)).sum())
         return n if self.n_latents is None else min(n, self.n_latents)
