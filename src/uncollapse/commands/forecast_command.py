@@ -29,7 +29,8 @@ def forecast(
         bool,
         typer.Option(
             "--nonlinear",
-            help="Also what a nonlinear network could use, by cross-validated regression; with --target or --given.",
+            help="Also how many latents a nonlinear network may need, estimated without training. With --target or "
+            "--given: what it could use, by cross-validated regression.",
             rich_help_panel=options.DATA,
         ),
     ] = False,
@@ -262,8 +263,12 @@ def _extras(
     """What was asked for beside the forecast; `tables` are data, target and condition."""
     from uncollapse.report.extras import Extras
 
-    other = times = small = None
-    if nonlinear:
+    other = left = times = small = None
+    if nonlinear and tables[1] is None and tables[2] is None:
+        from uncollapse.forecasting.sequential import sequential
+
+        left = sequential(tables[0], result, drop_nonfinite=drop_nonfinite)
+    elif nonlinear:
         other = _nonlinear(result, *tables, counts, scale=scale, drop_nonfinite=drop_nonfinite)
     if learning_rate is not None:
         if tables[1] is not None:
@@ -281,7 +286,7 @@ def _extras(
         from uncollapse.forecasting.recommend import recommend
 
         settings = recommend(result, kl_budget)
-    return Extras(other, times, small, settings)
+    return Extras(other, times, small, settings, left)
 
 
 def _pilot(
@@ -309,10 +314,8 @@ def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[s
         raise ObjectiveError("--nonlinear fits means, so it goes with biases; leave out --no-bias")
     if condition is not None:
         spectrum = nonlinear_residual(condition, rows, **shared)
-    elif goal is not None:
-        spectrum = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
     else:
-        raise ObjectiveError("--nonlinear compares regressions, so it needs a --target or a --given")
+        spectrum = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
     return forecast_(spectrum, objective=result.objective)
 
 

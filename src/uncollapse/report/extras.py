@@ -1,4 +1,4 @@
-"""What stands beside a forecast when asked for: nonlinear strengths, a pilot, and how slowly modes come alive."""
+"""What stands beside a forecast when asked for: estimates for nonlinear networks, a pilot, how slow modes are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from uncollapse.forecasting.recommend import Recommended
 from uncollapse.forecasting.result import Forecast
+from uncollapse.forecasting.sequential import Sequential
 from uncollapse.forecasting.words import about_nonlinear
 from uncollapse.landscape.escape import EscapeTimes
 
@@ -32,17 +33,21 @@ class Extras:
         Networks trained to their end over a grid of water levels.
     settings : tuple of Recommended
         For three aims.
+    sequential : Sequential
+        For data that are their own target: how many latents a nonlinear network may need.
     """
 
     nonlinear: Forecast | None = None
     times: EscapeTimes | None = None
     pilot: Pilot | None = None
     settings: tuple[Recommended, ...] = ()
+    sequential: Sequential | None = None
 
     def sentences(self, linear: Forecast) -> list[str]:
         """One for each result."""
         lines = [] if self.pilot is None else [self.pilot.headline]
         lines += [] if self.nonlinear is None else [about_nonlinear(linear, self.nonlinear)]
+        lines += [] if self.sequential is None else [self.sequential.headline]
         return lines if self.times is None else [*lines, self.times.headline]
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,6 +63,8 @@ class Extras:
                 "critical_beta": self.nonlinear.critical_beta,
                 "strengths": self.nonlinear.spectrum.strengths.tolist(),
             }
+        if self.sequential is not None:
+            values["sequential"] = self.sequential.to_dict()
         if self.times is not None:
             steps = [float(step) if np.isfinite(step) else None for step in self.times.steps]
             values["gradient_descent"] = {"learning_rate": self.times.learning_rate, "steps": steps}
