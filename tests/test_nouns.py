@@ -39,6 +39,7 @@ from uncollapse import (
 )
 from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
+from uncollapse.forecasting.sequential import sequential
 from uncollapse.injecting.measure import injection_spectrum
 from uncollapse.piloting.pilot import pilot
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
@@ -129,6 +130,7 @@ def made() -> dict[str, Any]:
         "Evaluation": model.evaluate(x),
         "Setup": model.setup,
         "InjectionSpectrum": injection_spectrum(sequence_decoder(), rng.integers(0, 4, (60, 5)), n_draws=2),
+        "Sequential": sequential(x, f),
         "Pilot": pilot(x, f, n_levels=2, n_seeds=1, training=Training(epochs=1)),
     }
 
@@ -158,6 +160,7 @@ ONE_WAY = (
     "ImpliedWeight",
     "InjectionSpectrum",
     "Trained",
+    "Sequential",
     "Pilot",
 )
 BOTH_WAYS = (
@@ -183,7 +186,7 @@ BOTH_WAYS = (
     "Setup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
-UNPICTURED = {"LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
+UNPICTURED = {"LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight", "Sequential"}
 PICTURED = (*(name for name in ONE_WAY if name not in UNPICTURED), "Flow", "Slice")
 
 

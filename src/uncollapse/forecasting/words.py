@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["about_nonlinear", "about_sequential", "advice", "caveats", "limits", "verdict", "water"]
 
-GOOD = "within one of the trained number in 8 of 10 networks, docs/training.md"
-"""The estimate for nonlinear networks, on the sets of that page."""
+GOOD = "within one of the trained number in 3 of 4 networks, docs/training.md"
+"""The estimate for nonlinear networks, on the data of that page that chose nothing."""
 
 
 def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:

@@ -49,7 +49,15 @@ def sequential_strengths(rows: np.ndarray, water_level: float, n_latents: int = 
     >>> np.cov(rows.T).diagonal().round(1), sequential_strengths(rows, 0.1).round(1)
     (array([4.5, 0.9]), array([4.5, 0. ]))
     """
-    y = leading_scores(rows, water_level)
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(
+        1, user_api="blas"
+    ):  # on a busy machine threads wait for each other, a hundred times as long
+        return _strengths(leading_scores(rows, water_level), water_level, n_latents)
+
+
+def _strengths(y: np.ndarray, water_level: float, n_latents: int) -> np.ndarray:
     left, scores = y, np.zeros((len(y), 0))
     found: list[float] = []
     while len(found) < min(n_latents, y.shape[1]):
