@@ -99,6 +99,7 @@ def test_noise_is_not_foretold_and_a_row_far_away_does_no_harm(rng):
     assert np.isfinite(held_out_predictions(scores, rows)).all()
 
 
+@pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 def test_data_without_modes_and_two_rows_need_nothing():
     still = np.ones((30, 3))
     assert sequential(still, forecast(still)).n_alive == 0
@@ -129,3 +130,12 @@ def test_what_is_not_covered_is_refused_in_one_line(rng):
     for wrong in ({"n_rows": 1}, {"n_rows": "many"}, {"seed": -1}, {"drop_nonfinite": 1}):
         with pytest.raises(DataError, match=next(iter(wrong))):
             sequential(x, f, **wrong)
+
+
+def test_predictions_do_not_depend_on_where_scores_lie_and_a_line_goes_on(rng):
+    scores = rng.standard_normal((400, 1))
+    rows = np.abs(scores) + 0.1 * rng.standard_normal((400, 1))
+    plain, moved = held_out_predictions(scores, rows), held_out_predictions(scores + 1e7, rows)
+    np.testing.assert_allclose(moved, plain, atol=1e-4)
+    scores[0] = 40.0  # far beyond the rows that predict it
+    assert held_out_predictions(scores, 2 * scores)[0, 0] == pytest.approx(80, rel=0.1)
