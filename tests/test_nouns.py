@@ -38,6 +38,7 @@ from uncollapse import (
 )
 from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
+from uncollapse.forecasting.sequential import sequential
 from uncollapse.injecting.measure import injection_spectrum
 from uncollapse.piloting.pilot import pilot
 from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
@@ -122,6 +123,7 @@ def made() -> dict[str, Any]:
         "SequenceVAE": sequences,
         "SequenceEvaluation": sequences.held_out,
         "SequenceSetup": sequences.setup,
+        "Sequential": sequential(x, f),
         "Pilot": pilot(x, f, n_levels=2, n_seeds=1, training=Training(epochs=1)),
     }
 
@@ -154,6 +156,7 @@ ONE_WAY = (
     "Trained",
     "LanguageModel",
     "SequenceVAE",
+    "Sequential",
     "Pilot",
 )
 BOTH_WAYS = (
@@ -181,7 +184,10 @@ BOTH_WAYS = (
     "SequenceSetup",
 )
 NAMES = (*ONE_WAY, *BOTH_WAYS)
-UNPICTURED = {"FreeForecast", "LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight"}
+UNPICTURED = {
+    "FreeForecast", "LevelForecast", "LossReading", "StationaryPoint", "DecoderMeasurement", "ImpliedWeight",
+    "Sequential",
+}  # fmt: skip
 PICTURED = (*(name for name in ONE_WAY if name not in UNPICTURED), "Flow", "Slice")
 
 

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
+
+from uncollapse.spectra.sequential import held_out_predictions, leading_scores, sequential_strengths
+from uncollapse.theory.earning import seen_to_earn
 
 __all__ = ["CANDIDATES", "LATENTS", "Strengths", "number"]
 
@@ -41,22 +43,14 @@ class Strengths:
 
 
 def number(strengths: Array, level: float, n_rows: int, *, earning: bool) -> int:
-    """How many strengths are above the level; with `earning`, how many such latents would be seen to earn.
-
-    Without a latent of strength ρτ at its optimum the loss of a row rises by ½[t(ρ − 1) − log ρ], where t is the square
-    of its score, of mean 1 and variance 2 for normal scores. It earns if the mean rise is above two standard errors on
-    two thirds of the rows, as in the bill.
-    """
-    ratio = strengths[strengths > level] / level
-    if earning:
-        error = (ratio - 1) / np.sqrt(2 * (2 * n_rows / 3))
-        ratio = ratio[(ratio - 1 - np.log(ratio)) / 2 > 2 * error]
-    return min(len(ratio), LATENTS)
+    """How many strengths are above the level; with `earning`, how many such latents would be seen to earn."""
+    counted = seen_to_earn(strengths, level, n_rows) if earning else strengths > level
+    return min(int(counted.sum()), LATENTS)
 
 
 def linear(x: Array, level: float) -> Strengths:
     """0: eigenvalues of the covariance."""
-    y = _scores(x, level)
+    y = leading_scores(x, level)
     return _one(np.linalg.eigvalsh(y.T @ y / len(y)), y)
 
 
@@ -65,7 +59,7 @@ def linear(x: Array, level: float) -> Strengths:
 
 def in_order(x: Array, level: float) -> Strengths:
     """1a: principal components one after the other, each less what those kept predict of it by kernel ridge."""
-    y = _scores(x, level)
+    y = leading_scores(x, level)
     left, kept, found = y, [], []
     for j in range(y.shape[1]):
         found.append(float((left[:, j] ** 2).mean()))
@@ -73,17 +67,30 @@ def in_order(x: Array, level: float) -> Strengths:
             kept.append(j)
             if len(kept) == LATENTS:
                 break
-            left = y - _predicted(y[:, kept], y)
+            left = y - held_out_predictions(y[:, kept], y)
     return _one(found, y)
 
 
-def residual(x: Array, level: float, *, bent: bool = False, noise: float = 0.0) -> Strengths:
+def residual(x: Array, level: float) -> Strengths:
     """1b: the direction in which most is left, then again after what its score and those before predict of the rows.
 
-    The decoder bends, the encoder is linear; with `bent` (1c) a score is of what is left, not of the rows. `noise` is
-    that of a latent at its optimum, in units of the level; 1 in 1d.
+    It is what `uncollapse forecast --nonlinear` shows.
     """
-    y = _scores(x, level)
+    return Strengths((sequential_strengths(x, level, LATENTS),), np.ones(1), len(x))
+
+
+def bent_residual(x: Array, level: float) -> Strengths:
+    """1c: the encoder bends as well, a score is of what is left."""
+    return _residual(x, level, bent=True)
+
+
+def noisy_residual(x: Array, level: float) -> Strengths:
+    """1d: scores with the noise of a latent at its optimum, τ."""
+    return _residual(x, level, noise=1.0)
+
+
+def _residual(x: Array, level: float, *, bent: bool = False, noise: float = 0.0) -> Strengths:
+    y = leading_scores(x, level)
     rng = np.random.default_rng(0)
     left, codes, found = y, np.zeros((len(y), 0)), []
     while len(found) < min(LATENTS, y.shape[1]):
@@ -93,38 +100,8 @@ def residual(x: Array, level: float, *, bent: bool = False, noise: float = 0.0) 
             break
         code = (left if bent else y) @ vectors[:, -1]
         codes = np.column_stack([codes, code + np.sqrt(noise * level) * rng.standard_normal(len(y))])
-        left = y - _predicted(codes, y)
+        left = y - held_out_predictions(codes, y)
     return _one(found, y)
-
-
-def bent_residual(x: Array, level: float) -> Strengths:
-    """1c."""
-    return residual(x, level, bent=True)
-
-
-def noisy_residual(x: Array, level: float) -> Strengths:
-    """1d."""
-    return residual(x, level, noise=1.0)
-
-
-def _predicted(codes: Array, y: Array) -> Array:
-    """Kernel ridge of y on the codes, fitted on one half and predicted on the other; the best of six penalties."""
-    order = np.random.default_rng(0).permutation(len(y))
-    halves = order[: len(y) // 2], order[len(y) // 2 :]
-    penalties = 10.0 ** np.arange(-3, 3)
-    out = np.zeros((len(penalties), *y.shape))
-    for fit, rest in (halves, halves[::-1]):
-        mean, width = y[fit].mean(axis=0), codes[fit].var(axis=0).sum()
-        within, across = (_kernel(codes[part], codes[fit], width) for part in (fit, rest))
-        for i, penalty in enumerate(penalties):
-            weights = cho_solve(cho_factor(within + penalty * np.eye(len(fit))), y[fit] - mean)
-            out[i, rest] = mean + across @ weights
-    return out[int(np.argmin([((y - one) ** 2).sum() for one in out]))]
-
-
-def _kernel(a: Array, b: Array, width: float) -> Array:
-    """Gaussian of variance `width`, and linear beside it."""
-    return np.exp(-_distances(a, b) / (2 * width)) + a @ b.T / width
 
 
 # 2: how many directions are open at a point that is seen through noise of variance τ
@@ -132,7 +109,7 @@ def _kernel(a: Array, b: Array, width: float) -> Array:
 
 def jacobian(x: Array, level: float) -> Strengths:
     """2: eigenvalues of Cov(x|y)/τ, y = x + √τ ε, by weights over the other rows; λ = ζ²/(ζ² + τ) gives ζ²."""
-    y = _scores(x, level)
+    y = leading_scores(x, level)
     seen = y + np.sqrt(level) * np.random.default_rng(0).standard_normal(y.shape)
     far = _distances(seen, y)
     np.fill_diagonal(far, np.inf)
@@ -171,7 +148,7 @@ Mixture = tuple[Array, Array, Array]
 
 def _mixture(x: Array, level: float) -> tuple[Array, Mixture]:
     """As many parts as raise the likelihood of held-out rows under noise τ by more than two standard errors."""
-    y = _scores(x, level, most=40)
+    y = leading_scores(x, level, 40)
     rng = np.random.default_rng(0)
     order = rng.permutation(len(y))
     fit, rest = order[: 2 * len(y) // 3], order[2 * len(y) // 3 :]
@@ -218,7 +195,7 @@ def random_features(x: Array, level: float, *, pool: int = 30, width: int = 120)
     A code's strength is by how much it lowers the squared error on held-out rows. The one is chosen that lowers it most
     with the noise of a latent of that strength: a bent code without noise can tell two things at once.
     """
-    y = _scores(x, level)
+    y = leading_scores(x, level)
     rng = np.random.default_rng(0)
     size = np.sqrt((y**2).mean(axis=0).sum())
     bent = np.maximum(y @ rng.standard_normal((y.shape[1], 400)) + size * rng.standard_normal(400), 0)
@@ -263,14 +240,6 @@ def _ridge_error(a: Array, y: Array, b: Array, z: Array) -> float:
 
 
 # shared
-
-
-def _scores(x: Array, level: float, most: int = 60) -> Array:
-    """On the principal components above a quarter of the level, the strongest first."""
-    centred = x - x.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(x))
-    above = int(np.clip((values > level / 4).sum(), 1, most))
-    return centred @ vectors[:, ::-1][:, :above]
 
 
 def _distances(a: Array, b: Array) -> Array:

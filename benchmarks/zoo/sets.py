@@ -118,6 +118,26 @@ def _overdispersed(rng: np.random.Generator) -> Data:
     return _halves("overdispersed", rng.negative_binomial(r, r / (r + means)), "negative-binomial")
 
 
+def _torus(rng: np.random.Generator) -> Data:
+    """Two circles of radius one, bent through 20 features: a torus."""
+    angles = rng.uniform(0, 2 * np.pi, (6000, 2))
+    return _halves("torus", _smoothly(rng, np.column_stack([np.cos(angles), np.sin(angles)]), 20))
+
+
+def _roll(rng: np.random.Generator) -> Data:
+    """A Swiss roll of one turn and a half, bent through 12 features."""
+    turn, height = rng.uniform(1.5 * np.pi, 4.5 * np.pi, 6000), rng.uniform(0, 21, 6000)
+    points = np.column_stack([turn * np.cos(turn), height, turn * np.sin(turn)])
+    return _halves("roll", _smoothly(rng, (points - points.mean(axis=0)) / points.std(axis=0), 12))
+
+
+def _smoothly(rng: np.random.Generator, points: np.ndarray, columns: int) -> np.ndarray:
+    """A random smooth map, of 64 waves, with noise of standard deviation 0.2 in every feature."""
+    waves = np.sin(points @ rng.normal(0, 1, (points.shape[1], 64)) + rng.uniform(0, 2 * np.pi, 64))
+    x = waves @ rng.standard_normal((64, columns))
+    return x / x.std() + 0.2 * rng.standard_normal(x.shape)
+
+
 def _tumours(rng: np.random.Generator) -> Data:
     """scikit-learn's breast cancer table, standardised: 569 rows of 30 measurements."""
     table = load_breast_cancer().data
@@ -137,6 +157,8 @@ SETS = {
     "explained": _explained,
     "rare": _rare,
     "overdispersed": _overdispersed,
+    "torus": _torus,
+    "roll": _roll,
     "tumours": _tumours,
 }
 

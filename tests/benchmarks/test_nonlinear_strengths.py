@@ -106,9 +106,10 @@ def test_a_latent_is_seen_to_earn_as_a_count_on_rows_says():
 
 def test_the_page_is_what_the_tables_make():
     from judge import read_rows
-    from nonlinear_strengths_record import NAME, OTHERS_ENDS, OTHERS_NAME, part
+    from nonlinear_strengths_record import BENT_ENDS, BENT_NAME, NAME, OTHERS_ENDS, OTHERS_NAME, part
     from pilot_page import PAGE
 
     networks = {1000: read_rows("pilots-calibration.csv"), 21: read_rows("pilots.csv")}
-    text = part(read_rows(NAME), networks, (read_rows(OTHERS_NAME), read_rows(OTHERS_ENDS)))
+    others, bent = ((read_rows(a), read_rows(b)) for a, b in ((OTHERS_NAME, OTHERS_ENDS), (BENT_NAME, BENT_ENDS)))
+    text = part(read_rows(NAME), networks, others, bent)
     assert text in PAGE.read_text(encoding="utf-8")

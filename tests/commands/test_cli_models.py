@@ -61,7 +61,12 @@ def test_falling_weights_are_ill_posed_and_equal_ones_flat_without_a_crash():
         (("--level-betas", "1,2", "--decoder-variance", "learned"), "no closed form is known for levels"),
         (("--given", "digits", "--target", "digits"), "a target or a condition, not both"),
         (("--given", "iris"), "1797|150"),
-        (("--nonlinear",), "it needs a --target or a --given"),
+        (
+            ("--nonlinear", "--decoder-variance", "learned", "--latents", "5"),
+            "variance that is given, and this one is learned",
+        ),
+        (("--nonlinear", "--likelihood", "poisson"), "needs a Gaussian decoder, and this one is poisson"),
+        (("--nonlinear", "--no-bias"), "leave out --no-bias"),
         (("--likelihood", "bernoulli", "--given", "iris"), "Bernoulli data must not leave"),
         (("--likelihood", "poison"), "poison"),
         (("--learning-rate", "-1"), "learning_rate"),
@@ -88,6 +93,19 @@ def test_nonlinear_strengths_beside_the_linear_ones(rng, tmp_path):
     assert answer["n_alive"] == 0
     assert answer["nonlinear"]["n_alive"] == 1
     assert "A nonlinear encoder could keep 1 alive" in run("forecast", *words, "--beta", "0.8").stdout
+
+
+def test_how_many_latents_a_nonlinear_network_may_need(tmp_path):
+    turn = np.linspace(0, np.pi, 500)
+    np.save(tmp_path / "arc.npy", np.column_stack([3 * np.cos(turn), 3 * np.sin(turn)]))
+    words = (tmp_path / "arc.npy", "--beta", "0.1", "--nonlinear", "--bootstrap", "0")
+    answer = forecast_json(*words)
+    assert (answer["n_alive"], answer["sequential"]["n_alive"], answer["sequential"]["n_linear"]) == (2, 1, 2)
+    assert "nonlinear" not in answer
+    said = run("forecast", *words, "--html", tmp_path / "page.html").stdout
+    line = "A nonlinear network may need fewer: about 1 latent (an estimate from 500 rows without training;"
+    assert line in " ".join(said.split())
+    assert line in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_the_learning_rate_tells_how_slow_the_last_latent_is():

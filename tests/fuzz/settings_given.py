@@ -16,6 +16,7 @@ from fuzz.outcomes import Attempt
 from odd_values import HALF, NEVER_NUMBERS, TWO
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.forecasting.recommend import recommend
+from uncollapse.forecasting.sequential import sequential
 from uncollapse.spectra.nonlinear import nonlinear_residual, nonlinear_spectrum
 from uncollapse.training import Network, Training
 
@@ -94,6 +95,7 @@ COUNTS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "nonlinear_residual": (
         lambda **k: nonlinear_residual(table(), table()[:, :2], **{"folds": 2, **k}), ("folds", "n_components", "seed")
     ),
+    "sequential": (lambda **k: sequential(table(), made(), **k), ("n_rows", "seed")),
     "Training": (Training, ("epochs", "batch_size", "seed")),
     "read_loss": (
         lambda **k: u.read_loss(plain_loss, **{"features": 6, "latents": 2, **k}), ("features", "latents", "batch_size")

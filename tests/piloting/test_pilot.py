@@ -9,7 +9,8 @@ import pytest
 
 from commandline import run
 from uncollapse import DataError, Level, ObjectiveError, forecast
-from uncollapse.piloting.pilot import pilot, sample_rows
+from uncollapse.data.sample import sample_rows
+from uncollapse.piloting.pilot import pilot
 from uncollapse.training import Network, Schedule, Training
 
 SHORT = Training(epochs=30, learning_rate=5e-3, schedule=Schedule("linear", warmup=15))

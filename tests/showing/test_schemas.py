@@ -65,6 +65,8 @@ def test_forecasts_of_every_kind_follow_their_schema(name, rng):
 
 def test_the_json_of_commands_follows_its_schema(tmp_path):
     validated(forecast_json("iris", "--beta", "0.5", "--latents", "2", "--learning-rate", "0.001", "--bootstrap", "20"))
+    answer = validated(forecast_json("iris", "--beta", "0.1", "--nonlinear", "--bootstrap", "0"))
+    assert answer["sequential"]["n_rows"] == 150
     words = ["train", "iris", "--latents", 2, "--epochs", 2, "--out", tmp_path / "vae"]
     assert run(*words).returncode == 0
     validated(json.loads((tmp_path / "vae" / "result.json").read_text()))

@@ -29,7 +29,8 @@ def forecast(
         bool,
         typer.Option(
             "--nonlinear",
-            help="Also what a nonlinear network could use, by cross-validated regression; with --target or --given.",
+            help="Also how many latents a nonlinear network may need, estimated without training. With --target or "
+            "--given: what it could use, by cross-validated regression.",
             rich_help_panel=options.DATA,
         ),
     ] = False,
@@ -266,8 +267,12 @@ def _extras(
     """What was asked for beside the forecast; `tables` are data, target and condition."""
     from uncollapse.report.extras import Extras
 
-    other = times = small = None
-    if nonlinear:
+    other = left = times = small = None
+    if nonlinear and tables[1] is None and tables[2] is None:
+        from uncollapse.forecasting.sequential import sequential
+
+        left = sequential(tables[0], result, drop_nonfinite=drop_nonfinite)
+    elif nonlinear:
         other = _nonlinear(result, *tables, counts, scale=scale, drop_nonfinite=drop_nonfinite)
     if learning_rate is not None:
         if tables[1] is not None:
@@ -288,7 +293,7 @@ def _extras(
     floor = None
     if free != (None, None):
         floor = result.free_bits(free[0] or 0.0, in_all=free[1] or 0.0)
-    return Extras(other, times, small, settings, floor)
+    return Extras(other, times, small, settings, floor, left)
 
 
 def _pilot(
@@ -316,10 +321,8 @@ def _nonlinear(result: Any, rows: Any, goal: Any, condition: Any, counts: dict[s
         raise ObjectiveError("--nonlinear fits means, so it goes with biases; leave out --no-bias")
     if condition is not None:
         spectrum = nonlinear_residual(condition, rows, **shared)
-    elif goal is not None:
-        spectrum = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
     else:
-        raise ObjectiveError("--nonlinear compares regressions, so it needs a --target or a --given")
+        spectrum = nonlinear_spectrum(rows, goal, likelihood=result.spectrum.likelihood, **counts, **shared)
     return forecast_(spectrum, objective=result.objective)
 
 

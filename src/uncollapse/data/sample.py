@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError
 
-__all__ = ["STREAM", "RowSample"]
+__all__ = ["STREAM", "RowSample", "sample_rows"]
 
 STREAM = 6174
 """Beside a seed, so that no sample is drawn by the numbers that made the data."""
@@ -62,3 +65,39 @@ class RowSample:
         elif len(parts[0]):  # most blocks of a long stream bring few rows or none
             both = zip(self.parts, parts, strict=True)
             self.parts = [np.concatenate([kept[self._old], part]) for kept, part in both]
+
+
+def sample_rows(
+    data: Any, target: Any, given: Any, n_rows: int, seed: int, *, drop_nonfinite: bool = False
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """A random sample of the rows, the same of each table, in one pass.
+
+    Examples
+    --------
+    >>> x, _, _ = sample_rows(np.arange(12.0).reshape(6, 2), None, None, 3, 0)
+    >>> x.shape
+    (3, 2)
+    """
+    rows, kept = as_rows(data), RowSample(n_rows, seed)
+    named = ((target, "the target"), (given, "the condition"))
+    others = [None if part is None else as_rows(part, name) for part, name in named]
+    for parts in _together(rows, [part for part in others if part is not None]):
+        whole = [dense(part) for part in parts]
+        if drop_nonfinite:
+            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in whole])
+            whole = [part[finite] for part in whole]
+        kept.add(*whole)
+    if not kept.parts:
+        raise DataError(f"{rows.name}: empty, no rows came")
+    tables = iter(kept.parts)
+    x = next(tables)
+    y, condition = (None if part is None else next(tables) for part in others)
+    return x, y, condition
+
+
+def _together(rows: Rows, others: list[Rows]) -> Any:
+    if not others:
+        return ((block,) for block in rows.blocks())
+    if len(others) > 1:
+        raise DataError("give a target or a condition, not both")
+    return paired_blocks(rows, others[0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from uncollapse.forecasting.level_words import LEVEL_HEADINGS, level_rows
 from uncollapse.forecasting.levels import MOST_LISTED
-from uncollapse.forecasting.words import advice, limits, verdict
+from uncollapse.forecasting.words import about_sequential, advice, limits, verdict
 from uncollapse.showing.noun import MOST_ROWS, Card, number
 
 if TYPE_CHECKING:
@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from uncollapse.forecasting.keep import Keep
     from uncollapse.forecasting.levels import LevelForecast
     from uncollapse.forecasting.result import Forecast
+    from uncollapse.forecasting.sequential import Sequential
     from uncollapse.forecasting.weights import Weights
 
-__all__ = ["certificate_card", "forecast_card", "intervals_card", "keep_card", "level_card", "weights_card"]
+__all__ = [
+    "certificate_card",
+    "forecast_card",
+    "intervals_card",
+    "keep_card",
+    "level_card",
+    "sequential_card",
+    "weights_card",
+]
 
 
 def forecast_card(f: Forecast) -> Card:
@@ -117,3 +126,18 @@ def _yes(flag: bool) -> str:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return " × ".join(map(str, shape))
+
+
+def sequential_card(s: Sequential) -> Card:
+    """The estimate, and each strength beside the linear one."""
+    linear = s.forecast.spectrum.strengths
+    facts = (
+        ("rows of the sample", f"{s.n_rows:,}"),
+        ("water level", number(s.forecast.water_level)),
+        ("linear latents that earn", str(s.n_linear)),
+    )
+    rows = tuple(
+        (str(i + 1), number(strength), number(float(linear[i])) if i < len(linear) else "")
+        for i, strength in enumerate(s.strengths[:MOST_ROWS].tolist())
+    )
+    return Card(about_sequential(s), facts, headings=("latent", "strength left", "linear"), rows=rows)

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from uncollapse.forecasting.intervals import Intervals
     from uncollapse.forecasting.keep import Keep
     from uncollapse.forecasting.result import Forecast
+    from uncollapse.forecasting.sequential import Sequential
 
-__all__ = ["about_nonlinear", "advice", "caveats", "limits", "verdict", "water"]
+__all__ = ["about_nonlinear", "about_sequential", "advice", "caveats", "limits", "verdict", "water"]
+
+GOOD = "within one of the trained number in 3 of 4 networks, docs/training.md"
+"""The estimate for nonlinear networks, on the data of that page that chose nothing."""
 
 
 def verdict(forecast: Forecast, intervals: Intervals | None = None) -> str:
@@ -202,6 +206,19 @@ def about_nonlinear(linear: Forecast, nonlinear: Forecast) -> str:
         f"A nonlinear encoder could keep {nonlinear.n_alive} alive (the linear one {linear.n_alive}): complete "
         f"collapse starts at β = {there:.4g} or above, where the linear strengths say {here:.4g}."
     )
+
+
+def about_sequential(s: Sequential) -> str:
+    """How many latents a nonlinear network may need, beside the linear count, and how good the estimate is."""
+    n, linear = s.n_alive, s.forecast.n_alive
+    about = f"about {_latents(n)}" if n else "none"
+    if n == linear:
+        text = f"A nonlinear network may need as many: {about}"
+    elif linear > n >= s.n_linear:
+        text = f"Of these, {about} would be seen to earn on so many rows, and a nonlinear network may need no fewer"
+    else:
+        text = f"A nonlinear network may need {'fewer' if n < linear else 'more'}: {about}"
+    return f"{text} (an estimate from {s.n_rows:,} rows without training; {GOOD})."
 
 
 def _top(f: Forecast) -> str:

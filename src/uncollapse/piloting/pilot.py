@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
-from uncollapse.data.sample import RowSample
-from uncollapse.errors import DataError, ObjectiveError
+from uncollapse.data.sample import sample_rows
+from uncollapse.errors import ObjectiveError
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.protocol import Spread
 from uncollapse.piloting.members import Plan, Trainer
@@ -28,7 +27,7 @@ from uncollapse.probes.retrain import RATE
 from uncollapse.training.config import Network, Training
 from uncollapse.training.schedules import Schedule
 
-__all__ = ["Estimate", "pilot", "sample_rows", "to_the_end"]
+__all__ = ["Estimate", "pilot", "to_the_end"]
 
 N_ROWS, N_SEEDS = 2048, 2
 N_LEVELS, N_LEVELS_ALONE = 4, 2
@@ -223,37 +222,3 @@ def _check(f: Forecast) -> None:
         raise ObjectiveError("a pilot sweeps the water level, so it needs a decoder variance that is given")
     if f.spectrum.rank == 0:
         raise ObjectiveError("no mode has any strength, so every network would collapse: there is nothing to train")
-
-
-def sample_rows(
-    data: Any, target: Any, given: Any, n_rows: int, seed: int, *, drop_nonfinite: bool = False
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """A random sample of the rows, the same of each table, in one pass.
-
-    Examples
-    --------
-    >>> x, _, _ = sample_rows(np.arange(12.0).reshape(6, 2), None, None, 3, 0)
-    >>> x.shape
-    (3, 2)
-    """
-    rows, kept = as_rows(data), RowSample(n_rows, seed)
-    named = ((target, "the target"), (given, "the condition"))
-    others = [None if part is None else as_rows(part, name) for part, name in named]
-    for parts in _together(rows, [part for part in others if part is not None]):
-        whole = [dense(part) for part in parts]
-        if drop_nonfinite:
-            finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in whole])
-            whole = [part[finite] for part in whole]
-        kept.add(*whole)
-    tables = iter(kept.parts)
-    x = next(tables)
-    y, condition = (None if part is None else next(tables) for part in others)
-    return x, y, condition
-
-
-def _together(rows: Rows, others: list[Rows]) -> Any:
-    if not others:
-        return ((block,) for block in rows.blocks())
-    if len(others) > 1:
-        raise DataError("give a target or a condition, not both")
-    return paired_blocks(rows, others[0])

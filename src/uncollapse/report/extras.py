@@ -1,4 +1,4 @@
-"""What stands beside a forecast when asked for: nonlinear strengths, a pilot, and how slowly modes come alive."""
+"""What stands beside a forecast when asked for: estimates for nonlinear networks, a pilot, how slow modes are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from uncollapse.forecasting.free import FreeForecast
 from uncollapse.forecasting.recommend import Recommended
 from uncollapse.forecasting.result import Forecast
+from uncollapse.forecasting.sequential import Sequential
 from uncollapse.forecasting.words import about_nonlinear
 from uncollapse.landscape.escape import EscapeTimes
 
@@ -35,6 +36,8 @@ class Extras:
         For three aims.
     free : FreeForecast
         With a floor under the KL.
+    sequential : Sequential
+        For data that are their own target: how many latents a nonlinear network may need.
     """
 
     nonlinear: Forecast | None = None
@@ -42,12 +45,14 @@ class Extras:
     pilot: Pilot | None = None
     settings: tuple[Recommended, ...] = ()
     free: FreeForecast | None = None
+    sequential: Sequential | None = None
 
     def sentences(self, linear: Forecast) -> list[str]:
         """One for each result."""
         lines = [] if self.free is None else [f"The verdict knows no floor. {self.free.headline}", *self.free.lines]
         lines += [] if self.pilot is None else [self.pilot.headline]
         lines += [] if self.nonlinear is None else [about_nonlinear(linear, self.nonlinear)]
+        lines += [] if self.sequential is None else [self.sequential.headline]
         return lines if self.times is None else [*lines, self.times.headline]
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,6 +70,8 @@ class Extras:
                 "critical_beta": self.nonlinear.critical_beta,
                 "strengths": self.nonlinear.spectrum.strengths.tolist(),
             }
+        if self.sequential is not None:
+            values["sequential"] = self.sequential.to_dict()
         if self.times is not None:
             steps = [float(step) if np.isfinite(step) else None for step in self.times.steps]
             values["gradient_descent"] = {"learning_rate": self.times.learning_rate, "steps": steps}
