@@ -134,7 +134,8 @@ def _put_data_there(tmp_path, rng):
     (tmp_path / "my_decoder.py").write_text(MY_DECODER)
     (tmp_path / "my_network.py").write_text(MY_NETWORK)
     names = ["".join(rng.choice(list("abcdefghij"), rng.integers(3, 9))) for _ in range(200)]
-    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    for name in ("names.txt", "molecules.smi"):
+        (tmp_path / name).write_text("\n".join(names) + "\n")
     (tmp_path / "my_vae.py").write_text(_loss_shown()[0])
 
 
