@@ -12,7 +12,7 @@ from uncollapse.theory.path import linear_path
 if TYPE_CHECKING:
     from uncollapse.injecting.result import InjectionSpectrum
 
-__all__ = ["HEADINGS", "advice", "card", "headline"]
+__all__ = ["HEADINGS", "MARGIN", "UNTRAINED", "advice", "card", "doubts", "headline", "uncalibrated"]
 
 HEADINGS = ("direction", "λ", "± error", "own Fisher", "KL at β", "gain at β")
 
@@ -60,18 +60,29 @@ def advice(s: InjectionSpectrum) -> list[str]:
             f"The encoder cannot tell: its features carry λ = {s.told[0]:.3g} of {s.critical_beta:.3g}. Give it more "
             "to see (each token in its place, a recurrent or convolutional encoder)."
         )
+    return [*lines, *doubts(s), *(f"{note[0].upper()}{note[1:]}." for note in s.notes)]
+
+
+def uncalibrated(s: InjectionSpectrum) -> bool:
+    """Whether λ over the decoder's own Fisher information is another."""
+    away = abs(float(s.fisher[0]) - s.critical_beta)
+    return away > 2 * float(s.errors[0] + s.fisher_errors[0]) and away > UNCALIBRATED * s.critical_beta
+
+
+def doubts(s: InjectionSpectrum) -> list[str]:
+    """What speaks against λ being that of the end of training."""
+    lines = []
     if s.offset_gain > UNTRAINED:
         lines.append(
             f"The decoder is not trained to its end: one constant vector for all gains {s.offset_gain:.2g} nats. Train "
             "it further first; until then λ is not that of the end."
         )
-    away = abs(float(s.fisher[0]) - s.critical_beta)
-    if away > 2 * float(s.errors[0] + s.fisher_errors[0]) and away > UNCALIBRATED * s.critical_beta:
+    if uncalibrated(s):
         lines.append(
             f"Over the decoder's own Fisher information λ is {s.fisher[0]:.3g}: the decoder is not calibrated given "
             "its context. Train it further, or less, first; until then λ is not that of the end."
         )
-    return [*lines, *(f"{note[0].upper()}{note[1:]}." for note in s.notes)]
+    return lines
 
 
 def card(s: InjectionSpectrum) -> Card:
