@@ -40,6 +40,7 @@ from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.injecting.measure import injection_spectrum
 from uncollapse.piloting.pilot import pilot
+from uncollapse.sequence_diagnosis.examine import diagnose_sequences
 from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
 from uncollapse.training import Network, Schedule, Setup, Training, train
@@ -119,6 +120,7 @@ def made() -> dict[str, Any]:
         "InjectionSpectrum": injection_spectrum(language.decoder, tokens, n_draws=2),
         "LanguageModel": language,
         "SequenceVAE": sequences,
+        "SequenceDiagnosis": diagnose_sequences(sequences, tokens),
         "SequenceEvaluation": sequences.held_out,
         "SequenceSetup": sequences.setup,
         "Pilot": pilot(x, f, n_levels=2, n_seeds=1, training=Training(epochs=1)),
@@ -152,6 +154,7 @@ ONE_WAY = (
     "Trained",
     "LanguageModel",
     "SequenceVAE",
+    "SequenceDiagnosis",
     "Pilot",
 )
 BOTH_WAYS = (

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from uncollapse.data.tokens import Tokens, as_tokens
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.injecting.place import MOST_NAMED, STATE
 from uncollapse.injecting.steps import as_steps, shift_of
 from uncollapse.probes.probe import evaluating, mode_notes
 from uncollapse.sequence_diagnosis.masked import at_rest
@@ -87,7 +88,7 @@ class OwnVAE:
 
     def inside(self, inject: str | None) -> str:
         """The name, in the decoder at rest, of a submodule that the user calls by its name in the model."""
-        return self.place if inject is None else f"decoder.{inject.removeprefix('decoder.')}"
+        return self.place if inject is None else f"decoder.{_part(self.vae.decoder, inject)}"
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         """What the head of the encoder sees, (n, p); None where that is not known."""
@@ -160,7 +161,7 @@ class UserVAE:
 
     def inside(self, inject: str | None) -> str:
         """The name, in the decoder at rest, of a submodule that the user calls by its name in the model."""
-        return self.place if inject is None else f"model.{inject}"
+        return self.place if inject is None else f"model.{_part(self.module, inject)}"
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor | None:
         """What the head of the encoder sees, (n, p); None where that is not known."""
@@ -226,6 +227,13 @@ def batches(tokens: Tokens, module: nn.Module, size: int = 256) -> Iterator[tupl
         rows = slice(start, start + size)
         ids = torch.as_tensor(np.ascontiguousarray(tokens.ids[rows]), device=device).long()
         yield rows, ids, torch.as_tensor(mask[rows], device=device)
+
+
+def _part(module: nn.Module, name: str) -> str:
+    parts = [part for part, _ in module.named_modules() if part]
+    if name.removesuffix(STATE) not in parts:
+        raise DataError(f"the decoder has no submodule {name!r}; it has {', '.join(parts[:MOST_NAMED]) or 'none'}")
+    return name
 
 
 def _encoded(model: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

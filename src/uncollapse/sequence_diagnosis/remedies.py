@@ -95,7 +95,9 @@ def _free_bits(k: Known) -> SequenceRemedy:
     cost = held_cost(k.threshold.critical, k.beta, k.wanted)
     pays = f"costs about {cost:.2g}" if cost > 0 else f"gains about {-cost:.2g}"
     why = f"the KL of all latents then stays near that, and {pays} nats of loss a sequence at β = {k.beta:.3g}."
-    return SequenceRemedy(f"free bits, {k.wanted:.3g} nats in all", why, None, None, k.wanted)
+    return SequenceRemedy(
+        f"free bits, {k.wanted:.3g} nat{'' if k.wanted == 1 else 's'} in all", why, None, None, k.wanted
+    )
 
 
 def latents(n: int) -> str:

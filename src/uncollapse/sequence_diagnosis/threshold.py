@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uncollapse.injecting.result import N_ERRORS, InjectionSpectrum
-from uncollapse.theory.path import LinearPath, linear_path
+from uncollapse.theory.path import linear_path
 
 __all__ = ["MARGIN", "Threshold", "threshold_of"]
 
@@ -29,7 +29,7 @@ class Threshold:
     Attributes
     ----------
     values, errors : ndarrays of shape (m,)
-        Descending.
+        In the order that other sequences gave them, so that the first is no largest of several noisy ones.
     by_curvature : bool
         Whether the first is over the curvature; else over the decoder's own Fisher information, which is the same
         where the decoder is calibrated.
@@ -64,14 +64,14 @@ class Threshold:
 
     def nats(self, beta: float) -> float:
         """KL that those that can live carry, a sequence, to second order."""
-        return float(self._path(beta).kl[: max(self.n_alive(beta), 1)].sum())
+        return self._of_best(linear_path(np.maximum(self.values, 0.0), beta, beta).kl, beta)
 
     def worth(self, beta: float) -> float:
         """By how much they lower the loss, nats a sequence, to second order."""
-        return float(self._path(beta).gain[: max(self.n_alive(beta), 1)].sum())
+        return self._of_best(linear_path(np.maximum(self.values, 0.0), beta, beta).gain, beta)
 
-    def _path(self, beta: float) -> LinearPath:
-        return linear_path(np.maximum(self.values, 0.0), beta, beta)
+    def _of_best(self, nats: np.ndarray, beta: float) -> float:
+        return float(np.sort(nats)[::-1][: max(self.n_alive(beta), 1)].sum())
 
 
 def threshold_of(spectrum: InjectionSpectrum) -> Threshold:
@@ -79,5 +79,4 @@ def threshold_of(spectrum: InjectionSpectrum) -> Threshold:
     s = spectrum
     well = np.isfinite(s.errors) & (s.errors <= NOISY * s.held_out)
     values, errors = np.where(well, s.held_out, s.fisher), np.where(well, s.errors, s.fisher_errors)
-    order = np.argsort(-values, kind="stable")
-    return Threshold(values[order], errors[order], bool(well[order[0]]), s.n_latents)
+    return Threshold(values, errors, bool(well[0]), s.n_latents)
