@@ -54,8 +54,8 @@ def test_a_folder_that_train_wrote(folder):
     assert made.returncode == 0, made.stderr
     done = run("diagnose", "f", "words.txt", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("0 of 8 latents are alive: the objective does not let them live")
     said = " ".join(done.stdout.split())
+    assert "the objective does not let them live" in said[:110]
     assert "the fifth that was held out is used" in said
     assert "→ β 5 →" in said
     assert max(map(len, done.stdout.splitlines())) <= 80

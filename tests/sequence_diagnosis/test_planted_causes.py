@@ -117,7 +117,7 @@ def test_an_encoder_that_counts_cannot_tell_an_order(turning):
 
 
 def test_a_recurrent_decoder_explains_a_chain():
-    x = chain(np.random.default_rng(SEED), 6000)
+    x = chain(np.random.default_rng(SEED), 5500)
     language = train_language_model(x[:3500], "gru", SequenceTraining(10, 64, 3e-3, seed=SEED))
     vae = train_sequence_vae(x[:3500], start=language, epochs=1, encoder="counts", **SLOW)
     d = diagnose_sequences(vae, x[3500:])

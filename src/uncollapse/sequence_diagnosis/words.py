@@ -25,6 +25,8 @@ def headline(d: SequenceDiagnosis) -> str:
     t = d.threshold
     low, high = t.interval
     alive, at = alive_words(d.n_alive, len(d.kl)), f"β = {d.beta:.3g}"
+    if d.n_alive and not d.n_earning:
+        alive += ", and none earns its KL" if d.n_alive > 1 else ", and does not earn its KL"
     lives = f"a latent lives below β = {t.critical:.3g} ({low:.3g} to {high:.3g})"
     likely = "" if d.confidence == "high" else " (probably)"
     if d.cause == "healthy":
