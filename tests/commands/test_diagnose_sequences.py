@@ -70,7 +70,7 @@ def test_a_model_of_ones_own(folder):
     assert done.returncode == 0, done.stderr
     facts = json.loads((folder / "facts.json").read_text("utf-8"))
     assert facts["name"] == "Mine"
-    assert {facts["spectrum"]["place"], (facts["path"] or {"place": "z"})["place"]} <= {"z", "model.write"}
+    assert {facts["spectrum"]["place"], facts["other"]["place"]} == {"z", "model.write"}
     assert facts["headline"] in " ".join(done.stdout.split())
     assert run("diagnose", "mine.py:with_tokenizer", "words.txt", cwd=folder).returncode == 0
     arrays = run("diagnose", "mine.py:Mine", "ids.npy", "--sequences", "--rows", "50", "--longest", "4", cwd=folder)

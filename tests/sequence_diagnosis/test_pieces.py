@@ -70,7 +70,9 @@ def test_a_module_of_ones_own_is_measured_as_ours_is(vae, new):
     theirs = diagnose_sequences(Theirs(vae), new, beta=9.0, inject="decoder.inject")
     np.testing.assert_allclose(theirs.kl, ours.kl, rtol=1e-5)
     assert theirs.loss == pytest.approx(ours.loss, rel=1e-5)
-    found = next(s for s in (theirs.spectrum, theirs.path) if s is not None and s.place.endswith("inject"))
+    found = next(s for s in (theirs.spectrum, theirs.other) if s.place.endswith("inject"))
+    assert {theirs.spectrum.place, theirs.other.place} == {"z", "model.decoder.inject"}
+    assert theirs.threshold.critical >= threshold_of(theirs.other).critical
     np.testing.assert_allclose(found.fisher, ours.spectrum.fisher, rtol=1e-3)
     assert theirs.name == "Theirs"
     assert not theirs.known_features
@@ -196,6 +198,8 @@ def test_a_decoder_that_learns_to_see_nothing_has_the_λ_of_one_that_never_saw(n
     closed_form = np.linalg.eigvalsh(np.cov(counts.T) / np.outer(root, root))[-1]
     whole = injection_spectrum(at_rest(language.decoder, 0.0), new, inject="decoder.inject", n_draws=4)
     assert blind.fisher[0] == pytest.approx(closed_form, rel=0.25)
+    p = np.bincount(new.ravel()) / new.size
+    assert blind.nats == pytest.approx(-20 * (p * np.log(p)).sum(), abs=0.15)  # it learned how frequent tokens are
     assert whole.fisher[0] < half.fisher[0] + 0.1 < blind.fisher[0]
     assert (language.losses(x) == before).all()  # the decoder itself did not learn
 

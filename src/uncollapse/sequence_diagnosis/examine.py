@@ -93,11 +93,9 @@ def diagnose_sequences(
     features = _reduced(found.features)
     rest = vae.at_rest()
     how = {"beta": weight, "n_latents": len(found.kl), "features": features, "seed": seed}
-    path = _spectrum(rest, tokens, vae.place, **how)
-    other = None if inject is None else _spectrum(rest, tokens, vae.inside(inject), **how)
-    spectrum = path
-    if other is not None and threshold_of(other).critical > threshold_of(path).critical:
-        spectrum = other
+    places = [vae.place] if inject is None else [vae.place, vae.inside(inject)]
+    measured = [_spectrum(rest, tokens, place, **how) for place in places]
+    spectrum, *others = sorted(measured, key=lambda one: -threshold_of(one).critical)
     told = float("nan") if spectrum.told is None else float(spectrum.told.max())
     n_earning = int(((found.kl > ALIVE_NATS) & (found.earned > N_ERRORS * found.errors)).sum())
     cause, confidence = cause_of(
@@ -121,7 +119,7 @@ def diagnose_sequences(
         earned=found.earned,
         earned_errors=found.errors,
         spectrum=spectrum,
-        path=None if spectrum is path else path,
+        other=others[0] if others else None,
         known_features=found.known_features,
         remedies=remedies_of(cause, Known(weight, threshold_of(spectrum), told, context, vae.setup, wanted)),
         notes=tuple(dict.fromkeys((*notes, *vae.notes))),

@@ -77,8 +77,8 @@ class SequenceDiagnosis(Drawn):
         By how much the loss rises when a latent is held at its mean, and the standard error.
     spectrum : InjectionSpectrum
         λ of the decoder without its latents, at the place where it is largest.
-    path : InjectionSpectrum or None
-        λ along the decoder's own path from z, where another place was asked for and has more.
+    other : InjectionSpectrum or None
+        λ at the other place, where one was named beside the decoder's own path from z.
     known_features : bool
         Whether what the encoder tells was measured on its own hidden features.
     remedies : tuple of SequenceRemedy
@@ -95,7 +95,7 @@ class SequenceDiagnosis(Drawn):
     earned: np.ndarray
     earned_errors: np.ndarray
     spectrum: InjectionSpectrum = field(repr=False)
-    path: InjectionSpectrum | None = field(default=None, repr=False)
+    other: InjectionSpectrum | None = field(default=None, repr=False)
     known_features: bool = True
     remedies: tuple[SequenceRemedy, ...] = ()
     notes: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ class SequenceDiagnosis(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         names = ("name", "beta", "cause", "confidence", "headline", "n_alive", "n_earning", "loss", "reconstruction",
-                 "rate", "kl", "earned", "earned_errors", "told", "known_features", "spectrum", "path")  # fmt: skip
+                 "rate", "kl", "earned", "earned_errors", "told", "known_features", "spectrum", "other")  # fmt: skip
         t = self.threshold
         values = {name: plain(getattr(self, name)) for name in names}
         remedies = [plain(asdict(remedy)) for remedy in self.remedies]

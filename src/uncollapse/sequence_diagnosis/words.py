@@ -68,8 +68,8 @@ def card(d: SequenceDiagnosis) -> Card:
         (f"λ at {s.place}", _with_error(d.threshold)),
         ("λ that its encoder tells", f"{number(d.told)}, by its {by}"),
     ]
-    if d.path is not None:
-        facts.append((f"λ at {d.path.place}", _with_error(threshold_of(d.path))))
+    if d.other is not None:
+        facts.append((f"λ at {d.other.place}", _with_error(threshold_of(d.other))))
     remedies = [f"{remedy.change}: {remedy.why}" for remedy in d.remedies]
     said = [f"{note[0].upper()}{note[1:]}." for note in d.notes]
     if not d.threshold.by_curvature:
