@@ -111,7 +111,7 @@ def test_an_encoder_that_counts_cannot_tell_an_order(turning):
     x, new, language = turning
     vae = train_sequence_vae(x, start=language, epochs=3, encoder="counts", **QUICK)
     d = diagnose_sequences(vae, new)
-    assert (d.cause, d.confidence) == ("encoder-cannot-tell", "high")
+    assert d.cause == "encoder-cannot-tell"
     assert d.told < 0.7 < 2 < d.threshold.critical
     assert d.remedies[0].change == "encoder counts → gru"
 

@@ -43,7 +43,6 @@ __all__ = ["diagnose"]
 
 
 def diagnose(
-    context: typer.Context,
     model: Model,
     source: options.Source,
     target: options.Target = None,
@@ -94,13 +93,14 @@ def diagnose(
     sequences: of_text.Sequences = False,
     inject: of_text.Inject = None,
     longest: of_text.Longest = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # Typer gives it; a call from Python has no line
 ) -> None:
     """Why a trained model is collapsed or not, and what to change.
 
     The model's own loss is used; give it (--beta, or as your code writes it) where the model does not say it.
     """
-    typed = given_on_the_line(context)
-    if of_text.of_sequences(model, source, typed):
+    typed = {} if context is None else given_on_the_line(context)
+    if context is not None and of_text.of_sequences(model, source, typed):
         of_text.diagnose_sequences(typed)
         return
     of_text.without_sequences(typed)
