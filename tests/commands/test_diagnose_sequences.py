@@ -58,6 +58,7 @@ def test_a_folder_that_train_wrote(folder):
     assert "the objective does not let them live" in said[:110]
     assert "the fifth that was held out is used" in said
     assert "→ β 5 →" in said
+    assert "sequences 80, " in said
     assert max(map(len, done.stdout.splitlines())) <= 80
     (folder / "other.txt").write_text("abc\n" * 90, "utf-8")
     facts = json.loads(run("diagnose", "f", "other.txt", "--json", "-", "--beta", "2", cwd=folder).stdout)
