@@ -41,6 +41,7 @@ from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.forecasting.sequential import sequential
 from uncollapse.injecting.measure import injection_spectrum
 from uncollapse.piloting.pilot import pilot
+from uncollapse.sequence_diagnosis.examine import diagnose_sequences
 from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
 from uncollapse.showing.noun import Card, Drawn, Noun, card_html
 from uncollapse.training import Network, Schedule, Setup, Training, train
@@ -121,6 +122,7 @@ def made() -> dict[str, Any]:
         "InjectionSpectrum": injection_spectrum(language.decoder, tokens, n_draws=2),
         "LanguageModel": language,
         "SequenceVAE": sequences,
+        "SequenceDiagnosis": diagnose_sequences(sequences, tokens),
         "SequenceEvaluation": sequences.held_out,
         "SequenceSetup": sequences.setup,
         "Sequential": sequential(x, f),
@@ -157,6 +159,7 @@ ONE_WAY = (
     "LanguageModel",
     "SequenceVAE",
     "Sequential",
+    "SequenceDiagnosis",
     "Pilot",
 )
 BOTH_WAYS = (

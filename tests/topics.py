@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["topics"]
+__all__ = ["chain", "topics", "turns"]
 
 
 def topics(rng: np.random.Generator, n: int = 1000, length: int = 20, n_vocabulary: int = 6) -> np.ndarray:
@@ -15,3 +15,22 @@ def topics(rng: np.random.Generator, n: int = 1000, length: int = 20, n_vocabula
     topic = rng.integers(0, 2, n)
     drawn = rng.random((n, length, 1)) < p[topic].cumsum(1)[:, None, :]
     return drawn.argmax(2)
+
+
+def chain(rng: np.random.Generator, n: int = 1000, length: int = 12, n_vocabulary: int = 5) -> np.ndarray:
+    """Token numbers, (n, length), of one Markov chain: the token before tells all that can be told."""
+    p = rng.dirichlet(np.full(n_vocabulary, 0.7), size=n_vocabulary)
+    x = np.zeros((n, length), dtype=np.int64)
+    x[:, 0] = rng.integers(0, n_vocabulary, n)
+    for t in range(1, length):
+        x[:, t] = (rng.random((n, 1)) < p[x[:, t - 1]].cumsum(1)).argmax(1)
+    return x
+
+
+def turns(rng: np.random.Generator, n: int = 1000, length: int = 16, n_vocabulary: int = 5) -> np.ndarray:
+    """Token numbers, (n, length), that tend to go up by one in half of the sequences, down in the others: their counts
+    tell nothing of that."""
+    way = 2 * rng.integers(0, 2, n) - 1
+    steps = np.where(rng.random((n, length)) < 0.6, way[:, None], rng.integers(0, n_vocabulary, (n, length)))
+    steps[:, 0] = rng.integers(0, n_vocabulary, n)
+    return steps.cumsum(1) % n_vocabulary

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from uncollapse.bill.budget import BUDGET
+from uncollapse.commands import diagnose_sequences as of_text
 from uncollapse.commands import loss_options as options
 from uncollapse.commands.model_options import (
     InputShape,
@@ -29,6 +30,7 @@ from uncollapse.commands.model_options import (
     opened_model,
 )
 from uncollapse.commands.options import as_written, levels_from
+from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import UncollapseError, UncollapseWarning
 
 if TYPE_CHECKING:
@@ -88,11 +90,20 @@ def diagnose(
     seed: Annotated[int, typer.Option(help="Of sampled rows, noise and new weights.", rich_help_panel=options.OUT)] = 0,
     json_to: options.Json = None,
     html_to: options.Html = None,
+    sequences: of_text.Sequences = False,
+    inject: of_text.Inject = None,
+    longest: of_text.Longest = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # Typer gives it; a call from Python has no line
 ) -> None:
     """Why a trained model is collapsed or not, and what to change.
 
     The model's own loss is used; give it (--beta, or as your code writes it) where the model does not say it.
     """
+    typed = {} if context is None else given_on_the_line(context)
+    if context is not None and of_text.of_sequences(model, source, typed):
+        of_text.diagnose_sequences(typed)
+        return
+    of_text.without_sequences(typed)
     from uncollapse.files import check_writable
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))

@@ -12,7 +12,7 @@ import numpy as np
 from uncollapse.commands.training_options import training_side, whole_numbers
 from uncollapse.errors import DataError, ObjectiveError, SourceError, UncollapseWarning, kind_and_line
 
-__all__ = ["forecast_decoder", "refuse_others"]
+__all__ = ["forecast_decoder", "made", "refuse_others", "tokenized"]
 
 OWN = ("gru", "transformer", "window")
 """Decoders that are trained here, on the sequences themselves, where no file is named."""
@@ -47,7 +47,7 @@ def forecast_decoder(
         if decoder.partition(":")[0] in OWN:
             model, data = _trained(source, decoder, longest)
         else:
-            model, tokenizer = _made(decoder)
+            model, tokenizer = made(decoder)
             data = _opened(source, tokenizer, longest=longest, scale=scale, input_shape=input_shape)
         result = injection_spectrum(model, data, inject=inject, beta=1.0 if beta is None else beta, n_latents=latents)
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
@@ -94,8 +94,8 @@ def _trained(source: str, decoder: str, longest: int | None) -> tuple[Any, Any]:
     return language.decoder, split(tokens)[1]
 
 
-def _made(text: str) -> tuple[Any, Any]:
-    """The decoder, and what turns a line into its tokens where the function gives that as well."""
+def made(text: str) -> tuple[Any, Any]:
+    """The model, and what turns a line into its tokens where the function gives that as well."""
     from uncollapse.reading.named import maker_named
 
     try:
@@ -114,7 +114,7 @@ def _opened(source: str, tokenizer: Any, *, longest: int | None, scale: float, i
     path = Path(source)
     if path.suffix in SEQUENCES and not _of_numbers(path):
         tokens = open_tokens(source, longest=LONGEST if longest is None else longest)
-        return tokens if tokenizer is None else _tokenized(tokens, tokenizer, longest)
+        return tokens if tokenizer is None else tokenized(tokens, tokenizer, longest)
     from uncollapse.data.rows import dense
     from uncollapse.data.sources import open_source
 
@@ -137,7 +137,8 @@ def _of_numbers(path: Path) -> bool:
         return False  # `open_tokens` says what is wrong
 
 
-def _tokenized(tokens: Any, tokenizer: Any, longest: int | None) -> Any:
+def tokenized(tokens: Any, tokenizer: Any, longest: int | None) -> Any:
+    """The lines of a text in the tokens of a user's own tokenizer."""
     from uncollapse.data.tokens import as_tokens
 
     lines = [tokens.text(row) for row in range(len(tokens))]

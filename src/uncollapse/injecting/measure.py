@@ -24,6 +24,10 @@ spreads by √(k/n); in time, nine backward passes over so many."""
 N_FOLDS = 4
 """Directions are chosen on three quarters and judged on the last, in turn."""
 
+NOISY = 0.15
+"""Relative error of λ over the curvature from which that over the decoder's Fisher information is taken. In directions
+that the decoder hardly notices the curvature of a few thousand sequences is noise, the Fisher information is not."""
+
 PATH_DRAWS, PATH_ROWS = 4, 2000
 """Of z for each sample, when a path is judged; samples on which its size is chosen."""
 
@@ -124,8 +128,10 @@ def injection_spectrum(
     paths = [_spectrum(found, ~fold).directions for fold in folds]
     m = min(m, *(path.shape[1] for path in paths))
     both = list(zip(folds, [path[:, :m] for path in paths], strict=True))
-    held = _mean([_along(opened, found, x, mask, fold, path) for fold, path in both])
     fisher = _mean([_over_fisher(found, fold, path) for fold, path in both])
+    curved = _mean([_along(opened, found, x, mask, fold, path) for fold, path in both])
+    known = np.isfinite(curved.errors) & (curved.errors <= NOISY * curved.strengths)
+    held = HeldOut(np.where(known, curved.strengths, fisher.strengths), np.where(known, curved.errors, fisher.errors))
     worth = _worth(opened, found, x, mask, both, held, beta, n_latents)
     told = None
     if features is not None:
@@ -142,6 +148,7 @@ def injection_spectrum(
         directions=whole.directions,
         held_out=held.strengths,
         errors=held.errors,
+        by_curvature=known,
         fisher=fisher.strengths,
         fisher_errors=fisher.errors,
         told=told,

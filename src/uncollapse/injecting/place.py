@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from uncollapse.errors import DataError
 
-__all__ = ["PREFIX", "STATE", "Place", "find_place", "injected"]
+__all__ = ["MOST_NAMED", "PREFIX", "STATE", "Place", "find_place", "injected"]
 
 PREFIX, STATE = "prefix", "@state"
 """`prefix`: a token of its own before the first; `NAME@state`: the first state of a GRU, an LSTM or an RNN."""

@@ -41,6 +41,8 @@ class InjectionSpectrum(Drawn):
     held_out, errors : ndarrays of shape (m,)
         λ of leading directions on samples that did not choose them, and its standard error: the variance of the score
         over the curvature of −log p. A latent lives iff β is below the first.
+    by_curvature : ndarray of bool, shape (m,)
+        Where the curvature is known well enough; elsewhere `held_out` is `fisher`.
     fisher, fisher_errors : ndarrays of shape (m,)
         The same over the decoder's own Fisher information. The two agree where it is calibrated given its context.
     told : ndarray of shape (m,) or None
@@ -65,6 +67,7 @@ class InjectionSpectrum(Drawn):
     directions: np.ndarray = field(repr=False)
     held_out: np.ndarray
     errors: np.ndarray
+    by_curvature: np.ndarray
     fisher: np.ndarray
     fisher_errors: np.ndarray
     told: np.ndarray | None
@@ -122,7 +125,7 @@ class InjectionSpectrum(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         names = ("decoder", "place", "width", "beta", "n_latents", "critical_beta", "interval", "strengths", "held_out",
-                 "errors", "fisher", "fisher_errors", "told", "measured_worth",
+                 "errors", "by_curvature", "fisher", "fisher_errors", "told", "measured_worth",
                  "measured_error", "offset_gain", "nats", "n_samples", "n_steps",
                  "notes")  # fmt: skip
         values = {name: plain(getattr(self, name)) for name in names}

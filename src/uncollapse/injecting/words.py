@@ -12,7 +12,7 @@ from uncollapse.theory.path import linear_path
 if TYPE_CHECKING:
     from uncollapse.injecting.result import InjectionSpectrum
 
-__all__ = ["HEADINGS", "advice", "card", "headline"]
+__all__ = ["HEADINGS", "MARGIN", "UNTRAINED", "advice", "card", "doubts", "headline"]
 
 HEADINGS = ("direction", "λ", "± error", "own Fisher", "KL at β", "gain at β")
 
@@ -58,6 +58,12 @@ def advice(s: InjectionSpectrum) -> list[str]:
             f"The encoder cannot tell: its features carry λ = {s.told[0]:.3g} of {s.critical_beta:.3g}. Give it more "
             "to see (each token in its place, a recurrent or convolutional encoder)."
         )
+    return [*lines, *doubts(s), *(f"{note[0].upper()}{note[1:]}." for note in s.notes)]
+
+
+def doubts(s: InjectionSpectrum) -> list[str]:
+    """What speaks against λ being that of the end of training."""
+    lines = []
     if s.offset_gain > UNTRAINED:
         lines.append(
             f"The decoder is not trained to its end: one constant vector for all gains {s.offset_gain:.2g} nats. Train "
@@ -68,7 +74,7 @@ def advice(s: InjectionSpectrum) -> list[str]:
             f"Over the decoder's own Fisher information λ is {s.fisher[0]:.3g}: the decoder is not calibrated given "
             "its context. Train it further, or on more sequences, first; until then λ is not that of the end."
         )
-    return [*lines, *(f"{note[0].upper()}{note[1:]}." for note in s.notes)]
+    return lines
 
 
 def card(s: InjectionSpectrum) -> Card:

@@ -1,0 +1,93 @@
+"""A diagnosis of a VAE of sequences in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uncollapse.injecting.words import doubts
+from uncollapse.measure.words import alive_words
+from uncollapse.sequence_diagnosis.remedies import latents
+from uncollapse.sequence_diagnosis.threshold import Threshold, threshold_of
+from uncollapse.showing.noun import MOST_ROWS, Card, number
+
+if TYPE_CHECKING:
+    from uncollapse.sequence_diagnosis.result import SequenceDiagnosis
+
+__all__ = ["HEADINGS", "card", "headline"]
+
+HEADINGS = ("latent", "KL", "earns", "± error", "state")
+
+
+def headline(d: SequenceDiagnosis) -> str:
+    """The answer: how many live, and why not more."""
+    t = d.threshold
+    low, high = t.interval
+    alive, at = alive_words(d.n_alive, len(d.kl)), f"β = {d.beta:.3g}"
+    if d.n_alive and not d.n_earning:
+        alive += ", and none earns its KL" if d.n_alive > 1 else ", and does not earn its KL"
+    lives = f"a latent lives below β = {t.critical:.3g} ({low:.3g} to {high:.3g})"
+    likely = "" if d.confidence == "high" else " (probably)"
+    if d.cause == "healthy":
+        many = "" if d.n_earning == d.n_alive else f"{d.n_earning} of them "
+        earn = "earns" if d.n_earning == 1 else "earn"
+        return f"{alive}: nothing is wrong; {many}{earn} {d.earned[d.alive].sum():.3g} nats a sequence beyond {at}."
+    if d.cause == "objective":
+        stands = "is above that" if d.beta >= high else "is too near to that"
+        return f"{alive}: the objective does not let them live{likely}. Here {lives}; {at} {stands}."
+    if d.cause == "decoder-explains":
+        return (
+            f"{alive}: the decoder explains its sequences by their own past{likely}. λ is {t.critical:.3g} ({low:.3g} "
+            f"to {high:.3g}), and that of a perfect decoder is 1; at {at} a latent has nothing to say."
+        )
+    if d.cause == "encoder-cannot-tell":
+        return (
+            f"{alive}: the encoder cannot tell what is of use{likely}. Here {lives}, of which the encoder tells "
+            f"{max(d.told, 0.0):.2g}, less than {at}."
+        )
+    return (
+        f"{alive}: training is stuck, or stopped too early{likely}. Here {lives}; at {at} "
+        f"{latents(t.n_alive(d.beta))} can live, worth {t.worth(d.beta):.2g} nats a sequence, and the encoder can tell."
+    )
+
+
+def card(d: SequenceDiagnosis) -> Card:
+    """The answer, what to change, what was measured, and each latent."""
+    s = d.spectrum
+    by = "own features" if d.known_features else "means and counts of tokens"
+    facts = [
+        ("model", d.name),
+        ("cause", f"{d.cause} ({d.confidence} confidence)"),
+        ("sequences", f"{s.n_samples:,}, {s.n_steps:,} tokens"),
+        ("loss, nats per sequence", number(d.loss)),
+        ("reconstruction", number(d.reconstruction)),
+        ("KL", number(d.rate)),
+        ("alive, and earning", f"{d.n_alive}, {d.n_earning} of {len(d.kl)}"),
+        ("β", number(d.beta)),
+        (f"λ at {s.place}", _with_error(d.threshold)),
+        ("λ that its encoder tells", f"{number(d.told)}, by its {by}"),
+    ]
+    if d.other is not None:
+        facts.append((f"λ at {d.other.place}", _with_error(threshold_of(d.other))))
+    remedies = [f"{remedy.change}: {remedy.why}" for remedy in d.remedies]
+    said = [f"{note[0].upper()}{note[1:]}." for note in d.notes]
+    if not d.threshold.by_curvature:
+        said.append("The curvature is too noisy here: λ is over the decoder's own Fisher information.")
+    elif not d.n_alive:
+        said += doubts(s)
+    lines = (*remedies, *said)
+    return Card(d.headline, tuple(facts), lines, HEADINGS, _rows(d))
+
+
+def _with_error(t: Threshold) -> str:
+    return f"{t.critical:.3g} ± {t.errors[0]:.2g}"
+
+
+def _rows(d: SequenceDiagnosis) -> tuple[tuple[str, ...], ...]:
+    order = np.argsort(-d.kl, kind="stable")[:MOST_ROWS]
+    return tuple(
+        (str(j + 1), f"{d.kl[j]:.2g}", f"{d.earned[j]:.2g}", f"{d.earned_errors[j]:.1g}",
+         "alive" if d.alive[j] else "dead")
+        for j in order
+    )  # fmt: skip
