@@ -207,16 +207,15 @@ def test_a_decoder_that_learns_to_see_nothing_has_the_λ_of_one_that_never_saw(n
 def spectrum(held_out, errors, fisher, fisher_errors, n_latents=None, offset_gain=0.0):
     arrays = (np.array(value, dtype=float) for value in (held_out, errors, fisher, fisher_errors))
     names = ("held_out", "errors", "fisher", "fisher_errors")
-    return SimpleNamespace(**dict(zip(names, arrays, strict=True)), n_latents=n_latents, offset_gain=offset_gain,
-                           critical_beta=held_out[0])  # fmt: skip
+    more = {"critical_beta": held_out[0], "by_curvature": np.ones(len(held_out), bool), "calibrated": True}
+    return SimpleNamespace(
+        **dict(zip(names, arrays, strict=True)), n_latents=n_latents, offset_gain=offset_gain, **more
+    )
 
 
-def test_λ_is_over_the_curvature_where_that_is_known():
-    t = threshold_of(spectrum([3.0, 5.0], [0.1, np.inf], [2.0, 1.5], [0.1, 0.1]))
-    assert t.values.tolist() == [3.0, 1.5]
-    assert t.by_curvature
+def test_directions_count_that_stand_above_the_weight():
+    t = threshold_of(spectrum([3.0, 1.5], [0.1, 0.1], [2.0, 1.5], [0.1, 0.1]))
     assert (t.n_alive(1.0), t.n_alive(1.4), t.n_alive(4.0)) == (2, 1, 0)
-    assert not threshold_of(spectrum([3.0], [1.0], [2.0], [0.1])).by_curvature
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from scipy.linalg import eigh
 
 from uncollapse import spectrum
 from uncollapse.errors import DataError
-from uncollapse.theory.information_matrix import information_spectrum, strengths_along
+from uncollapse.theory.information_matrix import HeldOut, information_spectrum, strengths_along, well_known
 
 
 def covariance(scores: np.ndarray) -> np.ndarray:
@@ -102,3 +102,12 @@ def test_the_threshold_is_that_of_the_curvature_where_the_decoder_is_not_calibra
     assert lowest_curvature(0.98 * curvature) < -1e-4
     assert lowest_curvature(1.02 * curvature) > -1e-6
     assert lowest_curvature(1.2 * own_fisher) < -1e-4  # where its own Fisher information would call it dead
+
+
+def test_λ_is_over_the_curvature_where_that_is_known():
+    fisher = HeldOut(np.array([2.0, 1.5, 1.1]), np.full(3, 0.1))
+    curved = HeldOut(np.array([3.0, 5.0, -2.0]), np.array([0.4, 0.8, 0.1]))
+    found, known = well_known(curved, fisher)
+    assert found.strengths.tolist() == [3.0, 1.5, 1.1]
+    assert found.errors.tolist() == [0.4, 0.1, 0.1]
+    assert known.tolist() == [True, False, False]

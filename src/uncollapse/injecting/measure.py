@@ -12,7 +12,13 @@ from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.injecting.decoder import InjectedDecoder, Scores, open_decoder, samples_of
 from uncollapse.injecting.path import Path, path_of
 from uncollapse.injecting.result import N_ERRORS, InjectionSpectrum
-from uncollapse.theory.information_matrix import HeldOut, InformationSpectrum, information_spectrum, strengths_along
+from uncollapse.theory.information_matrix import (
+    HeldOut,
+    InformationSpectrum,
+    information_spectrum,
+    strengths_along,
+    well_known,
+)
 from uncollapse.theory.residual import predicted_out_of_fold
 
 __all__ = ["injection_spectrum"]
@@ -23,10 +29,6 @@ spreads by √(k/n); in time, nine backward passes over so many."""
 
 N_FOLDS = 4
 """Directions are chosen on three quarters and judged on the last, in turn."""
-
-NOISY = 0.15
-"""Relative error of λ over the curvature from which that over the decoder's Fisher information is taken. In directions
-that the decoder hardly notices the curvature of a few thousand sequences is noise, the Fisher information is not."""
 
 PATH_DRAWS, PATH_ROWS = 4, 2000
 """Of z for each sample, when a path is judged; samples on which its size is chosen."""
@@ -130,8 +132,7 @@ def injection_spectrum(
     both = list(zip(folds, [path[:, :m] for path in paths], strict=True))
     fisher = _mean([_over_fisher(found, fold, path) for fold, path in both])
     curved = _mean([_along(opened, found, x, mask, fold, path) for fold, path in both])
-    known = np.isfinite(curved.errors) & (curved.errors <= NOISY * curved.strengths)
-    held = HeldOut(np.where(known, curved.strengths, fisher.strengths), np.where(known, curved.errors, fisher.errors))
+    held, known = well_known(curved, fisher)
     worth = _worth(opened, found, x, mask, both, held, beta, n_latents)
     told = None
     if features is not None:

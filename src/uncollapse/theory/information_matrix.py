@@ -13,12 +13,16 @@ import numpy as np
 
 from uncollapse.errors import DataError
 
-__all__ = ["RANK_CUT", "HeldOut", "InformationSpectrum", "information_spectrum", "strengths_along"]
+__all__ = ["RANK_CUT", "HeldOut", "InformationSpectrum", "information_spectrum", "strengths_along", "well_known"]
 
 RANK_CUT = 1e-2
 """Directions in which F is less than this share of its largest eigenvalue are left out: what the decoder does not
 notice cannot carry anything soon: a latent there must reach ten times as far. Behind a layer norm such directions have
 a curvature of 1,500 times F where F is 2e-4 of the largest, and none of it is of a small step."""
+
+NOISY = 0.15
+"""Relative error of λ over the curvature from which that over the decoder's Fisher information is taken. In directions
+that the decoder hardly notices the curvature of a few thousand sequences is noise, the Fisher information is not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +83,25 @@ class HeldOut:
 
     strengths: np.ndarray
     errors: np.ndarray
+
+
+def well_known(curved: HeldOut, fisher: HeldOut) -> tuple[HeldOut, np.ndarray]:
+    """λ over the curvature where that is known, over the decoder's own Fisher information elsewhere; and where which.
+
+    Parameters
+    ----------
+    curved, fisher : HeldOut
+        Over the one and over the other; the two are the same where the decoder is calibrated.
+
+    Examples
+    --------
+    >>> curved = HeldOut(np.array([3.0, 5.0]), np.array([0.1, np.inf]))
+    >>> well_known(curved, HeldOut(np.array([2.0, 1.5]), np.array([0.1, 0.1])))[0].strengths
+    array([3. , 1.5])
+    """
+    known = np.isfinite(curved.errors) & (curved.errors <= NOISY * curved.strengths)
+    strengths = np.where(known, curved.strengths, fisher.strengths)
+    return HeldOut(strengths, np.where(known, curved.errors, fisher.errors)), known
 
 
 def strengths_along(scores: np.ndarray, information: np.ndarray) -> HeldOut:
