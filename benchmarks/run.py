@@ -18,6 +18,7 @@ import sklearn
 import bench_command
 import bench_files
 import bench_forecast
+import bench_injection
 import bench_measure
 import bench_memory
 import bench_spectrum
@@ -78,6 +79,7 @@ def main() -> None:
         *bench_training.run(options.repeats),
         *beside_pythae(),
         *bench_measure.run(options.repeats),
+        *bench_injection.run(options.repeats),
         *bench_memory.run(),
     ]
     head = HEAD.format(
