@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["chain", "topics", "turns"]
+__all__ = ["chain", "closed_form", "topics", "turns"]
 
 
 def topics(rng: np.random.Generator, n: int = 1000, length: int = 20, n_vocabulary: int = 6) -> np.ndarray:
@@ -34,3 +34,14 @@ def turns(rng: np.random.Generator, n: int = 1000, length: int = 16, n_vocabular
     steps = np.where(rng.random((n, length)) < 0.6, way[:, None], rng.integers(0, n_vocabulary, (n, length)))
     steps[:, 0] = rng.integers(0, n_vocabulary, n)
     return steps.cumsum(1) % n_vocabulary
+
+
+def closed_form(x: np.ndarray) -> float:
+    """λ of a decoder without context: the covariance of the counts against that of tokens drawn one by one.
+
+    All distributions of tokens are reached, and the sum of the counts does not move.
+    """
+    counts = np.stack([np.bincount(row, minlength=x.max() + 1) for row in x])
+    p = counts.sum(0) / counts.sum()
+    root = np.sqrt(x.shape[1] * p)
+    return float(np.linalg.eigvalsh(np.cov(counts.T) / np.outer(root, root))[-1])

@@ -10,21 +10,13 @@ import pytest
 import torch
 
 from seeds import SEED
-from topics import chain, topics, turns
+from topics import chain, closed_form, topics, turns
 from uncollapse.sequence_diagnosis.examine import diagnose_sequences
 from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
 
 QUICK = {"batch_size": 64, "learning_rate": 1e-2, "seed": SEED, "n_latents": 2}
 SLOW = QUICK | {"learning_rate": 1e-3}
 LANGUAGE = SequenceTraining(10, 64, 1e-2, seed=SEED)
-
-
-def closed_form(x):
-    """λ of a decoder without context: the covariance of the counts against that of tokens drawn one by one."""
-    counts = np.stack([np.bincount(row, minlength=x.max() + 1) for row in x])
-    p = counts.sum(0) / counts.sum()
-    root = np.sqrt(x.shape[1] * p)
-    return np.linalg.eigvalsh(np.cov(counts.T) / np.outer(root, root))[-1]
 
 
 @pytest.fixture(scope="module")

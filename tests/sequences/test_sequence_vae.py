@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seeds import SEED
-from topics import topics
+from topics import closed_form, topics
 from uncollapse.data.tokens import tokens_of_lines
 from uncollapse.errors import DataError, ObjectiveError, OutputError, SourceError
 from uncollapse.sequences import (
@@ -27,15 +27,6 @@ from uncollapse.sequences.terms import kl_of, seen_at_random
 QUICK = {"batch_size": 64, "learning_rate": 1e-2, "seed": SEED, "encoder": "counts", "n_latents": 2}
 
 
-def threshold(x):
-    """λ of a decoder without context: the covariance of the counts against that of tokens drawn one by one."""
-    counts = np.stack([np.bincount(row, minlength=x.max() + 1) for row in x])
-    p = counts.sum(0) / counts.sum()
-    root = np.sqrt(x.shape[1] * p)
-    # all distributions of tokens are reached, and the sum of the counts does not move
-    return np.linalg.eigvalsh(np.cov(counts.T) / np.outer(root, root))[-1]
-
-
 @pytest.fixture(scope="module")
 def x():
     return topics(np.random.default_rng(SEED), 1500)
@@ -48,7 +39,7 @@ def language(x):
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_latents_live_below_the_threshold_and_die_above_it(x, language, quiet):
-    critical = threshold(x)
+    critical = closed_form(x)
     assert 2 < critical < 10
     begin = {"start": language} if quiet else {"shape": "window:0"}
     low, high = (train_sequence_vae(x, beta=share * critical, epochs=20, **begin, **QUICK) for share in (0.5, 1.5))
@@ -86,7 +77,7 @@ def test_the_losses_are_reconstruction_and_weighted_kl(x, rng):
 
 
 def test_free_bits_hold_the_kl_near_their_level(x):
-    above = {"beta": 2 * threshold(x), "epochs": 20, **QUICK}
+    above = {"beta": 2 * closed_form(x), "epochs": 20, **QUICK}
     each = train_sequence_vae(x, "window:0", free_bits=0.2, **above)
     assert ((each.held_out.kl > 0.1) & (each.held_out.kl < 0.35)).all()
     total = train_sequence_vae(x, "window:0", free_bits_total=0.3, **above)
@@ -94,7 +85,7 @@ def test_free_bits_hold_the_kl_near_their_level(x):
 
 
 def test_a_decoder_that_drops_every_token_has_no_context(x, language):
-    dropped = train_sequence_vae(x, "gru", word_dropout=1.0, beta=2 * threshold(x), epochs=8, **QUICK)
+    dropped = train_sequence_vae(x, "gru", word_dropout=1.0, beta=2 * closed_form(x), epochs=8, **QUICK)
     z = np.zeros((100, 2))
     assert (dropped.decode(x[:100], z) == dropped.decode(x[100:200], z)).all()
     assert dropped.held_out.loss == pytest.approx(language.nats, abs=0.25)
