@@ -208,6 +208,7 @@ def spectrum(held_out, errors, fisher, fisher_errors, n_latents=None, offset_gai
     arrays = (np.array(value, dtype=float) for value in (held_out, errors, fisher, fisher_errors))
     names = ("held_out", "errors", "fisher", "fisher_errors")
     more = {"critical_beta": held_out[0], "by_curvature": np.ones(len(held_out), bool), "calibrated": True}
+    more["explains_all"] = held_out[0] - 2 * errors[0] <= 1.1
     return SimpleNamespace(
         **dict(zip(names, arrays, strict=True)), n_latents=n_latents, offset_gain=offset_gain, **more
     )

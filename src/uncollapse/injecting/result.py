@@ -17,6 +17,9 @@ __all__ = ["InjectionSpectrum"]
 N_ERRORS = 2.0
 """Of an interval, and of what counts as different."""
 
+NEAR_ONE = 1.1
+"""λ up to which a latent has next to nothing to say at β = 1: at most 0.003 nats a sample."""
+
 UNCALIBRATED = 0.05
 """Share by which the two λ must differ before a decoder counts as not calibrated."""
 
@@ -100,8 +103,9 @@ class InjectionSpectrum(Drawn):
 
     @property
     def explains_all(self) -> bool:
-        """Whether the leading λ is no more than 1 within its error: what a perfect decoder has."""
-        return self.interval[0] <= 1.0
+        """Whether λ, over the curvature or over the decoder's own Fisher information, is about 1 within its error."""
+        lows = (at[0] - N_ERRORS * e[0] for at, e in ((self.held_out, self.errors), (self.fisher, self.fisher_errors)))
+        return bool(min(lows) <= NEAR_ONE)
 
     def n_alive(self, beta: float | None = None) -> int:
         """Directions that stand above β by two errors, measured either way: an estimate of the number that can live."""

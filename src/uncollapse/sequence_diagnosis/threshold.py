@@ -11,9 +11,6 @@ from uncollapse.theory.path import linear_path
 
 __all__ = ["Threshold", "threshold_of"]
 
-NEAR_ONE = 1.1
-"""λ up to which a latent has next to nothing to say at β = 1: at most 0.003 nats a sequence."""
-
 
 @dataclass(frozen=True, eq=False)
 class Threshold:
@@ -27,12 +24,15 @@ class Threshold:
         Whether the first is over the curvature; else over the decoder's own Fisher information, which is the same
         where the decoder is calibrated.
     n_latents : int or None
+    explains : bool
+        Whether the decoder leaves a latent nothing to say at β = 1.
     """
 
     values: np.ndarray
     errors: np.ndarray
     by_curvature: bool
     n_latents: int | None
+    explains: bool
 
     @property
     def critical(self) -> float:
@@ -44,11 +44,6 @@ class Threshold:
         """Of it, two standard errors to each side."""
         away = N_ERRORS * float(self.errors[0])
         return max(self.critical - away, 0.0), self.critical + away
-
-    @property
-    def explains(self) -> bool:
-        """Whether the decoder leaves a latent nothing to say at β = 1."""
-        return self.interval[0] <= NEAR_ONE
 
     def n_alive(self, beta: float) -> int:
         """Directions that stand above β by two errors; an estimate of the number that can live."""
@@ -70,4 +65,4 @@ class Threshold:
 def threshold_of(spectrum: InjectionSpectrum) -> Threshold:
     """λ that counts, of each direction."""
     s = spectrum
-    return Threshold(s.held_out, s.errors, bool(s.by_curvature[0]), s.n_latents)
+    return Threshold(s.held_out, s.errors, bool(s.by_curvature[0]), s.n_latents, s.explains_all)
