@@ -46,8 +46,8 @@ def advice(s: InjectionSpectrum) -> list[str]:
     if s.explains_all:
         lines.append(
             "The decoder explains its sequences: λ is about 1 within its error, as of a perfect decoder, so at β = 1 "
-            f"a latent has next to nothing to say. Weaken the decoder's context (shorter window, word dropout), or take "
-            f"β = {min(MARGIN * s.critical_beta, 0.9):.2g}."
+            f"a latent has next to nothing to say. Weaken the decoder's context (shorter window, word dropout), or "
+            f"take β = {min(MARGIN * s.critical_beta, 0.9):.2g}."
         )
     elif s.beta > MARGIN * s.critical_beta:
         lines.append(f"Take β = {MARGIN * s.critical_beta:.2g} or less: near λ a latent grows slowly.")
