@@ -23,6 +23,9 @@ __all__ = ["InjectedDecoder", "Scores", "open_decoder", "samples_of"]
 BATCH_NUMBERS = 2**24
 """Logits, or numbers, of a batch: 64 MB in float32, of which a backward pass holds a few copies."""
 
+BATCH_ROWS = 64
+"""Most of a batch: deep decoders hold many times what their logits take."""
+
 PROBED_ROWS = 4
 """With which a decoder is tried first."""
 
@@ -171,7 +174,7 @@ class InjectedDecoder:
     def _batches(self, x: np.ndarray, mask: np.ndarray | None) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         per_row = self._sizes[0] if self._sizes else x[0].size
-        size = int(np.clip(BATCH_NUMBERS // max(per_row, 1), 1, 256))
+        size = int(np.clip(BATCH_NUMBERS // max(per_row, 1), 1, BATCH_ROWS))
         for start in range(0, len(x), size):
             rows = slice(start, start + size)
             kept = None if mask is None else torch.as_tensor(mask[rows], device=device)

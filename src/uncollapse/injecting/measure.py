@@ -23,15 +23,15 @@ from uncollapse.theory.residual import predicted_out_of_fold
 
 __all__ = ["injection_spectrum"]
 
-N_SEQUENCES, N_DRAWS, N_DIRECTIONS = 20_000, 8, 8
+N_SEQUENCES, N_DRAWS, N_DIRECTIONS = 20_000, 8, 6
 """The relative error of λ is about √(2/n), 1 % here, and a direction is found among k others whose eigenvalues noise
 spreads by √(k/n); in time, nine backward passes over so many."""
 
 N_FOLDS = 4
 """Directions are chosen on three quarters and judged on the last, in turn."""
 
-PATH_DRAWS, PATH_ROWS = 4, 2000
-"""Of z for each sample, when a path is judged; samples on which its size is chosen."""
+PATH_DRAWS, PATH_SHARE, PATH_ROWS = 4, 16, 250
+"""Of z for each sample, when a path is judged; its size is chosen on a sixteenth of the samples, at most 250."""
 
 PATH_SHARES = (1.0, 0.5, 0.25, 0.1, 0.03)
 """Of λ − β, for which a path is made: decoders bend, so that the path of the whole is often too large a step."""
@@ -189,7 +189,7 @@ def _worth(
         paths = [
             path_of(found.scores[~fold], path[:, above], held.strengths[above], beta, share) for share in PATH_SHARES
         ]
-        some = np.flatnonzero(~fold)[:PATH_ROWS]
+        some = np.flatnonzero(~fold)[: min(PATH_ROWS, max(len(x) // PATH_SHARE, 4))]
         tried = [_gain(opened, found, x, mask, some, one).mean() for one in paths]
         gains[fold] = _gain(opened, found, x, mask, np.flatnonzero(fold), paths[int(np.argmax(tried))])
     return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
