@@ -14,11 +14,11 @@ from topics import topics
 from uncollapse.data.tokens import tokens_of_lines
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.injecting.measure import injection_spectrum
+from uncollapse.injecting.result import InjectionSpectrum
 from uncollapse.sequence_diagnosis.causes import cause_of
 from uncollapse.sequence_diagnosis.examine import diagnose_sequences
 from uncollapse.sequence_diagnosis.masked import MaskedSteps, adapted, at_rest
 from uncollapse.sequence_diagnosis.remedies import held_cost
-from uncollapse.sequence_diagnosis.threshold import threshold_of
 from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
 from uncollapse.sequences.rows import split
 from uncollapse.theory.path import linear_path
@@ -72,7 +72,7 @@ def test_a_module_of_ones_own_is_measured_as_ours_is(vae, new):
     assert theirs.loss == pytest.approx(ours.loss, rel=1e-5)
     found = next(s for s in (theirs.spectrum, theirs.other) if s.place.endswith("inject"))
     assert {theirs.spectrum.place, theirs.other.place} == {"z", "model.decoder.inject"}
-    assert theirs.threshold.critical >= threshold_of(theirs.other).critical
+    assert theirs.spectrum.critical_beta >= theirs.other.critical_beta
     np.testing.assert_allclose(found.fisher, ours.spectrum.fisher, rtol=1e-3)
     assert theirs.name == "Theirs"
     assert not theirs.known_features
@@ -206,16 +206,16 @@ def test_a_decoder_that_learns_to_see_nothing_has_the_λ_of_one_that_never_saw(n
 
 def spectrum(held_out, errors, fisher, fisher_errors, n_latents=None, offset_gain=0.0):
     arrays = (np.array(value, dtype=float) for value in (held_out, errors, fisher, fisher_errors))
-    names = ("held_out", "errors", "fisher", "fisher_errors")
-    more = {"critical_beta": held_out[0], "by_curvature": np.ones(len(held_out), bool), "calibrated": True}
-    more["explains_all"] = held_out[0] - 2 * errors[0] <= 1.1
-    return SimpleNamespace(
-        **dict(zip(names, arrays, strict=True)), n_latents=n_latents, offset_gain=offset_gain, **more
-    )
+    measured = dict(zip(("held_out", "errors", "fisher", "fisher_errors"), arrays, strict=True))
+    return InjectionSpectrum(
+        decoder="it", place="inject", width=4, beta=1.0, n_latents=n_latents, strengths=measured["held_out"],
+        directions=np.eye(4), by_curvature=np.ones(len(held_out), bool), told=None, measured_worth=0.0,
+        measured_error=0.0, offset_gain=offset_gain, nats=20.0, n_samples=100, n_steps=2000, **measured,
+    )  # fmt: skip
 
 
 def test_directions_count_that_stand_above_the_weight():
-    t = threshold_of(spectrum([3.0, 1.5], [0.1, 0.1], [2.0, 1.5], [0.1, 0.1]))
+    t = spectrum([3.0, 1.5], [0.1, 0.1], [3.0, 1.8], [0.1, 0.1])
     assert (t.n_alive(1.0), t.n_alive(1.4), t.n_alive(4.0)) == (2, 1, 0)
 
 

@@ -47,10 +47,10 @@ def test_a_weight_above_the_threshold_is_the_objective(x, new, language):
     vae = train_sequence_vae(x, start=language, beta=beta, epochs=3, encoder="counts", **QUICK)
     d = diagnose_sequences(vae, new)
     assert (d.cause, d.confidence, d.n_alive) == ("objective", "high", 0)
-    assert d.threshold.critical == pytest.approx(critical, rel=0.1)
+    assert d.spectrum.critical_beta == pytest.approx(critical, rel=0.1)
     assert d.headline.startswith("0 of 2 latents are alive: the objective does not let them live.")
     weight, bits = d.remedies
-    assert float(weight.change.split("→")[1]) == pytest.approx(0.85 * d.threshold.critical, rel=0.01)
+    assert float(weight.change.split("→")[1]) == pytest.approx(0.85 * d.spectrum.critical_beta, rel=0.01)
     assert weight.nats == pytest.approx(0.5 * math.log(1 / 0.85), rel=0.01)
     assert bits.nats == 1.0
     lower = train_sequence_vae(x, start=language, beta=0.6 * critical, epochs=20, encoder="counts", **QUICK)
@@ -104,7 +104,7 @@ def test_an_encoder_that_counts_cannot_tell_an_order(turning):
     vae = train_sequence_vae(x, start=language, epochs=3, encoder="counts", **QUICK)
     d = diagnose_sequences(vae, new)
     assert d.cause == "encoder-cannot-tell"
-    assert d.told < 0.7 < 2 < d.threshold.critical
+    assert d.told < 0.7 < 2 < d.spectrum.critical_beta
     assert d.remedies[0].change == "encoder counts → gru"
 
 
@@ -115,7 +115,7 @@ def test_a_decoder_of_the_token_before_explains_a_chain():
     vae = train_sequence_vae(x[:10_000], start=language, epochs=1, encoder="counts", **SLOW)
     d = diagnose_sequences(vae, x[10_000:])
     assert d.cause == "decoder-explains"
-    assert d.threshold.critical == pytest.approx(1.0, abs=0.2)
+    assert d.spectrum.critical_beta == pytest.approx(1.0, abs=0.2)
     changes = [remedy.change for remedy in d.remedies]
     assert changes[0] == "word dropout 0 → 0.5"
     assert changes[1].startswith("β 1 → 0.")
@@ -130,7 +130,7 @@ def test_what_it_says_goes_to_json_and_stays_within_its_width(x, new, language):
     d = diagnose_sequences(vae, new[:200], wanted_nats=2.0)
     facts = json.loads(json.dumps(d.to_dict(), allow_nan=False))
     assert facts["cause"] == "objective"
-    assert facts["critical_beta"] == d.threshold.critical
+    assert facts["critical_beta"] == d.spectrum.critical_beta
     assert [remedy["change"] for remedy in facts["remedies"]][-1] == "free bits, 2 nats in all"
     assert max(map(len, d.summary().splitlines())) <= 80
     assert d.summary().startswith("0 of 2 latents are alive")

@@ -12,6 +12,7 @@ import typer
 from uncollapse.commands import loss_options as options
 from uncollapse.commands.model_options import InputShape, SpreadOf
 from uncollapse.commands.options import as_written, levels_from, number, objective_from, vector
+from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.commands.training_options import training_side, whole_numbers
 from uncollapse.errors import ObjectiveError, UncollapseWarning
 
@@ -149,6 +150,7 @@ def forecast(
     ] = 100,
     json_to: options.Json = None,
     html_to: options.Html = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # Typer gives it; a call from Python has no line
 ) -> None:
     """Which latents will live on these data, at which β each dies, and what to change.
 
@@ -157,15 +159,7 @@ def forecast(
     if decoder is not None:
         from uncollapse.commands.forecast_decoder import forecast_decoder, refuse_others
 
-        refuse_others({
-            "target": target, "given": given, "nonlinear": nonlinear, "drop-nonfinite": drop_nonfinite, "modes": modes,
-            "decoder-variance": decoder_variance, "prior-variance": prior_variance, "likelihood": likelihood,
-            "encoder-variance": encoder_variance, "level-betas": level_betas, "recon": recon, "reduction": reduction,
-            "kl-reduction": kl_reduction, "kl-weight": kl_weight, "kl-batch-sum": kl_batch_sum, "loss": loss_function,
-            "pilot": pilot, "network": network, "epochs": epochs, "model": model, "sweep": sweep,
-            "kl-budget": kl_budget, "half": half, "learning-rate": learning_rate, "dispersion": dispersion,
-            "no-bias": no_bias, "free-bits": free_bits, "free-bits-total": free_bits_total,
-        })  # fmt: skip
+        refuse_others({} if context is None else given_on_the_line(context))
         forecast_decoder(
             source, decoder, inject=inject, longest=longest, scale=scale, input_shape=input_shape, beta=beta,
             latents=latents, json_to=json_to, html_to=html_to,

@@ -19,6 +19,8 @@ OWN = ("gru", "transformer", "window")
 
 EPOCHS = 20
 
+GOES_WITH = ("source", "decoder", "inject", "longest", "scale", "input_shape", "beta", "latents", "json_to", "html_to")
+
 SEQUENCES = (".txt", ".text", ".smi", ".smiles", ".jsonl", ".ndjson", ".npy")
 
 
@@ -65,22 +67,22 @@ def forecast_decoder(
     print("\n".join([result.summary(), *(f"Note: {note}." for note in notes)]))
 
 
-def refuse_others(given: dict[str, Any]) -> None:
+def refuse_others(typed: dict[str, Any]) -> None:
     """Refuse what `--decoder` has no use for.
 
     Parameters
     ----------
-    given : dict
-        Options by name, and what they have.
+    typed : dict
+        Options that were typed, by name.
 
     Raises
     ------
     ObjectiveError
-        One of them is given.
+        One of them is none of `GOES_WITH`.
     """
-    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None and value is not False]
-    if named:
-        raise ObjectiveError(f"{', '.join(named)}: with --decoder the loss is the decoder's own; leave it out")
+    odd = [f"--{name.replace('_', '-').strip('-')}" for name in typed if name not in GOES_WITH]
+    if odd:
+        raise ObjectiveError(f"{', '.join(odd)}: with --decoder the loss is the decoder's own; leave it out")
 
 
 def _trained(source: str, decoder: str, longest: int | None) -> tuple[Any, Any]:

@@ -30,7 +30,7 @@ spreads by √(k/n); in time, nine backward passes over so many."""
 N_FOLDS = 4
 """Directions are chosen on three quarters and judged on the last, in turn."""
 
-PATH_DRAWS, PATH_SHARE, PATH_ROWS = 4, 16, 250
+PATH_DRAWS, PATH_PART, PATH_ROWS = 4, 16, 250
 """Of z for each sample, when a path is judged; its size is chosen on a sixteenth of the samples, at most 250."""
 
 PATH_SHARES = (1.0, 0.5, 0.25, 0.1, 0.03)
@@ -137,7 +137,7 @@ def injection_spectrum(
     told = None
     if features is not None:
         seen = np.asarray(features)[rows]
-        told = _mean([_told(found, seen, fold, path) for fold, path in both]).strengths
+        told = np.mean([_told(found, seen, fold, path) for fold, path in both], axis=0)
     n_tokens = int(mask.sum()) if mask is not None else x.size
     return InjectionSpectrum(
         decoder=opened.name,
@@ -155,7 +155,7 @@ def injection_spectrum(
         told=told,
         measured_worth=worth[0],
         measured_error=worth[1],
-        offset_gain=_offset_gain(found),
+        offset_gain=_offset_gain(found, whole),
         nats=float(-found.log_prob.mean()),
         n_samples=len(x),
         n_steps=n_tokens,
@@ -189,7 +189,7 @@ def _worth(
         paths = [
             path_of(found.scores[~fold], path[:, above], held.strengths[above], beta, share) for share in PATH_SHARES
         ]
-        some = np.flatnonzero(~fold)[: min(PATH_ROWS, max(len(x) // PATH_SHARE, 4))]
+        some = np.flatnonzero(~fold)[: min(PATH_ROWS, max(len(x) // PATH_PART, 4))]
         tried = [_gain(opened, found, x, mask, some, one).mean() for one in paths]
         gains[fold] = _gain(opened, found, x, mask, np.flatnonzero(fold), paths[int(np.argmax(tried))])
     return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
@@ -213,13 +213,13 @@ def _along(
     return strengths_along(found.scores[fold] @ path, curvature)
 
 
-def _told(found: Scores, features: np.ndarray, fold: np.ndarray, path: np.ndarray) -> HeldOut:
+def _told(found: Scores, features: np.ndarray, fold: np.ndarray, path: np.ndarray) -> np.ndarray:
     """The part that features tell: the covariance of the scores with their prediction, each half by the other."""
     scores = found.scores[fold] @ path
     scores = scores - scores.mean(axis=0)
     predicted = predicted_out_of_fold(np.asarray(features[fold], dtype=np.float64), scores)
-    information = ((found.draws[fold] @ path) ** 2).mean((0, 1))
-    return HeldOut((predicted * scores).mean(axis=0) / information, (predicted * scores).std(axis=0) / information)
+    told: np.ndarray = (predicted * scores).mean(axis=0) / ((found.draws[fold] @ path) ** 2).mean((0, 1))
+    return told
 
 
 def _mean(parts: list[HeldOut]) -> HeldOut:
@@ -227,9 +227,9 @@ def _mean(parts: list[HeldOut]) -> HeldOut:
     return HeldOut(strengths, np.sqrt(np.mean([part.errors**2 for part in parts], axis=0) / len(parts)))
 
 
-def _offset_gain(found: Scores) -> float:
+def _offset_gain(found: Scores, whole: InformationSpectrum) -> float:
     """What a constant vector, the same for all samples, would gain: nats a sample, noise taken off."""
     n = len(found.scores)
-    along = found.scores @ _spectrum(found, slice(None)).directions
+    along = found.scores @ whole.directions
     noise = along.var(axis=0) / n
     return float(np.maximum(along.mean(axis=0) ** 2 - noise, 0.0).sum() / 2)

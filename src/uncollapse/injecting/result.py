@@ -114,10 +114,17 @@ class InjectionSpectrum(Drawn):
         return n if self.n_latents is None else min(n, self.n_latents)
 
     def worth(self, beta: float | None = None) -> float:
-        """What they gain, nats a sample, to second order; see `theory.path.linear_path`."""
+        """What those that can live gain, nats a sample, to second order; see `theory.path.linear_path`."""
+        return self._of_best("gain", beta)
+
+    def kl(self, beta: float | None = None) -> float:
+        """KL that they then carry, nats a sample, to second order."""
+        return self._of_best("kl", beta)
+
+    def _of_best(self, what: str, beta: float | None) -> float:
         beta = self.beta if beta is None else beta
-        gains = linear_path(np.maximum(self.held_out, 0.0), beta, beta).gain
-        return float(np.sort(gains)[::-1][: self.n_latents].sum())
+        nats = getattr(linear_path(np.maximum(self.held_out, 0.0), beta, beta), what)
+        return float(np.sort(nats)[::-1][: max(self.n_alive(beta), 1)].sum())
 
     @property
     def headline(self) -> str:

@@ -7,7 +7,6 @@ import math
 from uncollapse.injecting.result import InjectionSpectrum
 from uncollapse.injecting.words import MARGIN, UNTRAINED
 from uncollapse.sequence_diagnosis.result import Confidence, SequenceCause
-from uncollapse.sequence_diagnosis.threshold import threshold_of
 
 __all__ = ["cause_of"]
 
@@ -50,17 +49,17 @@ def cause_of(
     or β is more, it is the weight. Then whether the encoder can tell (what it tells takes the place of λ;
     docs/theory.md, section 12). What is left is the training.
     """
-    t = threshold_of(spectrum)
+    t = spectrum
     low, high = t.interval
     if n_earning:
-        behind = beta < low and told > beta and rate < BEHIND * t.nats(beta)
+        behind = beta < low and told > beta and rate < BEHIND * t.kl(beta)
         return ("optimisation", "low") if behind else ("healthy", "high")
     unsure = spectrum.offset_gain > UNTRAINED or not spectrum.calibrated
-    if t.explains and MARGIN * t.critical < beta <= 1:
+    if t.explains_all and MARGIN * t.critical_beta < beta <= 1:
         return "decoder-explains", "low" if unsure else "high"
     if beta >= low:
         return "objective", "low" if unsure or beta < high else "high"
     if not math.isnan(told) and told <= beta:
-        near = beta - told < CLOSE * (t.critical - beta)
+        near = beta - told < CLOSE * (t.critical_beta - beta)
         return "encoder-cannot-tell", "low" if unsure or near or not known_features else "high"
     return "optimisation", "low" if unsure else "high"

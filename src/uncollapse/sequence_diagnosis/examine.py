@@ -19,7 +19,6 @@ from uncollapse.sequence_diagnosis.masked import adapted
 from uncollapse.sequence_diagnosis.opened import OpenedVAE, OwnVAE, opened_vae
 from uncollapse.sequence_diagnosis.remedies import Context, Known, remedies_of
 from uncollapse.sequence_diagnosis.result import N_ERRORS, SequenceDiagnosis
-from uncollapse.sequence_diagnosis.threshold import threshold_of
 
 __all__ = ["N_SEQUENCES", "diagnose_sequences"]
 
@@ -95,7 +94,7 @@ def diagnose_sequences(
     how = {"beta": weight, "n_latents": len(found.kl), "features": features, "seed": seed}
     places = [vae.place] if inject is None else [vae.place, vae.inside(inject)]
     measured = [_spectrum(rest, tokens, place, **how) for place in places]
-    spectrum, *others = sorted(measured, key=lambda one: -threshold_of(one).critical)
+    spectrum, *others = sorted(measured, key=lambda one: -one.critical_beta)
     told = float("nan") if spectrum.told is None else float(spectrum.told.max())
     n_earning = int(((found.kl > ALIVE_NATS) & (found.earned > N_ERRORS * found.errors)).sum())
     cause, confidence = cause_of(
@@ -121,7 +120,7 @@ def diagnose_sequences(
         spectrum=spectrum,
         other=others[0] if others else None,
         known_features=found.known_features,
-        remedies=remedies_of(cause, Known(weight, threshold_of(spectrum), told, context, vae.setup, wanted)),
+        remedies=remedies_of(cause, Known(weight, spectrum, told, context, vae.setup, wanted)),
         notes=tuple(dict.fromkeys((*notes, *vae.notes))),
     )
 
@@ -182,4 +181,4 @@ def _context(
     weaker = adapted(vae.vae.decoder, tokens[np.sort(order[:half])], share, seed=seed)
     kept = tokens[np.sort(order[half:])]
     found = _spectrum(weaker, kept, vae.place, beta=beta, n_latents=n_latents, seed=seed)
-    return Context(now, share, threshold_of(found)), []
+    return Context(now, share, found), []

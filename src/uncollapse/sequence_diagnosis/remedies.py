@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from uncollapse.injecting.result import InjectionSpectrum
 from uncollapse.injecting.words import MARGIN
 from uncollapse.sequence_diagnosis.result import SequenceCause, SequenceRemedy
-from uncollapse.sequence_diagnosis.threshold import Threshold
 from uncollapse.sequences.settings import SequenceSetup
 
 __all__ = ["Context", "Known", "held_cost", "latents", "remedies_of"]
@@ -32,13 +32,13 @@ class Context:
     ----------
     now, share : float
         Word dropout as it is, and that which was tried.
-    threshold : Threshold
+    threshold : InjectionSpectrum
         Of a copy that learned to do with it, on sequences that it did not learn from.
     """
 
     now: float
     share: float
-    threshold: Threshold
+    threshold: InjectionSpectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Known:
     ----------
     beta : float
         Weight of the KL, as it is.
-    threshold : Threshold
+    threshold : InjectionSpectrum
         Of the decoder, as it is.
     told : float
         λ that the encoder tells; NaN where unknown.
@@ -61,7 +61,7 @@ class Known:
     """
 
     beta: float
-    threshold: Threshold
+    threshold: InjectionSpectrum
     told: float
     context: Context | None
     setup: SequenceSetup | None
@@ -85,15 +85,15 @@ def remedies_of(cause: SequenceCause, k: Known) -> tuple[SequenceRemedy, ...]:
 def _lower_weight(k: Known) -> SequenceRemedy:
     """The weight at which training comes out of collapse soon."""
     t = k.threshold
-    to = float(f"{min(MARGIN * t.critical, MOST_OF_ONE) if t.explains else MARGIN * t.critical:.3g}")
-    n, nats = max(t.n_alive(to), 1), t.nats(to)
-    why = f"{to / t.critical:.2g} of λ: {latents(n)} can live then, with about {nats:.2g} nats of KL a sequence."
-    return SequenceRemedy(f"β {k.beta:.3g} → {to:.3g}", why, t.critical, n, nats)
+    to = float(f"{min(MARGIN * t.critical_beta, MOST_OF_ONE) if t.explains_all else MARGIN * t.critical_beta:.3g}")
+    n, nats = max(t.n_alive(to), 1), t.kl(to)
+    why = f"{to / t.critical_beta:.2g} of λ: {latents(n)} can live then, with about {nats:.2g} nats of KL a sequence."
+    return SequenceRemedy(f"β {k.beta:.3g} → {to:.3g}", why, t.critical_beta, n, nats)
 
 
 def _free_bits(k: Known) -> SequenceRemedy:
     """KL held at a level, and what that costs."""
-    cost = held_cost(k.threshold.critical, k.beta, k.wanted)
+    cost = held_cost(k.threshold.critical_beta, k.beta, k.wanted)
     pays = f"costs about {cost:.2g}" if cost > 0 else f"gains about {-cost:.2g}"
     why = f"the KL of all latents then stays near that, and {pays} nats of loss a sequence at β = {k.beta:.3g}."
     return SequenceRemedy(
@@ -128,19 +128,19 @@ def held_cost(critical: float, beta: float, nats: float) -> float:
 def _weaker(k: Known, context: Context) -> SequenceRemedy:
     t, before = context.threshold, k.threshold
     low, high = t.interval
-    n, nats = t.n_alive(k.beta), t.nats(k.beta)
+    n, nats = t.n_alive(k.beta), t.kl(k.beta)
     if k.beta < low:
         after = f"at β = {k.beta:.3g} {latents(n)} can live then"
     elif k.beta < high:
-        after = f"β = {k.beta:.3g} is then too near to say; take {MARGIN * t.critical:.2g}"
+        after = f"β = {k.beta:.3g} is then too near to say; take {MARGIN * t.critical_beta:.2g}"
     else:
-        after = f"at β = {k.beta:.3g} none lives then either; it takes {MARGIN * t.critical:.2g}"
+        after = f"at β = {k.beta:.3g} none lives then either; it takes {MARGIN * t.critical_beta:.2g}"
     why = (
-        f"λ goes from {before.critical:.3g} to {t.critical:.3g} ({low:.3g} to {high:.3g}), measured on a copy that "
-        f"learned to do with it: {after}."
+        f"λ goes from {before.critical_beta:.3g} to {t.critical_beta:.3g} ({low:.3g} to {high:.3g}), measured on a "
+        f"copy that learned to do with it: {after}."
     )
     change = f"word dropout {context.now:.3g} → {context.share:.3g}"
-    return SequenceRemedy(change, why, t.critical, n, nats if k.beta < low else 0.0)
+    return SequenceRemedy(change, why, t.critical_beta, n, nats if k.beta < low else 0.0)
 
 
 def _window(setup: SequenceSetup | None) -> tuple[SequenceRemedy, ...]:
@@ -158,10 +158,10 @@ def _for_encoder(k: Known) -> tuple[SequenceRemedy, ...]:
     if kind is not None:
         change = f"encoder {kind} → {SEES_ORDER}" if kind != SEES_ORDER else "a wider encoder"
     why = (
-        f"it must tell more than β = {k.beta:.3g} of the {t.critical:.3g} that the decoder lacks, and tells "
+        f"it must tell more than β = {k.beta:.3g} of the {t.critical_beta:.3g} that the decoder lacks, and tells "
         f"{max(k.told, 0.0):.2g}; {latents(t.n_alive(k.beta))} can live once it does."
     )
-    first = SequenceRemedy(change, why, t.critical, t.n_alive(k.beta), t.nats(k.beta))
+    first = SequenceRemedy(change, why, t.critical_beta, t.n_alive(k.beta), t.kl(k.beta))
     to = MARGIN * k.told
     if to < LEAST_SHARE * k.beta:
         return (first,)
@@ -171,12 +171,12 @@ def _for_encoder(k: Known) -> tuple[SequenceRemedy, ...]:
 
 def _for_training(k: Known) -> tuple[SequenceRemedy, ...]:
     t = k.threshold
-    found = [_lower_weight(k)] if k.beta > MARGIN * t.critical else []
-    n, nats = max(t.n_alive(k.beta), 1), t.nats(k.beta)
+    found = [_lower_weight(k)] if k.beta > MARGIN * t.critical_beta else []
+    n, nats = max(t.n_alive(k.beta), 1), t.kl(k.beta)
     why = f"latents grow while they cost nothing, and stay, as β = {k.beta:.3g} is below λ: {latents(n)} can live."
-    found.append(SequenceRemedy("KL warm-up from 0, half of the steps", why, t.critical, n, nats))
+    found.append(SequenceRemedy("KL warm-up from 0, half of the steps", why, t.critical_beta, n, nats))
     longer = "train longer"
     if k.setup is not None:
         longer = f"epochs {k.setup.training.epochs} → {LONGER * k.setup.training.epochs}"
-    why = f"λ/β is {t.critical / k.beta:.3g}: a latent grows by itself, the slower the nearer that is to 1."
-    return (*found, SequenceRemedy(longer, why, t.critical, n, nats))
+    why = f"λ/β is {t.critical_beta / k.beta:.3g}: a latent grows by itself, the slower the nearer that is to 1."
+    return (*found, SequenceRemedy(longer, why, t.critical_beta, n, nats))

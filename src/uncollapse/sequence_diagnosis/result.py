@@ -9,7 +9,6 @@ import numpy as np
 
 from uncollapse.injecting.result import InjectionSpectrum
 from uncollapse.measure.result import ALIVE_NATS
-from uncollapse.sequence_diagnosis.threshold import Threshold, threshold_of
 from uncollapse.showing.figure import Axis, Figure, Panel, Points
 from uncollapse.showing.noun import Card, Drawn, short
 from uncollapse.showing.plain import plain, stamp
@@ -132,11 +131,6 @@ class SequenceDiagnosis(Drawn):
         return float("nan") if told is None else float(told.max())
 
     @property
-    def threshold(self) -> Threshold:
-        """λ of `spectrum` that counts."""
-        return threshold_of(self.spectrum)
-
-    @property
     def headline(self) -> str:
         """The answer, in a sentence."""
         from uncollapse.sequence_diagnosis.words import headline
@@ -147,10 +141,14 @@ class SequenceDiagnosis(Drawn):
         """Plain values, ready for JSON."""
         names = ("name", "beta", "cause", "confidence", "headline", "n_alive", "n_earning", "loss", "reconstruction",
                  "rate", "kl", "earned", "earned_errors", "told", "known_features", "spectrum", "other")  # fmt: skip
-        t = self.threshold
+        t = self.spectrum
         values = {name: plain(getattr(self, name)) for name in names}
         remedies = [plain(asdict(remedy)) for remedy in self.remedies]
-        values |= {"critical_beta": t.critical, "interval": plain(t.interval), "by_curvature": t.by_curvature}
+        values |= {
+            "critical_beta": t.critical_beta,
+            "interval": plain(t.interval),
+            "by_curvature": bool(t.by_curvature[0]),
+        }
         return {**stamp("sequence-diagnosis"), **values, "remedies": remedies, "notes": list(self.notes)}
 
     def card(self) -> Card:
@@ -172,4 +170,4 @@ class SequenceDiagnosis(Drawn):
 
     def __repr__(self) -> str:
         return short(self, name=self.name, cause=self.cause, beta=self.beta, n_alive=self.n_alive,
-                     critical_beta=self.threshold.critical)  # fmt: skip
+                     critical_beta=self.spectrum.critical_beta)  # fmt: skip

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from uncollapse.injecting.result import InjectionSpectrum
 from uncollapse.injecting.words import doubts
 from uncollapse.measure.words import alive_words
 from uncollapse.sequence_diagnosis.remedies import latents
-from uncollapse.sequence_diagnosis.threshold import Threshold, threshold_of
 from uncollapse.showing.noun import MOST_ROWS, Card, number
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ HEADINGS = ("latent", "KL", "earns", "± error", "state")
 
 def headline(d: SequenceDiagnosis) -> str:
     """The answer: how many live, and why not more."""
-    t = d.threshold
+    t = d.spectrum
     low, high = t.interval
     alive, at = alive_words(d.n_alive, len(d.kl)), f"β = {d.beta:.3g}"
     if d.n_alive and not d.n_earning:
         alive += ", and none earns its KL" if d.n_alive > 1 else ", and does not earn its KL"
-    lives = f"a latent lives below β = {t.critical:.3g} ({low:.3g} to {high:.3g})"
+    lives = f"a latent lives below β = {t.critical_beta:.3g} ({low:.3g} to {high:.3g})"
     likely = "" if d.confidence == "high" else " (probably)"
     if d.cause == "healthy":
         many = "" if d.n_earning == d.n_alive else f"{d.n_earning} of them "
@@ -38,8 +38,8 @@ def headline(d: SequenceDiagnosis) -> str:
         return f"{alive}: the objective does not let them live{likely}. Here {lives}; {at} {stands}."
     if d.cause == "decoder-explains":
         return (
-            f"{alive}: the decoder explains its sequences by their own past{likely}. λ is {t.critical:.3g} ({low:.3g} "
-            f"to {high:.3g}), and that of a perfect decoder is 1; at {at} a latent has nothing to say."
+            f"{alive}: the decoder explains its sequences by their own past{likely}. λ is {t.critical_beta:.3g} "
+            f"({low:.3g} to {high:.3g}), and that of a perfect decoder is 1; at {at} a latent has nothing to say."
         )
     if d.cause == "encoder-cannot-tell":
         return (
@@ -65,14 +65,14 @@ def card(d: SequenceDiagnosis) -> Card:
         ("KL", number(d.rate)),
         ("alive, and earning", f"{d.n_alive}, {d.n_earning} of {len(d.kl)}"),
         ("β", number(d.beta)),
-        (f"λ at {s.place}", _with_error(d.threshold)),
+        (f"λ at {s.place}", _with_error(d.spectrum)),
         ("λ that its encoder tells", f"{number(d.told)}, by its {by}"),
     ]
     if d.other is not None:
-        facts.append((f"λ at {d.other.place}", _with_error(threshold_of(d.other))))
+        facts.append((f"λ at {d.other.place}", _with_error(d.other)))
     remedies = [f"{remedy.change}: {remedy.why}" for remedy in d.remedies]
     said = [f"{note[0].upper()}{note[1:]}." for note in d.notes]
-    if not d.threshold.by_curvature:
+    if not d.spectrum.by_curvature[0]:
         said.append("The curvature is too noisy here: λ is over the decoder's own Fisher information.")
     elif not d.n_alive:
         said += doubts(s)
@@ -80,8 +80,8 @@ def card(d: SequenceDiagnosis) -> Card:
     return Card(d.headline, tuple(facts), lines, HEADINGS, _rows(d))
 
 
-def _with_error(t: Threshold) -> str:
-    return f"{t.critical:.3g} ± {t.errors[0]:.2g}"
+def _with_error(t: InjectionSpectrum) -> str:
+    return f"{t.critical_beta:.3g} ± {t.errors[0]:.2g}"
 
 
 def _rows(d: SequenceDiagnosis) -> tuple[tuple[str, ...], ...]:
