@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uncollapse.theory.path import linear_path
+from uncollapse.theory.posterior import gaussian_kl
 
 __all__ = ["Path", "path_of"]
 
@@ -45,8 +46,7 @@ class Path:
 
     def cost(self, mean: np.ndarray) -> np.ndarray:
         """β·KL of each sample, nats, (n,)."""
-        kl = (mean**2 + self.variance - 1 - np.log(self.variance)) / 2
-        cost: np.ndarray = self.beta * kl.sum(axis=1)
+        cost: np.ndarray = self.beta * gaussian_kl(mean, self.variance).sum(axis=1)
         return cost
 
 

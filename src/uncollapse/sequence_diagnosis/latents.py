@@ -9,8 +9,8 @@ import torch
 
 from uncollapse.data.tokens import Tokens
 from uncollapse.errors import DataError
+from uncollapse.probes.objective import kl_of
 from uncollapse.sequence_diagnosis.opened import OpenedVAE, batches, working
-from uncollapse.sequences.terms import kl_of
 
 __all__ = ["Carried", "carried"]
 
@@ -68,7 +68,7 @@ def carried(vae: OpenedVAE, tokens: Tokens, beta: float, *, seed: int = 0) -> Ca
         mean, log_variance = torch.cat(means), torch.cat(log_variances)
         noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed)).to(mean)
         z = mean + noise * (0.5 * log_variance).exp()
-        kl = kl_of(mean, log_variance).double().cpu().numpy()
+        kl = kl_of(mean, log_variance, 1.0).double().cpu().numpy()
         before = _nats(vae, tokens, z)
         rises = np.zeros_like(kl)
         for j in np.flatnonzero(kl.mean(0) > IDLE_NATS):

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from uncollapse.probes.objective import kl_of
 from uncollapse.sequences.decoders import SequenceDecoder
 from uncollapse.sequences.encoders import SequenceEncoder
 from uncollapse.sequences.rows import negative_log_likelihood
 from uncollapse.sequences.settings import SequenceSetup
 
-__all__ = ["Parts", "kl_of", "minimised", "seen_at_random", "terms"]
+__all__ = ["Parts", "minimised", "seen_at_random", "terms"]
 
 
 class Parts(NamedTuple):
@@ -39,12 +40,7 @@ def terms(
     """
     mean, log_variance = parts.encoder(ids, lengths)
     z = mean + noise * (0.5 * log_variance).exp()
-    return negative_log_likelihood(parts.decoder, ids, lengths, parts.to_v(z), seen), kl_of(mean, log_variance)
-
-
-def kl_of(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(q(z | x) ‖ N(0, 1)) of each latent, nats."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+    return negative_log_likelihood(parts.decoder, ids, lengths, parts.to_v(z), seen), kl_of(mean, log_variance, 1.0)
 
 
 def minimised(reconstruction: Tensor, kl: Tensor, setup: SequenceSetup, done: float) -> Tensor:
