@@ -109,14 +109,15 @@ class InjectedDecoder:
         By a derivative of the derivative; by second differences where an operation of the decoder has only one. Those
         see more than the curvature in directions that the decoder hardly notices, where the step is long.
         """
-        result = np.empty((len(x), directions.shape[1]))
+        result, curvature = np.empty((len(x), directions.shape[1])), self._differentiated
         with self._working(0):
             for rows, batch, kept in self._batches(x, mask):
                 along = torch.as_tensor(directions.T.copy(), dtype=torch.float32, device=batch.device)
                 try:
-                    found = self._differentiated(batch, kept, along)
-                except (RuntimeError, NotImplementedError):  # such as fused attention
-                    found = self._differenced(batch, kept, along)
+                    found = curvature(batch, kept, along)
+                except (RuntimeError, NotImplementedError):  # such as fused attention, in every batch then
+                    curvature = self._differenced
+                    found = curvature(batch, kept, along)
                 result[rows] = found.double().cpu().numpy()
         return result
 
