@@ -29,7 +29,7 @@ from uncollapse.commands.model_options import (
     opened,
     opened_model,
 )
-from uncollapse.commands.options import as_written, levels_from
+from uncollapse.commands.options import as_written, levels_from, notes_of
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import UncollapseError, UncollapseWarning
 
@@ -128,7 +128,7 @@ def diagnose(
         if verify:
             diagnosis = _verified(diagnosis, probe, tables, steps, **how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
-    notes = [*diagnosis.notes, *disagreement(probe.objective, objective), *notes]
+    notes = [*diagnosis.notes, *disagreement(probe.objective, objective), *notes_of(*tables), *notes]
     diagnosis = replace(diagnosis, notes=tuple(dict.fromkeys(notes)))
     _answer(diagnosis, source.encode("utf-8", "replace").decode(), json_to, json_file, html_to)
 

@@ -27,7 +27,7 @@ from uncollapse.commands.model_options import (
     opened,
     opened_model,
 )
-from uncollapse.commands.options import as_written
+from uncollapse.commands.options import as_written, notes_of
 from uncollapse.errors import OutputError, UncollapseWarning
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def revive(
         if better.better:
             trained = _written(better, out, model, source, tables, train, learning_rate, how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
-    notes = [*disagreement(probe.objective, objective), *notes]
+    notes = [*disagreement(probe.objective, objective), *notes_of(*tables), *notes]
     _answer(better, out, trained, list(dict.fromkeys(notes)), json_to, json_file)
 
 
