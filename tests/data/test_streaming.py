@@ -80,7 +80,9 @@ def only_hdf5(place, x):
 
 
 def annotated(place, x):
-    made = anndata.AnnData(np.zeros((N, x.shape[1]), np.float32), layers={"counts": sp.csr_matrix(x.astype(np.float32))})
+    made = anndata.AnnData(
+        np.zeros((N, x.shape[1]), np.float32), layers={"counts": sp.csr_matrix(x.astype(np.float32))}
+    )
     made.layers["dense"], made.obsm["X_pca"] = x.astype(np.float32), x[:, ::2].astype(np.float32)
     made.write_h5ad(place / "x.h5ad")
 
@@ -255,7 +257,7 @@ def test_a_part_of_a_backed_object_is_read_at_once_and_said(x, tmp_path):
 def test_a_matrix_kept_by_columns_is_read_once_and_said(rng, tmp_path):
     x = sp.random(60, 8, 0.5, "csc", random_state=rng)
     anndata.AnnData(x).write_h5ad(tmp_path / "x.h5ad")
-    with pytest.warns(UserWarning, match=r"stored by columns \(CSC\), so all of it is read into memory; store it by ro"):
+    with pytest.warns(UserWarning, match=r"by columns \(CSC\), so all of it is read into memory; store it by rows"):
         rows = open_source(str(tmp_path / "x.h5ad"))
     np.testing.assert_array_equal(np.vstack([dense(block) for block in rows.blocks()]), x.toarray())
 

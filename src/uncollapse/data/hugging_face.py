@@ -59,15 +59,26 @@ def _block(batch: Any, columns: list[Any], where: str, *, one: bool) -> Block:
 
 
 def _narrowed(data: Any, columns: list[Any], *, as_arrays: bool, name: str) -> Any:
-    """Without the other columns, which cost time to decode; in NumPy's format unless the user chose one."""
-    own = getattr(data, "format", None) or {"type": getattr(getattr(data, "_formatting", None), "format_type", None)}
+    """Without the other columns, which cost time to decode; as arrays unless the user chose a format."""
+    streamed = getattr(data, "_formatting", None)
+    own = getattr(streamed, "format_type", None) if not hasattr(data, "format") else data.format["type"]
     try:
-        if own.get("type") is not None:
+        if own is not None:
             return data
         narrow = data.select_columns(columns)
-        return narrow.with_format("numpy") if as_arrays else narrow
+        if not as_arrays or not hasattr(data, "format"):
+            return narrow
+        # its own NumPy format would round to float32
+        kinds = {_number_of(data.features[column]) for column in columns}
+        return narrow.with_format("numpy", **({"dtype": np.float64} if "float64" in kinds else {}))
     except Exception as error:
         raise DataError(f"{name}: its column {columns[0]} cannot be chosen: {first_line(error)}") from error
+
+
+def _number_of(feature: Any) -> str:
+    while hasattr(feature, "feature"):  # of lists in lists
+        feature = feature.feature
+    return str(getattr(feature, "dtype", ""))
 
 
 def _batches(data: Any, size: int, name: str) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from uncollapse.data.blocks import Block, is_sparse
 from uncollapse.data.images import is_image, pixels
 from uncollapse.data.iterables import as_block
-from uncollapse.errors import DataError
+from uncollapse.errors import DataError, first_line
 
 __all__ = ["array_columns", "column_block", "sample_of", "shape_of"]
 
@@ -34,10 +34,13 @@ def sample_of(item: Any, where: str) -> np.ndarray:
             raise DataError(f"{where}: an empty {type(item).__name__}; give (x, label) or x")
         item = item[0]
     if is_image(item):
-        return pixels(item)
+        try:
+            return pixels(item)
+        except Exception as error:  # Pillow's own, of a file it reads only now
+            raise DataError(f"{where}: an image that cannot be read: {first_line(error)}") from error
     if not shape_of(item):
         raise DataError(f"{where}: expected an image, an array or a tensor, got {type(item).__name__}")
-    block = as_block(np.asarray(item)[None] if isinstance(item, list) else item[None], where)
+    block = as_block([item] if isinstance(item, list) else item[None], where)
     sample: np.ndarray = block[0].reshape(shape_of(item))
     return sample
 

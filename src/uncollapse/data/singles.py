@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.blocks import Rows, rows_per_block
-from uncollapse.errors import SourceError, UncollapseError, first_line, warn
+from uncollapse.errors import SourceError, UncollapseError, first_line, shortened, warn
 
 __all__ = ["Files", "rows_of_files", "sides"]
 
@@ -17,6 +17,9 @@ Files = Callable[[], Iterator[tuple[str, Any]]]
 
 MOST_NAMED = 3
 """Broken files that a message names."""
+
+MOST_SAID = 80
+"""Characters of what is wrong with each."""
 
 
 def rows_of_files(
@@ -114,7 +117,7 @@ def _decoded(decode: Callable[[Any], np.ndarray], file: Any, where: str, broken:
     except (UncollapseError, MemoryError):
         raise
     except Exception as error:  # theirs: each format fails in its own way
-        broken.append(f"{where} ({first_line(error)})" if len(broken) < MOST_NAMED else "")
+        broken.append(f"{where} ({shortened(first_line(error), MOST_SAID)})" if len(broken) < MOST_NAMED else "")
         return None
 
 

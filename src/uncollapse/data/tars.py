@@ -29,6 +29,9 @@ PICKLED = (".pth", ".pt", ".pkl", ".pickle", ".pyd", ".ckpt")
 MOST_BYTES = 2**28
 """Of a member, which is held in memory: 256 MB, a sample of 67 million numbers in float32."""
 
+MOST_PACKED = 1100
+"""Bytes that a byte of a compressed file can stand for; a header that claims more is damaged, or meant to harm."""
+
 MOST_SHARDS = 10**5
 MOST_LISTED = 8
 
@@ -159,9 +162,12 @@ class _Header(tarfile.TarInfo):
 def _headers(path: Path) -> Generator[tuple[tarfile.TarFile, tarfile.TarInfo], None, None]:
     """The files of a tar, in its order; after each the stream stands at its content."""
     try:
+        most = path.stat().st_size * MOST_PACKED
         tar: Any
         with tarfile.open(path, "r|*", tarinfo=_Header) as tar:
             for member in tar:
+                if member.size > most:  # or tarfile would look for its end for hours
+                    raise tarfile.ReadError(f"{member.name[:80]} claims {member.size / 2**20:,.0f} MB")
                 hidden = member.name.rpartition("/")[2].startswith(".")
                 if member.isfile() and not hidden:
                     yield tar, member
@@ -169,7 +175,11 @@ def _headers(path: Path) -> Generator[tuple[tarfile.TarFile, tarfile.TarInfo], N
     except SourceError:
         raise
     except Exception as error:  # tarfile's own, and those of the compression
-        raise SourceError(f"{path}: cannot be read as a tar file: {first_line(error)}; get it again") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> SourceError:
+    return SourceError(f"{path}: cannot be read as a tar file: {first_line(error)}; get it again")
 
 
 def _members(path: Path, ending: str) -> Iterator[tuple[str, io.BytesIO]]:
@@ -190,7 +200,10 @@ def _content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> io.By
         size, most = member.size / 2**20, MOST_BYTES / 2**20
         raise SourceError(f"{path}: {member.name[:80]} has {size:,.0f} MB, more than the {most:g} MB a sample may have")
     file: Any = tar.extractfile(member)
-    content = file.read()
+    try:
+        content = file.read()
+    except Exception as error:
+        raise _damaged(path, error) from error
     if len(content) < member.size:
         raise SourceError(f"{path}: ends within {member.name[:80]}; get it again")
     return io.BytesIO(content)
