@@ -1,6 +1,14 @@
-"""Files as people write them, each with a VAE of another make: what `uncollapse diagnose weights.pth --model FILE` meets."""
+"""Files as people write them, each with a VAE of another make."""
 
 from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import torch
+
+__all__ = ["USUAL", "written"]
 
 HEAD = """
 import torch
@@ -210,7 +218,9 @@ class ConvVAE(nn.Module):
     def __init__(self, latent_dim, channels=(8, 16)):
         super().__init__()
         a, b = channels
-        self.encoder = nn.Sequential(nn.Conv2d(1, a, 3, 2, 1), nn.ReLU(), nn.Conv2d(a, b, 3, 2, 1), nn.ReLU(), nn.Flatten())
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, a, 3, 2, 1), nn.ReLU(), nn.Conv2d(a, b, 3, 2, 1), nn.ReLU(), nn.Flatten(),
+        )
         self.fc_mu, self.fc_logvar = nn.Linear(4 * b, latent_dim), nn.Linear(4 * b, latent_dim)
         self.decoder = nn.Sequential(
             nn.Linear(latent_dim, 4 * b), nn.ReLU(), nn.Unflatten(1, (b, 2, 2)),
@@ -314,3 +324,17 @@ USUAL = {
     "dataclass": (DATACLASS, "VAE", "(Config(64, 5, [32, 24]))"),
 }
 """File, class, and the arguments that it was built with, which the file itself does not tell."""
+
+
+def written(folder: Path, name: str, seed: int = 0) -> tuple[Path, Path, torch.nn.Module]:
+    """The weights and the file of one of `USUAL`, and the model itself, built by running the file's definitions."""
+    text, kind, arguments = USUAL[name]
+    file, weights = folder / f"vae_{name}.py", folder / f"{name}.pth"
+    file.write_text(text, encoding="utf-8")
+    module = types.ModuleType(f"{folder.name}_{name}")
+    sys.modules[module.__name__] = module  # a dataclass looks there
+    exec(text.partition("\nmodel =")[0], vars(module))
+    torch.manual_seed(seed)
+    model = eval(kind + arguments, vars(module)).eval()
+    torch.save(model.state_dict(), weights)
+    return weights, file, model

@@ -94,7 +94,7 @@ def opened(
     UncollapseError
         Of the data, or of the model.
     """
-    from uncollapse.data.changed import affine, n_classes_of, one_hot
+    from uncollapse.data.changed import n_classes_of
     from uncollapse.data.rows import dense
     from uncollapse.data.sources import open_source
 
@@ -107,7 +107,7 @@ def opened(
     n_classes = 0 if condition is None else n_classes_of(condition)
     shape = None if input_shape is None else whole_numbers(input_shape, "--input-shape")
     try:
-        from uncollapse.inferring.opening import open_model
+        from uncollapse.inferring.opening import open_model, tables_for
         from uncollapse.inferring.result import Said
 
         said = Said(of_class, settings_of(arguments), spread, shape, scale if scale_said else None, loss_said, trust)
@@ -117,13 +117,10 @@ def opened(
             f"{model}: seeing into it needs {error.name or error}; pip install 'uncollapse[torch]', and the library it "
             f"was trained with"
         ) from None
-    if found.n_classes and condition is not None and few_given is not None:
-        condition = one_hot(condition, found.n_classes)
+    if found.n_classes and few_given is not None:
         few_given = np.eye(found.n_classes)[few_given[:, 0].astype(np.int64)]
-    if found.shift:
-        rows = affine(rows, found.scale, found.shift)
-        return Opened(found.probe, (rows, goal, condition), 1.0, found, x * found.scale + found.shift, few_given)
-    return Opened(found.probe, (rows, goal, condition), found.scale, found, x, few_given)
+    rows, condition = tables_for(found, rows, condition)
+    return Opened(found.probe, (rows, goal, condition), found.scale, found, x + found.shift / found.scale, few_given)
 
 
 def _condition(given: str) -> Rows:

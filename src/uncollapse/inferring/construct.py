@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +69,19 @@ def construct(source: Source, name: str | None, weights: Weights, said: Said, sa
     if not makers:
         raise SourceError(f"{source.path}: has no class that is a PyTorch module; say FILE:CLASS (--model)")
     best: tuple[float, Any, Fit, str, dict[str, Any]] | None = None
-    for make in makers:
-        with guarded(f"{source.path}:{make.__name__}", hint=HINT):
-            for how, state in weights.variants():
-                target = {key: tuple(value.shape) for key, value in state.items()}
-                fit = arguments_for(make, target, _known(make, source, weights, said), sample)
-                if fit.exact(target):
-                    return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
-                if best is None or fit.score(target) > best[0]:
-                    best = (fit.score(target), make, fit, how, state)
-    assert best is not None
-    _, make, fit, how, state = best
-    if _fits_but_for_more(fit, state):
-        return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
-    raise _unfit(source, make, fit, state, weights)
+    with guarded(f"{source.path}:{name or 'its classes'}", hint=HINT):
+        for make, (how, state) in product(makers, weights.variants()):
+            target = {key: tuple(value.shape) for key, value in state.items()}
+            fit = arguments_for(make, target, _known(make, source, weights, said), sample)
+            if fit.exact(target):
+                return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
+            if best is None or fit.score(target) > best[0]:
+                best = (fit.score(target), make, fit, how, state)
+        assert best is not None
+        _, make, fit, how, state = best
+        if _fits_but_for_more(fit, state):
+            return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
+        raise _unfit(source, make, fit, state, weights)
 
 
 def _maker(source: Source, name: str) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from uncollapse.errors import SourceError
 __all__ = ["NetworkRefused", "guarded"]
 
 MOST_SECONDS = 60.0
+"""After which it is stopped; only in the main thread."""
 
 
 class NetworkRefused(OSError):
@@ -26,15 +27,13 @@ class OutOfTime(BaseException):
 
 
 @contextmanager
-def guarded(what: str, *, seconds: float = MOST_SECONDS, hint: str) -> Iterator[None]:
+def guarded(what: str, *, hint: str) -> Iterator[None]:
     """Inside, connections are refused and time is limited; `sys.argv` is the program's name alone.
 
     Parameters
     ----------
     what : str
         The code, for messages.
-    seconds : float
-        After which it is stopped; only in the main thread.
     hint : str
         What to do about code that takes too long.
 
@@ -56,10 +55,10 @@ def guarded(what: str, *, seconds: float = MOST_SECONDS, hint: str) -> Iterator[
             setattr(socket, name, refuse)
         socket.socket.connect = refuse  # type: ignore[method-assign]
         sys.argv = argv[:1]  # a parser in the file would read our own options
-        with _limited(seconds):
+        with _limited(MOST_SECONDS):
             yield
     except OutOfTime:
-        raise SourceError(f"{what}: still runs after {seconds:.0f} seconds; {hint}") from None
+        raise SourceError(f"{what}: still runs after {MOST_SECONDS:g} seconds; {hint}") from None
     except Exception as error:
         if asked:
             raise SourceError(

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from uncollapse.data.changed import affine, one_hot
+from uncollapse.data.rows import Rows
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.inferring.result import Inference, Said
+from uncollapse.measure.protocol import Probe
 from uncollapse.probes.open import WEIGHTS, as_object, open_probe
 
-__all__ = ["open_model"]
+__all__ = ["open_model", "tables_for"]
 
 FEW_ROWS = 16
 
@@ -45,10 +48,9 @@ def open_model(
         return infer(model, rows, given, said, n_classes=n_classes)
     held = as_object(model)
     x = np.nan_to_num(np.asarray(rows[:FEW_ROWS], dtype=np.float64), posinf=0.0, neginf=0.0) * (said.scale or 1.0)
+    few = None if given is None else given[:FEW_ROWS]
     try:
-        probe = open_probe(held, spread=said.spread, input_shape=said.input_shape, rows=x, trust=said.trust)
-        if n_classes or _is_module(held):
-            probe.encode(x.reshape(len(x), -1), None if given is None else given[:FEW_ROWS])
+        probe = _opened(held, x, few, said, labels=n_classes > 0)
     except (ObjectiveError, DataError) as refused:
         if not _is_module(held):
             raise
@@ -59,6 +61,41 @@ def open_model(
         except ObjectiveError as error:
             raise error from refused
     return Inference(probe, scale=said.scale or 1.0)
+
+
+def tables_for(found: Inference, rows: Rows, given: Rows | None) -> tuple[Rows, Rows | None]:
+    """Data and condition as the model takes them, but for the scale, which what measures applies.
+
+    Parameters
+    ----------
+    found : Inference
+    rows, given : Rows
+        In their own range; labels as a column.
+    """
+    if found.shift:
+        rows = affine(rows, 1.0, found.shift / found.scale)
+    if found.n_classes and given is not None:
+        given = one_hot(given, found.n_classes)
+    return rows, given
+
+
+def _opened(model: Any, x: np.ndarray, given: np.ndarray | None, said: Said, *, labels: bool) -> Probe:
+    """As `open_probe` has it, images as images first; a module must encode a few rows, which shows what it lacks."""
+    images = [] if x.ndim < 3 or said.input_shape is not None else [tuple(x.shape[1:])]
+    refused: DataError | None = None
+    for shape in [*images, said.input_shape]:
+        probe = open_probe(model, spread=said.spread, input_shape=shape, rows=x, trust=said.trust)
+        if not (labels or images or _is_module(model)):
+            break
+        try:
+            probe.encode(x.reshape(len(x), -1), given)
+        except DataError as error:
+            refused = error
+            continue
+        return probe
+    if refused is not None and _is_module(model):
+        raise refused
+    return probe
 
 
 def _is_weights(model: Any, said: Said) -> bool:

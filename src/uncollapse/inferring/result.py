@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from uncollapse.measure.protocol import Probe, Spread
+from uncollapse import checks
+from uncollapse.measure.protocol import Probe, Spread, check_spread
 from uncollapse.objective import Objective
 
 __all__ = ["Inference", "Inferred", "Missing", "Said"]
@@ -81,6 +82,12 @@ class Said:
     scale: float | None = None
     loss: bool = False
     trust: bool = False
+
+    def __post_init__(self) -> None:
+        if self.spread is not None:
+            check_spread(self.spread)
+        if self.input_shape is not None:
+            object.__setattr__(self, "input_shape", checks.counts(self.input_shape, "input_shape", least=1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,6 +79,7 @@ def given_forms(given: Tensor | None) -> list[str]:
 
     Examples
     --------
+    >>> import torch
     >>> given_forms(None), given_forms(torch.eye(3)), given_forms(torch.ones(4, 2))
     ([''], ['rows', 'labels', ''], ['rows', ''])
     """

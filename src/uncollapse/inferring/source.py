@@ -76,7 +76,7 @@ def load_source(path: Path, wanted: str | None = None) -> Source:
         raise SourceError(f"{path}: is no Python that can be read: {kind_and_line(error)}") from error
     needed = _needed(tree, wanted)
     module, root = _empty(path)
-    acting = tuple(_line(text, s) for s in tree.body if not _binds(s) and not _settles(s) and not _is_plain(s))
+    acting = tuple(_line(text, s) for s in tree.body if not ([*_binds(s)] or _settles(s) or _is_plain(s)))
     sys.path.insert(0, str(root))
     failed: list[tuple[str, str]] = []
     try:

@@ -18,6 +18,9 @@ __all__ = ["ENDINGS", "Weights", "read_weights"]
 
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
+PICKLED = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+"""How a pickle starts."""
+
 WRAPPED = ("module.", "_orig_mod.", "model.", "net.", "vae.", "network.", "autoencoder.")
 """What stands before every name where a model was wrapped: DataParallel, torch.compile, a Lightning module."""
 
@@ -118,8 +121,10 @@ def _loaded(path: Path, trust: bool) -> Any:
 
 
 def _refused(path: Path, error: Exception) -> SourceError:
+    with path.open("rb") as file:
+        start = file.read(2)
     said = str(error)
-    if "weights_only" in said or "Unsupported" in said or "WeightsUnpickler" in said:
+    if start in (b"PK", *PICKLED) and ("weights_only" in said or "WeightsUnpickler" in said):
         return SourceError(
             f"{path}: holds more than weights, and loading it runs the code in it; save model.state_dict() instead, or "
             f"say that you trust the file (--trust)"
