@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,15 +139,17 @@ def diagnose(
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
     notes = [*found.notes, *diagnosis.notes, *disagreement(found.objective, objective), *notes]
     diagnosis = replace(diagnosis, notes=tuple(dict.fromkeys(notes)))
-    _answer(diagnosis, source.encode("utf-8", "replace").decode(), json_to, json_file, html_to)
+    inferred = [asdict(one) for one in found.inferred.found]
+    _answer(diagnosis, source.encode("utf-8", "replace").decode(), inferred, json_to, json_file, html_to)
 
 
 def _answer(
-    diagnosis: Diagnosis, source: str, json_to: str | None, json_file: Path | None, html_to: Path | None
-) -> None:
+    diagnosis: Diagnosis, source: str, inferred: list[dict[str, str]], json_to: str | None, json_file: Path | None,
+    html_to: Path | None,
+) -> None:  # fmt: skip
     from uncollapse.files import write_text
 
-    facts = {**diagnosis.to_dict(), "source": source}
+    facts = {**diagnosis.to_dict(), "source": source, "inferred": inferred}
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
     elif json_file:

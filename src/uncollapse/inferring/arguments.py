@@ -18,7 +18,6 @@ __all__ = ["Fit", "arguments_for", "differences"]
 
 Shapes = dict[str, tuple[int, ...]]
 
-MOST_SECONDS = 20.0
 ROUNDS = 4
 
 
@@ -62,6 +61,7 @@ def arguments_for(
     target: Shapes,
     known: list[tuple[str, dict[str, Any]]],
     sample: tuple[int, ...],
+    until: float,
 ) -> Fit:
     """Arguments with which a class has weights of given shapes, or those that come nearest.
 
@@ -76,15 +76,17 @@ def arguments_for(
         in the list only where that is what the user says.
     sample : tuple of int
         Shape of a sample of the data.
+    until : float
+        When to give up, on the monotonic clock.
     """
-    search = _Search(make, target, sample, time.monotonic() + MOST_SECONDS)
+    search = _Search(make, target, sample, until)
     best: Fit | None = None
     for source, values in known:
         said = dict.fromkeys(values, source)
         for optional in (False, True):
             found = search.completed(values, said, optional=optional)
-            if found.exact(target):
-                return found
+            if found.exact(target) or (found.shapes and not found.shapes.keys() & target.keys()):
+                return found  # the weights, or those of another class altogether
             if best is None or found.score(target) > best.score(target):
                 best = found
     assert best is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,9 @@ from uncollapse.inferring.source import HINT, Source, load_source
 from uncollapse.inferring.weights import Weights
 
 __all__ = ["construct", "source_named"]
+
+MOST_SECONDS = 20.0
+"""For the search of arguments."""
 
 SHOWN = 6
 """Arguments in a line."""
@@ -68,11 +72,12 @@ def construct(source: Source, name: str | None, weights: Weights, said: Said, sa
     makers = [_maker(source, name)] if name else _modules(source)
     if not makers:
         raise SourceError(f"{source.path}: has no class that is a PyTorch module; say FILE:CLASS (--model)")
+    until = time.monotonic() + MOST_SECONDS
     best: tuple[float, Any, Fit, str, dict[str, Any]] | None = None
     with guarded(f"{source.path}:{name or 'its classes'}", hint=HINT):
         for make, (how, state) in product(makers, weights.variants()):
             target = {key: tuple(value.shape) for key, value in state.items()}
-            fit = arguments_for(make, target, _known(make, source, weights, said), sample)
+            fit = arguments_for(make, target, _known(make, source, weights, said), sample, until)
             if fit.exact(target):
                 return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
             if best is None or fit.score(target) > best[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -215,11 +216,21 @@ def _unread(model: nn.Module, sample: Sample, failures: dict[str, str]) -> Objec
     why = next(
         (failures[n] for n in (*ENCODERS, FORWARD, *DECODERS) if n in failures), "none gives a mean and a spread"
     )
-    needs = (
-        "" if sample.given is not None else "; if it needs a condition, give it (--given)" if "missing" in why else ""
-    )
+    more = [] if sample.given is not None else _asked_for(model)
+    needs = f"; it takes {' and '.join(more)} as well: if that is a condition, give it (--given)" if more else ""
     return ObjectiveError(
         f"{type(model).__name__}: no way to encode and decode was seen: tried {tried or 'nothing'} on "
         f"{' and '.join(in_words(shape) for shape, _ in sample.shapes[:3])}; {why}{needs}; or give a function that "
         f"returns a module with encode(x) → mean, spread and decode(z) → mean of x"
     )
+
+
+def _asked_for(model: nn.Module) -> list[str]:
+    """Names of what a module must be given beside x or z."""
+    names: list[str] = []
+    for method in ("encode", "decode", FORWARD):
+        function = getattr(model, method, None)
+        if callable(function) and not isinstance(function, nn.Module):
+            parameters = list(inspect.signature(function).parameters.values())[1:]
+            names += [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    return list(dict.fromkeys(names))
