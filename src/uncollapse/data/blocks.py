@@ -55,6 +55,8 @@ class Rows:
         Whether each item that `blocks` gives is a pair ``(x, y)``.
     note : str
         How its numbers were made, where a user has to know: a sentence without its full stop, or "".
+    sample_shape : tuple of int
+        Of a row, where it is an image and not only numbers in a line: (channels, height, width).
     """
 
     name: str
@@ -64,6 +66,11 @@ class Rows:
     repeatable: bool = True
     paired: bool = False
     note: str = ""
+    sample_shape: tuple[int, ...] = ()
+
+    def shaped(self, some: np.ndarray) -> np.ndarray:
+        """Some of its rows in the shape that a sample has."""
+        return some.reshape(len(some), *self.sample_shape) if self.sample_shape else some
 
     def watched(self, on_step: Callable[[int], None]) -> Rows:
         """The same rows; `on_step` is called with the number of rows of each block as it is handed over."""

@@ -84,8 +84,8 @@ def infer(
     sample = np.nan_to_num(np.asarray(rows[:ROWS], dtype=np.float64), posinf=0.0, neginf=0.0)
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     x = torch.as_tensor(sample.reshape(len(sample), -1)).to(like.dtype)
-    shape = said.input_shape or (tuple(sample.shape[1:]) if sample.ndim > 2 else None)
-    shapes = sample_shapes(module, x.shape[1], shape)
+    images = tuple(sample.shape[1:]) if sample.ndim > 2 else None
+    shapes = sample_shapes(module, x.shape[1], said.input_shape, images)
     halves, why, condition, one_hot = _halves(module, x, given, shapes, n_classes, like.dtype)
     found += _of_reading(halves, why, said, one_hot)
     x = x.reshape(len(x), *halves.reading.input_shape)

@@ -108,7 +108,7 @@ def open_weights(
     rows, condition = as_rows(data), None if given is None else as_rows(given, "the condition")
     n_classes = 0 if condition is None else n_classes_of(condition)
     shape = getattr(data, "shape", ())
-    x = _first_rows(rows)
+    x = rows.shaped(_first_rows(rows))
     if isinstance(shape, tuple) and len(shape) > 2:
         x = x.reshape(len(x), *shape[1:])
     return open_model(weights, x, None if condition is None else _first_rows(condition), said, n_classes=n_classes)

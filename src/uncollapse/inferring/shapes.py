@@ -13,7 +13,7 @@ MOST_CLASSES = 1000
 
 
 def sample_shapes(
-    module: nn.Module, n_features: int, said: tuple[int, ...] | None
+    module: nn.Module, n_features: int, said: tuple[int, ...] | None, images: tuple[int, ...] | None = None
 ) -> list[tuple[tuple[int, ...], str]]:
     """Shapes of a sample of so many numbers to try, the likelier first, and why each.
 
@@ -23,7 +23,9 @@ def sample_shapes(
         Its first layer with weights says most.
     n_features : int
     said : tuple of int, optional
-        By the user, or by the data; then no other is tried.
+        By the user; then no other is tried.
+    images : tuple of int, optional
+        Shape of the data's own samples; beside it only rows of numbers are tried.
 
     Examples
     --------
@@ -31,7 +33,10 @@ def sample_shapes(
     ((1, 8, 8), 'the first layer is Conv2d of 1 channel(s)')
     """
     if said is not None:
-        return [(said, "as the data are")]
+        return [(said, "as said")]
+    if images is not None:
+        without_channel = [(images[1:], "as the data are, which have one channel")] if images[0] == 1 else []
+        return [(images, "as the data are"), *without_channel, ((n_features,), "no other fits")]
     first = next((part for part in module.modules() if _is_first(part)), None)
     options = [*_of_layer(first, n_features)] if first is not None else []
     reason = "no other fits"
