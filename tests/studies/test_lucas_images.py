@@ -41,7 +41,8 @@ def test_rows_of_logits_are_the_same_on_each_walk_and_give_the_levels_back(rng):
     rows = logit_rows(levels)
     once, again = (np.vstack(list(rows.blocks())) for _ in range(2))
     np.testing.assert_array_equal(once, again)
-    np.testing.assert_array_equal(np.floor(256 / (1 + np.exp(-once.astype(float)))), levels)
+    back = 256 / (1 + np.exp(-once.astype(float))) - levels  # float32's logit keeps a thousandth of a level
+    assert -1e-3 < back.min() < back.max() < 1 + 1e-3
 
 
 def test_what_is_trained_on_has_the_distribution_of_the_rows(rng):
