@@ -25,7 +25,8 @@ numbers.
 `lucas-table-1-celeba` needs a folder of images: `uncollapse reproduce lucas-table-1-celeba --data FOLDER`. They are
 resized to squares and not cut (cut them first if they are not square); 100 or more. Words after the name say how they
 are read: `FOLDER::skip-broken`. `python -m uncollapse.studies.made_faces FOLDER --images 4000` makes images that have
-the spectrum, the colours and the shared shape of aligned photographs of faces; where these are used, the verdict says so.
+the spectrum, the colours and the shared shape of aligned photographs of faces; where these are used, the verdict says
+so.
 """
 
 

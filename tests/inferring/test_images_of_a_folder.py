@@ -115,9 +115,10 @@ def test_tall_images_are_not_taken_for_wide_ones(here):
     assert any(one.what == "input shape" and "3 × 8 × 4" in one.value for one in found.found)
 
 
+@pytest.mark.filterwarnings("ignore:float32 data show strengths")  # so small images have modes of rounding only
 def test_a_module_in_python_takes_the_images_of_a_folder(here):
     model, x = saved(here, CONVOLUTIONAL, "ConvVAE")
-    told = diagnose(model, open_source("faces::8x4"), objective=Objective.from_loss("mse"))
+    told = diagnose(model, open_source("faces::8x4"), objective=Objective.from_loss("mse"), budget=1)
     kl = -0.5 * (1 + (lv := model.encode(x)[1]) - model.encode(x)[0] ** 2 - lv.exp()).mean(0)
     np.testing.assert_allclose(np.sort(told.measurement.kl), np.sort(kl.detach().numpy()), rtol=0.05, atol=0.02)
 
