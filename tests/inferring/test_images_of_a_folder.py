@@ -130,6 +130,7 @@ def test_a_dense_model_takes_the_same_images_as_rows(here):
         np.testing.assert_allclose(found.probe.encode(x.numpy()).mean, model.encode(x)[0].numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_diagnose_and_revive_go_from_a_folder_to_a_better_model(here):
     _, x = saved(here, CONVOLUTIONAL, "ConvVAE")
     words = ("vae.pth", "faces::8x4", "--model", "my_vae.py:ConvVAE")
