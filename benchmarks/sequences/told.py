@@ -19,7 +19,7 @@ from uncollapse.sequences.descent import descend
 from uncollapse.sequences.rows import negative_log_likelihood, tensors
 from uncollapse.sequences.vae import QUIET
 
-__all__ = ["EVALUATED_DRAWS", "Ends", "told_vae"]
+__all__ = ["Ends", "told_vae"]
 
 HIDDEN = 32
 EVALUATED_DRAWS = 2
