@@ -66,6 +66,9 @@ def test_forecasts_of_every_kind_follow_their_schema(name, rng):
 
 def test_the_json_of_commands_follows_its_schema(tmp_path):
     validated(forecast_json("iris", "--beta", "0.5", "--latents", "2", "--learning-rate", "0.001", "--bootstrap", "20"))
+    for option in ("--free-bits", "--free-bits-total"):
+        floor = validated(forecast_json("iris", "--latents", "2", option, "0.1", "--bootstrap", "0"))["free_bits"]
+        assert max(floor["each"], floor["in_all"]) == 0.1
     answer = validated(forecast_json("iris", "--beta", "0.1", "--nonlinear", "--bootstrap", "0"))
     assert answer["sequential"]["n_rows"] == 150
     words = ["train", "iris", "--latents", 2, "--epochs", 2, "--out", tmp_path / "vae"]
