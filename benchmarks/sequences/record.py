@@ -1,6 +1,6 @@
 """Does a latent live just below λ, and die just above?
 
-`TEXT_DIR=… MNIST_DIR=… python benchmarks/sequences/record.py [SEED] [PROCESSES]`
+`TEXT_DIR=… MNIST_DIR=… python benchmarks/sequences/record.py [SEED] [PROCESSES] [DECODER …]`
 
 For each set and each decoder a language model is trained, and trained on as its VAEs will be, without a latent: that is
 where a VAE ends whose latents are all dead. λ is measured there, on the sequences that train: the objective that
@@ -68,10 +68,11 @@ def main() -> None:
     """Run all; a job that is there already is not run again."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else SEED
     n_processes = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    decoders = sys.argv[3:] or DECODERS
     files = [RESULTS / name for name in ("sequences.csv", "perfect.csv")]
     tables = [_read(path) for path in files]
     have = {(row["data"], row["decoder"]) for row in tables[0] if int(row["seed"]) == seed}
-    jobs = [(name, decoder, seed) for decoder, name in product(DECODERS, SETS) if (name, decoder) not in have]
+    jobs = [(name, decoder, seed) for decoder, name in product(decoders, SETS) if (name, decoder) not in have]
     with multiprocessing.get_context("spawn").Pool(n_processes) as pool:
         for made in pool.imap_unordered(recorded, jobs):
             for path, table, some in zip(files, tables, made, strict=True):
