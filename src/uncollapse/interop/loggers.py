@@ -31,7 +31,7 @@ def log_latents(logger: Any, measurement: Measurement, name: str, step: int) -> 
         logger.log_table(key=name, columns=[*COLUMNS], data=[*map(list, zip(*_columns(measurement), strict=True))],
                          step=step)  # fmt: skip
         return
-    client = getattr(logger, "experiment", None)
+    client: Any = getattr(logger, "experiment", None)
     if callable(getattr(client, "log_table", None)) and hasattr(logger, "run_id"):
         data = dict(zip(COLUMNS, _columns(measurement), strict=True))
         client.log_table(logger.run_id, data, f"{name}.json")
