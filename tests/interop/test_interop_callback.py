@@ -31,6 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated"),
 ]
 
+
 @pytest.fixture
 def x(rng) -> torch.Tensor:
     return torch.as_tensor(rng.standard_normal((100, 4)) * SCALES, dtype=torch.float32)

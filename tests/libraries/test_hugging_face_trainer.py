@@ -175,10 +175,9 @@ def test_what_cannot_be_read_stops_at_the_start_and_what_is_unfit_later_is_said_
     trainer = trainer_of(watch)
     train(trainer, [2])
     trainer.model.scale = float("inf")
-    with pytest.warns(UncollapseWarning, match="step 10 is not measured: .*not finite") as caught:
+    with pytest.warns(UncollapseWarning, match="step 10 is not measured: .*not finite"):
         evaluate(trainer)
-        evaluate(trainer)
-    assert len(ours(caught)) == 1
+    evaluate(trainer)  # a second warning would be an error
 
 
 def test_a_training_without_evaluation_is_told_so(x, two):

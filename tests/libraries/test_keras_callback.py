@@ -1,4 +1,4 @@
-"""The Keras callback, in trainings by Keras itself; the backend is chosen when Keras is imported, so each has a process."""
+"""The Keras callback, in trainings by Keras itself: a process for each backend, which is chosen at the import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if find_spec("keras") is None:
     pytest.skip("runs in the libraries' environment", allow_module_level=True)
 
 from uncollapse import measure_posterior  # noqa: E402
-
 
 SCRIPTED = """
 import json, os, sys, warnings

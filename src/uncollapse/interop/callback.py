@@ -29,6 +29,7 @@ __all__ = ["WatchCollapse", "encoded"]
 
 READ = "say how to read it with WatchCollapse(posterior=lambda module, batch: (mean, log_variance))"
 
+
 def encoded(module: LightningModule, batch: Any) -> tuple[Tensor, Tensor]:
     """Mean and log-variance of q(z|x) from ``module.encode(x)``, x the batch or its first part.
 
