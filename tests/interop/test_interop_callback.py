@@ -215,6 +215,14 @@ def test_only_the_first_loader_is_measured(x):
     np.testing.assert_allclose(watch.measurement.kl, (x[:, :3].double() ** 2).mean(0) / 2, rtol=1e-6)
 
 
+def test_the_kl_is_that_from_the_forecasts_prior(x):
+    watch = WatchCollapse(forecast(x.numpy(), n_latents=3, prior_variance=4.0))
+    fit(Scripted([3], x), watch)
+    mean = x[:, :3].numpy()
+    expected = measure_posterior(mean, variance=np.ones_like(mean), prior_variance=4.0)
+    np.testing.assert_allclose(watch.measurement.kl, expected.kl, rtol=1e-6)
+
+
 def test_many_latents_are_summed_up_not_listed(x):
     model = Scripted([2], x)
     model.encode = lambda x: (x.repeat(1, 100), torch.zeros(len(x), 400))
