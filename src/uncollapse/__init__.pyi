@@ -34,6 +34,7 @@ from .objective import Level, Objective
 from .probes.open import open_probe
 from .reading.read import read_loss
 from .reading.result import LossReading
+from .report.notebook import slider
 from .report.written import write_report
 from .reviving.build import revive
 from .reviving.load import load_revived
@@ -92,6 +93,7 @@ __all__ = [
     "origin_hessian",
     "read_loss",
     "revive",
+    "slider",
     "spectrum",
     "stationary_point",
     "stationary_points",
