@@ -20,7 +20,6 @@ from .forecasting.predict import forecast
 from .forecasting.result import Forecast
 from .forecasting.weights import Weights
 from .inferring.opening import open_weights
-from .inferring.result import Inference, Inferred
 from .landscape.descent import linear_warmup
 from .landscape.escape import EscapeTimes, escape_times
 from .landscape.flow import Flow, gradient_flow
@@ -52,8 +51,6 @@ __all__ = [
     "EscapeTimes",
     "Flow",
     "Forecast",
-    "Inference",
-    "Inferred",
     "Keep",
     "Level",
     "LevelForecast",
