@@ -11,8 +11,11 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
+
+from record import DECODERS
+from sets import SETS
 
 from uncollapse.files import write_text
 
@@ -61,13 +64,14 @@ def part(rows: list[Row], perfect: list[Row]) -> str:
 def summary(rows: list[Row], perfect: list[Row]) -> str:
     """How often it is right, and what the misses are."""
     quiet = [row for row in rows if row["start"] == "quiet"]
+    one_each = [next(some) for _, some in groupby(rows, _key)]
     again = {(*_key(row), row["share"]): row for row in rows if row["start"] == "below"}
     above = [row for row in quiet if float(row["share"]) > 1]
     living = [row for row in above if _lives(row)]
     past = [row for row in living if _clear(row, "gain_held_out")]
     costly = [row for row in living if row not in past]
     lines = [
-        f"{len(rows)} VAEs of {len({row['data'] for row in rows})} sets, {len({_key(row) for row in rows})} decoders.",
+        f"{len(rows)} VAEs of {len({row['data'] for row in rows})} sets, {len(one_each)} decoders." + _unmade(one_each),
         f"**Above λ**: no latent lives in {_count(not _lives(row) for row in above)}."
         + _named(past, "Past the second threshold (theory section 11), so that it beats collapse on sequences held out")
         + _named(costly, "A latent carries more than 0.01 nats and does not earn them"),
@@ -78,24 +82,58 @@ def summary(rows: list[Row], perfect: list[Row]) -> str:
         slow = [row for row in dead if _slow(again[*_key(row), row["share"]])]
         missed = [row for row in dead if row not in slow]
         lines.append(
-            f"**{title}**: a latent lives in {_count(map(_lives, some))}; {len(slow)} more are slow (dead from a quiet "
-            f"start; from below one lives, and the loss is lower than that of collapse by more than two errors)."
+            f"**{title}**: a latent lives in {_count(map(_lives, some))}; {len(slow)} more are slow."
             + _named(missed, "Missed")
         )
     under = [row for row in quiet if float(row["share"]) < 0.9]
     gains = _count(map(_path_gains, under))
     lines.append(
         f"**Paths** of no training gain by more than two errors in {gains} at .85 λ and under: they are a lower limit. "
-        f"The gain that λ gives to second order is within {_ratios(under)} of what the VAEs gain there."
+        f"VAEs gain {_ratios(under)} what λ gives to second order."
     )
     inside = _count(float(row["low"]) <= 1 <= float(row["high"]) for row in perfect)
     kinds = ", ".join(
         f"{kind} {_count(float(row['low']) <= 1 <= float(row['high']) for row in perfect if row['decoder'] == kind)}"
         for kind in sorted({row["decoder"] for row in perfect})
     )
+    apart = _rms(
+        [(float(row["first_half"]) - float(row["second_half"])) / (2 * float(row["error"])) for row in one_each]
+    )
+    lines.append(
+        f"**Errors of λ**: its two halves lie apart by {apart:.2g} of their errors (root mean square; 1 is due)."
+    )
+    lines += _beyond()
     lines.append(f"**Perfect decoders** (sequences drawn from the decoder itself): 1 lies in λ's interval in {inside} "
                  f"({kinds}); 95 % is due.")  # fmt: skip
     return "\n\n".join(lines)
+
+
+def _unmade(made: list[Row]) -> str:
+    """Which of the planned decoders have no row."""
+    left = sorted(set(product(SETS, DECODERS)) - {_key(row) for row in made})
+    names = ", ".join(f"{name} {decoder}" for name, decoder in left)
+    return f" Planned, and not made for want of time: {names}." if left else ""
+
+
+def _beyond() -> list[str]:
+    """What was asked once the record was seen; nothing without its files."""
+    lines = []
+    if (RESULTS / "calm.csv").is_file():
+        calm = [row for row in _read("calm.csv") if float(row["share"]) > 1]
+        still = "; ".join(f"{row['data']} {row['decoder']}: KL {float(row['kl_max']):.2g}" for row in calm)
+        lines.append(f"**At a fifth of the learning rate**, at 1.05 λ, asked once the rest was seen: a latent lives in "
+                     f"{_count(_lives(row) for row in calm)} ({still}).")  # fmt: skip
+    if (RESULTS / "second.csv").is_file():
+        second = "; ".join(
+            f"{row['data']} {row['decoder']} {float(row['second']) / float(row['lambda']):.3g} λ"
+            for row in _read("second.csv")
+        )
+        lines.append(f"**The second threshold** of a rare code along one constant, on sequences held out: {second}.")
+    return lines
+
+
+def _rms(values: list[float]) -> float:
+    return float((sum(value**2 for value in values) / len(values)) ** 0.5)
 
 
 def _lambda(key: tuple[str, str], row: Row, drawn: dict[tuple[str, str], str]) -> list[str]:
