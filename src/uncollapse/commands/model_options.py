@@ -49,8 +49,8 @@ MODEL = "The model"
 Model = Annotated[
     str,
     typer.Argument(
-        help="A folder that `uncollapse train` wrote, a model that pythae saved, or MODULE:FUNCTION, a function of "
-        "yours that returns a model.",
+        help="A folder that `uncollapse train` wrote, a model that pythae or Keras saved, a folder with encoder.onnx "
+        "and decoder.onnx, or MODULE:FUNCTION, a function of yours that returns a model.",
         show_default=False,
     ),
 ]
@@ -196,7 +196,7 @@ def files(model: str) -> list[str]:
         if path.is_dir():
             return [model, *map(str, path.iterdir())]
         if not colon or path.exists() or not all(parts):
-            return [model]
+            return [model, *(model.split(",") if "," in model else [])]
     except OSError:  # too long a name, a folder that may not be read: what opens the model says so
         return []
     return [model] + [

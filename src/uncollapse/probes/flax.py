@@ -1,7 +1,7 @@
 """Probe of a Flax VAE, NNX or Linen, differentiable. Read from 0.12.
 
-Dropout is off, batch norm goes by its running averages, and what draws gets another key in every call: in JAX a function
-says everything by its arguments, so the user's model and keys stay as they are.
+Dropout is off, batch norm goes by its running averages, and what draws gets another key in every call: in JAX all that a
+function knows are its arguments, so the user's model and keys stay as they are.
 """
 
 from __future__ import annotations
@@ -70,13 +70,14 @@ def flax_probe(
 
     pair = model if isinstance(model, tuple | list) else None
     if pair is not None and isinstance(pair[0], linen.Module):
-        name, module = _linen(*pair, spread, outputs)
+        name, module = _linen(pair[0], pair[1], spread, outputs)
     elif isinstance(model, linen.Module):
         if model.scope is None:
             raise ObjectiveError(
                 f"Flax {type(model).__name__}: a Linen module has no weights of its own; give the pair (module, params)"
             )
-        name, module = _linen(*model.unbind(), spread, outputs)
+        free, variables = model.unbind()
+        name, module = _linen(free, variables, spread, outputs)
     elif pair is not None or isinstance(model, nnx.Module):
         name, module = _nnx(model, spread, outputs)
     else:
@@ -195,7 +196,9 @@ def _collections(variables: Any, name: str) -> dict[str, Any]:
         inner = variables.params
         variables = inner if isinstance(inner, Mapping) and TRAINED in inner else {TRAINED: inner, **more}
     if not isinstance(variables, Mapping) or not variables:
-        raise ObjectiveError(f"{name}: its params must be a dictionary, as init gives it, got {checks.shown(variables)}")
+        raise ObjectiveError(
+            f"{name}: its params must be a dictionary, as init gives it, got {checks.shown(variables)}"
+        )
     return dict(variables) if TRAINED in variables else {TRAINED: variables}
 
 

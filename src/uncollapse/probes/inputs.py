@@ -41,9 +41,7 @@ def in_shape(rows: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray
     return rows.reshape(len(rows), *shape)
 
 
-def own_shape(
-    own: tuple[int | None, ...] | None, said: tuple[int, ...] | None, where: str
-) -> tuple[int, ...] | None:
+def own_shape(own: tuple[int | None, ...] | None, said: tuple[int, ...] | None, where: str) -> tuple[int, ...] | None:
     """Shape of a sample: the model's own, where it is known whole; else the one that the user or the data say.
 
     Raises

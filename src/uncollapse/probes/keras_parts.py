@@ -86,7 +86,7 @@ def sides_of(model: Any) -> tuple[Side, Side]:
     import keras
 
     if isinstance(model, tuple | list):
-        return _layers(*model, "the pair")
+        return _layers(model[0], model[1], "the pair")
     name = f"Keras {type(model).__name__}"
     encode, decode = (getattr(model, method, None) for method in ("encode", "decode"))
     if callable(encode) and callable(decode):
@@ -94,7 +94,7 @@ def sides_of(model: Any) -> tuple[Side, Side]:
     named = {layer.name: layer for layer in getattr(model, "layers", ())}
     parts = [getattr(model, part, None) or named.get(part) for part in ("encoder", "decoder")]
     if all(isinstance(part, keras.layers.Layer) for part in parts):
-        return _layers(*parts, name)
+        return _layers(parts[0], parts[1], name)
     halves = _halves(model) if _inputs(model) is not None else None
     if halves is None:
         raise ObjectiveError(

@@ -126,7 +126,9 @@ class Settling:
         elif names is not None and (named := places_of_names(names)) is not None:
             places = named
             if places != (0, 1):
-                notes.append(f"mean and spread are the outputs {names[places[0]]} and {names[places[1]]}: by their names")
+                notes.append(
+                    f"mean and spread are the outputs {names[places[0]]} and {names[places[1]]}: by their names"
+                )
         else:
             places = (0, 1) if len(parts) == 2 else mean_and_spread(parts, again, self.where)
         kind, note = self._kind(parts, places, names, again)

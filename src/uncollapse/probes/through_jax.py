@@ -107,15 +107,15 @@ class _Jitted:
 
     def __call__(self, weights: Any, *rows: Tensor) -> tuple[Tensor, ...]:
         self._n_calls += 1
-        result: tuple[Tensor, ...] = _Through.apply(self, self._n_calls, len(rows), *rows, *weights)
+        result: tuple[Tensor, ...] = _Through.apply(  # type: ignore[no-untyped-call]
+            self, self._n_calls, len(rows), *rows, *weights
+        )
         return result
 
     def forward(self, seed: int, rows: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
         n, size = len(rows[0]), _block(len(rows[0]))
         outputs = self._outputs(self._leaves(weights), self._fixed, seed, _padded(rows, size))
-        return tuple(
-            _tensor(out[:n] if out.ndim and len(out) == size else out).to(rows[0].device) for out in outputs
-        )
+        return tuple(_tensor(out[:n] if out.ndim and len(out) == size else out).to(rows[0].device) for out in outputs)
 
     def backward(
         self, seed: int, rows: Sequence[Tensor], weights: Sequence[Tensor], gradients: Sequence[Tensor]
@@ -146,7 +146,7 @@ class _Through(torch.autograd.Function):
         return call.forward(seed, tensors[:n_rows], tensors[n_rows:])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         tensors = ctx.saved_tensors
         rows, weights = tensors[: ctx.n_rows], tensors[ctx.n_rows :]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import UncollapseError
@@ -16,6 +16,7 @@ from uncollapse.probes.probe import TorchProbe
 from uncollapse.probes.settling import FIRST_ROWS, Settling
 
 __all__ = ["Translated", "opened"]
+
 
 class Translated(nn.Module):
     """``encode(x) → (mean, log-variance)``, ``decode(z) → mean of x``; the weights are parameters of this module.
@@ -60,10 +61,8 @@ def opened(
     if rows is None and input_shape is not None:
         rows = np.random.default_rng(0).standard_normal((FIRST_ROWS, int(np.prod(input_shape))))
     if rows is not None:
-        try:
+        with contextlib.suppress(UncollapseError):  # said when it is measured, with the data and condition of then
             probe.encode(check_rows(rows, "rows", name)[:FIRST_ROWS])
-        except UncollapseError:  # said when the model is measured, with the data and the condition that it gets then
-            pass
     return replace(probe, notes=(*notes, *module._settling.notes))
 
 
