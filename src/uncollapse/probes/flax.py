@@ -1,7 +1,7 @@
 """Probe of a Flax VAE, NNX or Linen, differentiable. Read from 0.12.
 
-Dropout is off, batch norm goes by its running averages, and what draws gets another key in every call: in JAX all that a
-function knows are its arguments, so the user's model and keys stay as they are.
+Dropout is off, batch norm goes by its running averages, and what draws gets another key in every call: in JAX all
+that a function knows are its arguments, so the user's model and keys stay as they are.
 """
 
 from __future__ import annotations

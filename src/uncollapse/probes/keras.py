@@ -1,7 +1,7 @@
 """Probe of a Keras 3 model, whatever back end it runs on: of PyTorch and JAX differentiable. Read from 3.15.
 
-The weights are given to Keras in a `StatelessScope`: the user's own model stays as it is, and a copy of the weights needs
-no copy of the model, which Keras could make only of one that it can write down.
+The weights are given to Keras in a `StatelessScope`: the user's own model stays as it is, and a copy of the weights
+needs no copy of the model, which Keras could make only of one that it can write down.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def _measured(
         return as_numpy(decoder(z.astype("float32"), *given, training=False)[0][0])
 
     return CallableProbe(
-        encode, decode, "log_variance", name=name, input_shape=shape, latent_shape=own_shape(decoder.sample_shape(), None, name),
+        encode, decode, "log_variance", name=name, input_shape=shape,
+        latent_shape=own_shape(decoder.sample_shape(), None, name),
         notes=(*notes, f"Keras runs on {backend}, whose gradients are not used here: what trains the model is left "
                        f"out; KERAS_BACKEND=torch or jax has them"),
     )  # fmt: skip
