@@ -110,7 +110,8 @@ def test_the_diagnosis_is_that_of_the_same_weights_in_pytorch(trained):
     twin = Twin({name: (part["kernel"], part["bias"]) for name, part in variables["params"].items()})
     objective = Objective(n_latents=N_LATENTS)
     ours, theirs = (
-        diagnose(open_probe(m, spread="log_variance"), x, objective=objective) for m in ((model, variables), twin)
+        diagnose(open_probe(m, spread="log_variance"), x, objective=objective, budget=300)
+        for m in ((model, variables), twin)
     )
     np.testing.assert_allclose(ours.measurement.kl, theirs.measurement.kl, rtol=1e-4, atol=1e-6)
     assert (ours.cause, ours.verdict) == (theirs.cause, theirs.verdict)

@@ -111,9 +111,9 @@ def test_encoding_and_decoding_are_kerass_own(trained):
 
 def test_the_diagnosis_is_that_of_the_same_weights_in_pytorch(trained):
     vae, x = trained
-    objective = Objective(n_latents=N_LATENTS)
+    objective = Objective(n_latents=N_LATENTS)  # and time for all trials, however slow the machine
     probes = [open_probe(vae), open_probe(twin_of(vae), spread="log_variance")]
-    ours, theirs = (diagnose(probe, x, objective=objective) for probe in probes)
+    ours, theirs = (diagnose(probe, x, objective=objective, budget=300) for probe in probes)
     np.testing.assert_allclose(ours.measurement.kl, theirs.measurement.kl, rtol=1e-4, atol=1e-6)
     assert (ours.cause, ours.verdict) == (theirs.cause, theirs.verdict)
     assert ours.measurement.n_alive == 2

@@ -90,7 +90,7 @@ class _Weights:
     @classmethod
     def of(cls, sides: Sequence[Side], name: str) -> _Weights:
         found = {id(v): v for side in sides for layer in side.layers for v in layer.variables}
-        if any(getattr(v, "value", None) is None for v in found.values()) or not found:
+        if not any("float" in v.dtype for v in found.values()):  # seeds are there before the weights
             raise ObjectiveError(f"{name}: has no weights yet; call it once on data, or load its weights")
         trainable = {id(v) for side in sides for layer in side.layers for v in layer.trainable_variables}
         return cls([v for i, v in found.items() if i in trainable], [v for i, v in found.items() if i not in trainable])

@@ -115,6 +115,8 @@ def _weighted(path: Path, make: Callable[..., Any] | None) -> Any:
     except RAISED as error:  # a user's function raises anything
         raise SourceError(f"{path}: the function that makes its model failed: {kind_and_line(error)}") from error
     try:
+        if all(part.built for part in model._flatten_layers(include_self=False)):
+            model.built = True  # one whose parts are built has all its weights, called or not
         model.load_weights(str(path))
     except RAISED as error:  # the library raises anything
         raise SourceError(f"{path}: does not fit {type(model).__name__}: {kind_and_line(error)}") from error

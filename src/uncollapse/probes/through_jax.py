@@ -16,8 +16,8 @@ from uncollapse.probes.translated import Translated
 
 __all__ = ["JaxModule", "arrays_of"]
 
-FEWEST = 16
-"""Blocks have a power of two of rows, from this on, so that JAX compiles for a dozen shapes at most."""
+FEWEST = 128
+"""Blocks have a power of two of rows, from this on, so that JAX compiles for a few shapes: a third of a second each."""
 
 Run = Callable[..., tuple[Sequence[Any], "Sequence[str] | None"]]
 """(weights, fixed, seed, x, *given) → what the encoder or decoder gives, and the names of it."""
@@ -89,6 +89,7 @@ class _Jitted:
         import jax.numpy as jnp
 
         self.names: Sequence[str] | None = None
+        self._shapes: dict[int, list[tuple[Any, Any]]] = {}  # of the outputs, by the rows of a block
         self._n_calls, self._dtypes, self._fixed = 0, list(dtypes.values()), fixed
 
         def outputs(leaves: Any, fixed: Any, seed: Any, rows: Any) -> tuple[Any, ...]:
@@ -115,6 +116,7 @@ class _Jitted:
     def forward(self, seed: int, rows: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
         n, size = len(rows[0]), _block(len(rows[0]))
         outputs = self._outputs(self._leaves(weights), self._fixed, seed, _padded(rows, size))
+        self._shapes[size] = [(out.shape, out.dtype) for out in outputs]
         return tuple(_tensor(out[:n] if out.ndim and len(out) == size else out).to(rows[0].device) for out in outputs)
 
     def backward(
@@ -122,10 +124,9 @@ class _Jitted:
     ) -> tuple[Tensor, ...]:
         n, size = len(rows[0]), _block(len(rows[0]))
         leaves, padded = self._leaves(weights), _padded(rows, size)
-        shapes = self._outputs.eval_shape(leaves, self._fixed, seed, padded)
         whole = []
-        for shape, gradient in zip(shapes, gradients, strict=True):
-            values = np.zeros(shape.shape, dtype=shape.dtype)
+        for (shape, dtype), gradient in zip(self._shapes[size], gradients, strict=True):
+            values = np.zeros(shape, dtype=dtype)
             (values[:n] if values.ndim and len(values) == size else values)[...] = gradient.cpu().numpy()
             whole.append(values)
         of_leaves, of_rows = self._gradients(leaves, self._fixed, seed, padded, tuple(whole))
