@@ -102,13 +102,13 @@ def _of_function(
     return replace(Objective.from_reading(reading), **shared)
 
 
-def settings_from(said: list[str] | None) -> dict[str, Any]:
-    """NAME=VALUE of a loss's further arguments: numbers, true and false, or words."""
+def settings_from(said: list[str] | None, option: str = "--set") -> dict[str, Any]:
+    """NAME=VALUE of further arguments, a loss's or a class's: numbers, true and false, or words."""
     result: dict[str, Any] = {}
     for text in said or ():
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise ObjectiveError(f"--set: expected NAME=VALUE, got {shown(text)}")
+            raise ObjectiveError(f"{option}: expected NAME=VALUE, got {shown(text)}")
         try:
             result[name] = float(value)
         except ValueError:
