@@ -267,7 +267,7 @@ def make_sample(
         given=None if o.given is None else o.given[shuffled],
         q=q,
         variance=variance,
-        dispersion=dispersion_of(probe, objective, y),
+        dispersion=dispersion_of(probe, objective, y, o.given),
         noise=rng.standard_normal((n_draws, len(y), n_own)),
         more_noise=rng.standard_normal((n_draws, len(y), MOST_NEW)),
         target_is_input=o.y is o.x,

@@ -65,6 +65,11 @@ class WrappedProbe:
         return self.additions.dispersion if own is None else own
 
     @property
+    def covariates(self) -> Any:
+        """How the model's condition is read."""
+        return getattr(self.probe, "covariates", None)
+
+    @property
     def trained_for(self) -> TrainedFor | None:
         """The model's."""
         known: TrainedFor | None = self.probe.trained_for

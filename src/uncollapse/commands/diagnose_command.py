@@ -28,8 +28,9 @@ from uncollapse.commands.model_options import (
     objective_of,
     opened,
     opened_model,
+    with_counts,
 )
-from uncollapse.commands.options import as_written, levels_from
+from uncollapse.commands.options import as_written, levels_from, vector
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import UncollapseError, UncollapseWarning
 
@@ -61,6 +62,8 @@ def diagnose(
     level_latents: options.LevelLatents = None,
     no_bias: options.NoBias = False,
     likelihood: options.Likelihood = None,
+    dispersion: options.Dispersion = None,
+    size_factors: options.SizeFactors = None,
     recon: options.Recon = None,
     reduction: options.Reduction = None,
     half: options.Half = False,
@@ -107,7 +110,8 @@ def diagnose(
     from uncollapse.files import check_writable
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
-    check_writable(html_to, json_file, inputs=[source, target or "", given or "", *files(model)])
+    read = [source, target or "", given or "", dispersion or "", size_factors or ""]
+    check_writable(html_to, json_file, inputs=[*read, *files(model)])
     check_counts({"--rows": rows, "--steps": steps})
     check_scale(scale)
     written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum, loss_function, set_)
@@ -124,7 +128,9 @@ def diagnose(
         tables = opened(source, target, given)
         probe, latents = opened_model(model, tables, scale, trust=trust, spread=spread, input_shape=input_shape)
         objective = objective_of(probe.objective, written, loss, own, tables=tables, n_latents=latents)
-        diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, budget=budget, **how)
+        r = vector(dispersion, "estimated")
+        probe, tables = with_counts(probe, tables, r, vector(size_factors, "total"))
+        diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, budget=budget, dispersion=r, **how)
         if verify:
             diagnosis = _verified(diagnosis, probe, tables, steps, **how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]

@@ -39,6 +39,7 @@ __all__ = [
     "objective_of",
     "opened",
     "opened_model",
+    "with_counts",
 ]
 
 FEW_ROWS = 64
@@ -113,6 +114,21 @@ def opened_model(
             f"was trained with"
         ) from None
     return probe, lambda: probe.encode(x, condition).level_sizes[0]
+
+
+def with_counts(probe: Probe, tables: Tables, dispersion: Any, size_factors: Any) -> tuple[Probe, Tables]:
+    """The probe with its dispersion and size factors, as far as they were said, and the tables with the latter."""
+    if dispersion is None and size_factors is None:
+        return probe, tables
+    from uncollapse.data.rows import as_rows
+    from uncollapse.probes.sized import with_dispersion, with_sizes
+
+    probe = with_dispersion(probe, dispersion)
+    if size_factors is None:
+        return probe, tables
+    rows, goal, condition = tables
+    probe, given = with_sizes(probe, size_factors, rows, condition)
+    return probe, (rows, goal, as_rows(given, "the condition"))
 
 
 def objective_of(

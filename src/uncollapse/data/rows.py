@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
+from uncollapse.data.annotated import cells_of, is_anndata
 from uncollapse.data.blocks import (
     Block,
     Rows,
@@ -32,7 +33,7 @@ def as_rows(data: Any, name: str = "the data", *, paired: bool = False) -> Rows:
 
     Parameters
     ----------
-    data : array of shape (n, ...), sparse matrix, Rows, or iterable of blocks of rows
+    data : array of shape (n, ...), sparse matrix, AnnData (its X), Rows, or iterable of blocks of rows
         Trailing dimensions are flattened, so images may come as (n, height, width). A list of lists of numbers is an
         array, and so is a list of vectors.
         An iterable may give arrays, tensors, or tuples of them; of a tuple the first entry is the rows (that is
@@ -56,6 +57,8 @@ def as_rows(data: Any, name: str = "the data", *, paired: bool = False) -> Rows:
     paired = checks.flag(paired, "paired", error=DataError)
     if isinstance(data, Rows):
         return data
+    if is_anndata(data):
+        data = cells_of(data)
     if is_sparse(data):
         return _sparse_rows(sparse_table(data, name), name)
     if is_dask(data):

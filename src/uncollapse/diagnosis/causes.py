@@ -113,8 +113,8 @@ def _idle_level(f: Facts) -> Named | None:
 def _sound(f: Facts) -> Named:
     """Nothing is behind: as many alive as the network can use, or more wanted than there are."""
     if f.n_dead == 0:
-        if f.forecast.n_worth_having <= f.n_latents:
-            return "healthy", "high"
+        if f.n_worth <= f.n_latents:
+            return "healthy", "low" if f.n_log_modes is not None and f.should_live else "high"
         return ("capacity", "high") if f.should_live else ("healthy", "high" if f.settled else "low")
     confidence: Confidence = "high" if f.settled else "low"
     if f.n_alive == 0:
@@ -124,7 +124,7 @@ def _sound(f: Facts) -> Named:
 
 def _unfinished(f: Facts) -> Named | None:
     """The model is not at an optimum: which part of it is behind? None if nothing is, beyond an optimiser's jitter."""
-    missing = f.n_dead > 0 and f.should_live
+    missing = f.n_dead > 0 and f.should_live and (f.n_log_modes is None or f.n_alive < f.n_worth)
     if f.continued is None:
         return ("optimisation", "low") if missing or f.worse_than_linear else None
     r, c, continuing = f.refined, f.continued, _continuing(f)

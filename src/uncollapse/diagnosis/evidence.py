@@ -38,9 +38,9 @@ def _of_counts(f: Facts) -> Iterator[Evidence]:
     )
     yield Evidence(
         "worth_having",
-        f.forecast.n_worth_having,
+        f.n_worth,
         f.n_latents,
-        f"At this water level {f.forecast.n_worth_having} latents are worth having; the model has {f.n_latents}.",
+        f"At this water level {f.n_worth} latents are worth having; the model has {f.n_latents}.",
     )
 
 

@@ -110,6 +110,8 @@ class Facts:
         None where the model cannot be differentiated, or nothing asked for it.
     reach : Reach or None
         What its decoder can show at all; None where nothing asked for it, or it cannot be started anew.
+    n_log_modes : int or None
+        Of counts: modes of their logarithms above water and noise.
     notes : tuple of str
         What could not be tried, and why.
     """
@@ -127,7 +129,14 @@ class Facts:
     refined: Refined | None = None
     continued: Continued | None = None
     reach: Reach | None = None
+    n_log_modes: int | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_worth(self) -> int:
+        """Latents that are worth having; of counts no more than their logarithms have modes."""
+        linear = self.forecast.n_worth_having
+        return linear if self.n_log_modes is None else min(linear, self.n_log_modes)
 
     @property
     def n_latents(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from uncollapse import checks
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.measure.covariates import covariates_of
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import MOST, Posterior
 from uncollapse.measure.protocol import RAISED, Probe, check_probe
@@ -195,7 +196,7 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
     means = [_decode(probe, z[:, q.lowest], o, likelihood) for z in draws]
     with np.errstate(all="ignore"):  # what is too large is refused
         missed = float(np.mean([misfit(y, mean) for mean in means]))
-        variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y)
+        variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y, o.given)
         costs = [
             negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means
         ]
@@ -217,14 +218,20 @@ def _losses(drawn: _Drawn, q: Posterior, objective: Objective) -> np.ndarray:
         return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
 
 
-def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarray | float:
+def dispersion_of(
+    probe: Probe, objective: Objective, y: np.ndarray, given: np.ndarray | None = None
+) -> np.ndarray | float:
     """r of a negative binomial decoder: the probe's own, else by moments of each column, as a forecast estimates it;
     infinite for any other likelihood."""
     if objective.likelihood != "negative-binomial":
         return np.inf
     own = getattr(probe, "dispersion", None)
-    mean = y.mean(axis=0)
-    return inverse_dispersion(mean, ((y - mean) ** 2).mean(axis=0)) if own is None else np.asarray(own)
+    if own is not None:
+        return np.asarray(own)
+    sizes = covariates_of(probe, given).sizes
+    mean, s = y.mean(axis=0), np.ones(len(y)) if sizes is None else sizes
+    left = ((y - np.multiply.outer(s, mean / s.mean())) ** 2).mean(axis=0)
+    return inverse_dispersion(mean, left, float(s.mean()), float((s**2).mean()))
 
 
 def residual_water_level(objective: Objective, decoder: DecoderMeasurement) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.measure.covariates import Covariates
 from uncollapse.measure.posterior import Posterior, posterior
 from uncollapse.measure.protocol import RAISED, Probe, Spread, TrainedFor, prior_variance_of
 from uncollapse.objective import Objective
@@ -80,6 +81,8 @@ class TorchProbe:
     copies: bool = True
     spread: Spread | None = None
     linear: bool = False
+    covariates: Callable[[np.ndarray], Covariates] | None = None
+    untried: str = ""
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     guards_rows: ClassVar[bool] = True
 

@@ -138,7 +138,7 @@ def conditional_likelihood_spectrum(given: Rows, data: Rows, options: Options, w
             n_columns=len(table.condition_mean), rank=table.whitening.shape[1], energy=float(np.trace(whole)),
             explained=np.clip(1 - strengths / np.maximum(without_condition, 1e-300), 0.0, 1.0),
             strengths_without=without.strengths, regression=regression, mean=table.condition_mean,
-            intercept=coefficients[0],
+            intercept=coefficients[0] - (np.log(table.mean_size) if isinstance(options.size_factors, np.ndarray) else 0),
         ),
     )  # fmt: skip
 
