@@ -221,7 +221,7 @@ class Sample:
         if self.free_bits:
             kl = np.where(kl.mean(axis=0) < self.free_bits, self.free_bits, kl)
         paid: np.ndarray = kl @ np.concatenate([np.full(more, weights[0]), weights])
-        return paid
+        return paid if q.beyond is None else paid + weights[0] * q.beyond
 
 
 def free_bits_of(probe: Any) -> float:

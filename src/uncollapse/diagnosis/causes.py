@@ -41,7 +41,7 @@ def find_cause(facts: Facts) -> Finding:
     """Make the tests in their order: the first that fits gives the principal cause, the others are named beside it."""
     fitting = [named for test in _TESTS if (named := test(facts)) is not None]
     cause, confidence = fitting[0] if fitting else _sound(facts)
-    if facts.another_weight and cause in _OF_THE_LOSS:
+    if facts.measurement.sampled or (facts.another_weight and cause in _OF_THE_LOSS):
         confidence = "low"
     if facts.dying and facts.near_collapse:  # the jitter of a collapsed model's biases is no fault
         fitting = [named for named in fitting if named[0] not in ("slow", "encoder-lags", "optimisation")]

@@ -297,7 +297,7 @@ class Facts:
         """Whether the encoder's output has a shape that it should not have: with widths that are given, or levels whose
         prior is the level above, it may be anything."""
         o = self.forecast.objective
-        return o.encoder_variance == "learned" and not o.levels
+        return o.encoder_variance == "learned" and not o.levels and not self.measurement.sampled
 
     @cached_property
     def too_wide(self) -> np.ndarray:

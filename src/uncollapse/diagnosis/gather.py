@@ -38,6 +38,15 @@ __all__ = ["check_settings", "gather"]
 
 FEWEST_ROWS = 8
 
+OWN_PRIOR = (
+    "the prior is not N(0, I): the KL in all is sampled, and a latent's own is that from its mean Gaussian, which tells "
+    "living from dead under any prior",
+    "the forecast is that of a model with N(0, I); that it is a bound, the linear optimum beside the loss and the weight "
+    "that latents are at rest with do not hold here, so every cause is of low confidence",
+    "the lines of the bill hold: they leave the KL as it is, or add a latent with a prior N(0, 1) of its own",
+)
+"""What is said beside a diagnosis of a model with another prior."""
+
 
 def check_settings(seed: Any, learning_rate: Any) -> tuple[int, float | None]:
     """Seed and learning rate as plain numbers; refused where nothing can be trained with them."""
@@ -77,13 +86,16 @@ def gather(
         rows, target, given=known.columns, size_factors=known.sizes, objective=objective, **options
     )
     clock = Budget(checks.number(budget, "budget", error=DataError))
-    facts = replace(_facts(probe, seen, expected, seed, clock), notes=seen.notes)
+    of_prior = OWN_PRIOR if seen.measurement.sampled else ()
+    facts = replace(_facts(probe, seen, expected, seed, clock), notes=(*seen.notes, *of_prior))
     if facts.in_doubt and _differentiable(probe, expected):
         from uncollapse.diagnosis.further import untried, with_trials
 
         why_not = getattr(probe, "untried", "")
         if facts.free_bits:
             why_not = "the loss has free bits, which they do not know"
+        if seen.measurement.sampled:
+            why_not = "the prior is not N(0, I), which they take it for"
         if why_not:
             return untried(facts, f"a better q and further training: {why_not}")
         if not clock.left():
@@ -108,8 +120,9 @@ def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int, clock
     y = x if seen.y is seen.x else np.asarray(seen.y, dtype=np.float64)
     known = covariates_of(probe, seen.given)
     beside = (known.columns, dispersion_of(probe, expected.objective, y, seen.given), known.sizes)
-    baseline = baseline_losses(expected, x, y, *beside)
-    collapsed = float(collapsed_losses(expected, y, *beside).mean())
+    of_collapse = collapsed_losses(expected, y, *beside)
+    baseline = of_collapse if seen.measurement.sampled else baseline_losses(expected, x, y, *beside)
+    collapsed = float(of_collapse.mean())
     bill, weight = _billed(probe, seen, expected, decoder.decoder_variance, clock, seed)
     return Facts(
         seen.measurement, decoder, expected, baseline, collapsed,
@@ -145,11 +158,12 @@ def _billed(
     apart = _apart(expected, s, seen.measurement.n_samples)
     collapsed = collapsed_losses(apart, s.y, *beside) + floor
     baselines: dict[LineName, np.ndarray] = {"collapsed": collapsed}
-    if expected.exact and not expected.objective.levels and expected.n_alive and not s.free_bits:
+    own_prior = seen.measurement.sampled
+    if expected.exact and not expected.objective.levels and expected.n_alive and not s.free_bits and not own_prior:
         baselines["linear"] = baseline_losses(apart, s.x, s.y, *beside)
     bill = bill_of(sample, baselines=baselines, budget=clock)
-    one_level = len(s.q.level_sizes) == 1
-    return bill, implied_weight(sample.parts[0], lambda: clock.left(0.9)) if one_level else None
+    asked = len(s.q.level_sizes) == 1 and not own_prior
+    return bill, implied_weight(sample.parts[0], lambda: clock.left(0.9)) if asked else None
 
 
 def _apart(expected: Forecast, s: Sample, n_rows: int) -> Forecast:

@@ -101,6 +101,9 @@ def verify(
                      given=given, scale=scale)  # fmt: skip
     if retrainer is None and not hasattr(probe, "module"):
         raise UncollapseError(f"{probe.name}: cannot be trained from here; give verify() a retrainer of your own")
+    if retrainer is None and getattr(probe, "log_prior", None) is not None:
+        raise UncollapseError(f"{probe.name}: its prior is not N(0, I), which is all that a training from here knows; "
+                              f"give verify() a retrainer of your own")  # fmt: skip
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
     probe = with_prior_of(probe, objective)
     seen = observe(probe, rows, target, given, n_rows=TRAINING_ROWS, **options)

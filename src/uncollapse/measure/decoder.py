@@ -140,7 +140,7 @@ def _measured(
     y: np.ndarray, q: Posterior, drawn: _Drawn, observation: Observation, objective: Objective
 ) -> DecoderMeasurement:
     seen_by_encoder = None if observation.y is observation.x else observation.x
-    kl = q.kl.sum(axis=1)
+    kl = q.row_kl
     bounds = -drawn.costs.mean(axis=0) - kl
     # a decoder that makes no error at all has no best variance above 0
     tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" and drawn.misfit > 0 else None
@@ -215,7 +215,7 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
 
 def _losses(drawn: _Drawn, q: Posterior, objective: Objective) -> np.ndarray:
     with np.errstate(under="ignore"):
-        return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
+        return drawn.costs.mean(axis=0) + paid_kl(q, objective)
 
 
 def dispersion_of(
@@ -254,6 +254,13 @@ def kl_weights(objective: Objective, level_sizes: tuple[int, ...]) -> np.ndarray
     if len(betas) != len(level_sizes):
         raise DataError(f"the model has {len(level_sizes)} levels of latents and the objective {len(betas)}")
     return np.repeat(betas, level_sizes)
+
+
+def paid_kl(q: Posterior, objective: Objective) -> np.ndarray:
+    """Weighted KL of each row, shape (n,)."""
+    weights = kl_weights(objective, q.level_sizes)
+    whole: np.ndarray = q.kl @ weights
+    return whole if q.beyond is None else whole + weights[0] * q.beyond
 
 
 def _decode(probe: Probe, z: np.ndarray, o: Observation, likelihood: str) -> np.ndarray:
@@ -303,7 +310,7 @@ def _variance(probe: Probe, objective: Objective, tuned: float) -> float:
 
 
 def _importance(q: Posterior, draws: list[np.ndarray], costs: np.ndarray) -> float | None:
-    if np.isnan(q.prior_variance).any() or len(q.level_sizes) > 1:
+    if np.isnan(q.prior_variance).any() or len(q.level_sizes) > 1 or q.beyond is not None:
         return None
     ratios = [log_ratio(z, q.mean, q.variance, q.prior_variance, q.prior_mean) for z in draws]
     return importance_bound(-costs - np.array(ratios))

@@ -20,6 +20,7 @@ from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.inputs import check_rows
 from uncollapse.probes.outputs import check_outputs
+from uncollapse.probes.priors import with_prior
 from uncollapse.probes.restated import with_objective
 from uncollapse.reading.named import maker_named
 
@@ -41,6 +42,7 @@ def open_probe(
     input_shape: tuple[int, ...] | None = None,
     rows: np.ndarray | None = None,
     outputs: tuple[int, int] | None = None,
+    prior: Any = None,
     trust: bool = False,
 ) -> Probe:
     """Open a trained model of any library, so that it can be measured and diagnosed.
@@ -63,6 +65,8 @@ def open_probe(
     outputs : tuple of two int, optional
         Positions of mean and spread in what the encoder gives, from 0, if it gives more than the two: (1, 2) for
         (z, mean, log-variance). Read from what the encoder does when left out.
+    prior : torch distribution, or callable z (n, l) → log p(z) (n,), optional
+        Where it is not N(0, I): a mixture, a flow. The KL is then sampled. A function gets and gives NumPy arrays.
     trust : bool
         Load pickled models, which may run any code.
 
@@ -93,7 +97,8 @@ def open_probe(
     if objective is not None:
         checks.instance(objective, "objective", Objective)
     probe: Any = _of_name(_text(model), how) if isinstance(model, str | os.PathLike) else _of_object(model, how)
-    return probe if objective is None else with_objective(probe, objective)
+    probe = probe if objective is None else with_objective(probe, objective)
+    return probe if prior is None else with_prior(probe, prior)
 
 
 @dataclass(frozen=True)
