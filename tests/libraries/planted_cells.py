@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 
-def cells(seed, likelihood="nb", *, n=1200, d=60, n_factors=6, n_batches=1):
+def cells(seed, likelihood="nb", *, n=1000, d=50, n_factors=6, n_batches=1):
     """AnnData of counts (of a normal likelihood: of a size of about 1) whose shares depend on `n_factors` latents."""
     import anndata
 
@@ -31,7 +31,7 @@ def cells(seed, likelihood="nb", *, n=1200, d=60, n_factors=6, n_batches=1):
     return adata
 
 
-def fitted(adata, likelihood="nb", *, n_latent=10, weight=1.0, epochs=80, seed=0):
+def fitted(adata, likelihood="nb", *, n_latent=10, weight=1.0, epochs=60, seed=0):
     """SCVI of the library on them; batches are told where there are several."""
     import scvi
     import torch

@@ -64,7 +64,7 @@ def test_other_cells_are_taken_by_their_anndata_and_data_without_a_condition_are
     with pytest.raises(DataError, match="each cell its library size: diagnose\\(model\\) takes them from"):
         diagnose(model, scvi_rows(model)[0])
     with pytest.raises(DataError, match="the condition comes with the cells"):
-        diagnose(model, given=np.ones((1200, 2)))
+        diagnose(model, given=np.ones((1000, 2)))
     adata.X[7] = 0
     with pytest.raises(DataError, match=r"cell 7 \(counted from 0\) holds no counts"):
         scvi_rows(model)

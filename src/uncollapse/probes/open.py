@@ -19,6 +19,7 @@ from uncollapse.measure.protocol import RAISED, Probe, Spread, SpreadUnknown, ch
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.inputs import check_rows
+from uncollapse.probes.numpyro import is_numpyro, numpyro_probe
 from uncollapse.probes.outputs import check_outputs
 from uncollapse.probes.priors import with_prior
 from uncollapse.probes.restated import with_objective
@@ -52,7 +53,8 @@ def open_probe(
     model : object or str
         One of: a `Trained`; a folder that `uncollapse train` wrote, or its checkpoint; a folder of pythae, or one of
         diffusers' AutoencoderKL; ``module:function``, a function of no arguments that returns a model, imported from
-        the current folder; a model of pythae, scvi-tools, diffusers or Pyro; a PyTorch module with `encode` and
+        the current folder; a model of pythae, scvi-tools, diffusers or Pyro; the triple (model, guide, params) of
+        NumPyro; a PyTorch module with `encode` and
         `decode`; a pair of PyTorch modules or of functions on NumPy arrays, encoder and decoder; a `Probe`.
     objective : Objective, optional
         As trained, where the model does not say it; overrules what it says.
@@ -61,7 +63,7 @@ def open_probe(
     input_shape : tuple of int, optional
         Of one sample, if the model does not take rows and does not say its shape.
     rows : ndarray of shape (n, d), optional
-        A few rows of data, which a Pyro model must see to say its likelihood.
+        A few rows of data, which a model of Pyro or NumPyro must see to say its likelihood.
     outputs : tuple of two int, optional
         Positions of mean and spread in what the encoder gives, from 0, if it gives more than the two: (1, 2) for
         (z, mean, log-variance). Read from what the encoder does when left out.
@@ -145,6 +147,8 @@ def _of_object(model: Any, how: _Reading) -> Any:
         return diffusers_probe(model, input_shape=how.input_shape)
     if "torch" in libraries:
         return _of_module(model, how)
+    if is_numpyro(model):
+        return numpyro_probe(*model, input_shape=how.input_shape, rows=how.rows)
     if isinstance(model, tuple | list) and len(model) == 2 and all(callable(part) for part in model):
         return _pair(model[0], model[1], how)
     if _has_both(model):

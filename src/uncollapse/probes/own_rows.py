@@ -7,7 +7,12 @@ from typing import Any
 from uncollapse.data.annotated import is_anndata
 from uncollapse.errors import DataError
 
-__all__ = ["with_own_rows"]
+__all__ = ["holds_cells", "with_own_rows"]
+
+
+def holds_cells(model: Any) -> bool:
+    """Whether it is a model of scvi-tools, told by its class, so that nothing is imported."""
+    return any(kind.__module__.startswith("scvi.") for kind in type(model).__mro__) and hasattr(model, "module")
 
 
 def with_own_rows(model: Any, data: Any, given: Any) -> tuple[Any, Any]:
@@ -25,12 +30,12 @@ def with_own_rows(model: Any, data: Any, given: Any) -> tuple[Any, Any]:
     DataError
         No data, and a model that holds none.
     """
-    of_cells = any(kind.__module__.startswith("scvi.") for kind in type(model).__mro__) and hasattr(model, "module")
-    if of_cells and (data is None or is_anndata(data)):
+    if holds_cells(model) and (data is None or is_anndata(data)):
         if given is not None:
             raise DataError("the condition comes with the cells; give both as arrays, or neither")
-        from uncollapse.probes.scvi import scvi_rows
+        from uncollapse.probes.scvi import check_known, scvi_rows
 
+        check_known(model)
         return scvi_rows(model, data)
     if data is None:
         raise DataError("give the data that the model was trained on; only a model of scvi-tools holds its own")

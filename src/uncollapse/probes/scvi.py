@@ -17,9 +17,10 @@ from uncollapse.measure.covariates import Covariates
 from uncollapse.measure.protocol import TrainedFor
 from uncollapse.objective import Objective
 from uncollapse.probes.probe import TorchProbe, mode_notes
+from uncollapse.probes.scvi_kinds import MEASURED, kind_of
 from uncollapse.theory.log_counts import matched_dispersion
 
-__all__ = ["scvi_probe", "scvi_rows"]
+__all__ = ["check_known", "scvi_probe", "scvi_rows"]
 
 MODULES = ("VAE", "LDVAE")
 LIKELIHOODS: Any = {"nb": "negative-binomial", "zinb": "negative-binomial", "poisson": "poisson", "normal": "gaussian"}
@@ -42,8 +43,7 @@ def scvi_probe(model: Any) -> TorchProbe:
         Another model of the library, or data that were minified.
     """
     module, name = model.module, f"scvi-tools {type(model).__name__}"
-    if not _is_known(model):
-        raise ObjectiveError(f"{name}: known are SCVI and LinearSCVI; give another model as its two functions instead")
+    check_known(model)
     if getattr(model, "minified_data_type", None) is not None:
         raise ObjectiveError(f"{name}: its data are minified, so nothing is left to encode; load the full data")
     weight, weight_notes = _final_weight(model)
@@ -201,9 +201,21 @@ class Columns:
         )
 
 
-def _is_known(model: Any) -> bool:
-    kind = type(model.module)
-    return kind.__name__ in MODULES and kind.__module__ == "scvi.module._vae"
+def check_known(model: Any) -> None:
+    """Refuse a model that is not SCVI or LinearSCVI; of one that can be measured, with what there is to say of it.
+
+    Raises
+    ------
+    ObjectiveError
+        Always, for such a model.
+    """
+    name, kind = f"scvi-tools {type(model).__name__}", type(model.module)
+    if kind.__name__ in MODULES and kind.__module__ == "scvi.module._vae":
+        return
+    why = MEASURED.get(kind_of(model))
+    if why is None:
+        raise ObjectiveError(f"{name}: known are SCVI and LinearSCVI; give another model as its two functions instead")
+    raise ObjectiveError(f"{name}: no cause can be named, as {why}; measure_model(model) says which latents live")
 
 
 def _of_genes(module: Any) -> np.ndarray | None:

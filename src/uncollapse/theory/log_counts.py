@@ -40,7 +40,8 @@ def log_strengths(
     strengths : ndarray of shape (min(n, d),)
         Descending, in units of β, as those of `forecast`.
     edge : float
-        What noise alone reaches: the strongest mode of one draw of it (parallel analysis: Horn, Psychometrika 30, 1965).
+        What columns of no common mode reach: the strongest mode after each column was shuffled by itself (parallel
+        analysis: Horn, Psychometrika 30, 1965). It holds for noise of any kind, such as added zeros.
 
     Notes
     -----
@@ -60,17 +61,15 @@ def log_strengths(
     logs = np.log(y / s[:, None] + 0.5)
     design = np.ones((len(y), 1)) if columns is None else np.column_stack([np.ones(len(y)), columns])
     left = logs - design @ np.linalg.lstsq(design, logs, rcond=None)[0]
-    entries = 1 / (y + 0.5) + alpha
-    noise = entries.mean(axis=0)
+    noise = (1 / (y + 0.5)).mean(axis=0) + alpha
     left = left / np.sqrt(noise)
     if shares:
         alike = 1 / np.sqrt(noise)
         left = left - np.multiply.outer(left @ alike, alike) / (alike @ alike)
     singular = np.linalg.svd(left, compute_uv=False)
     strengths: np.ndarray = singular**2 / len(y)
-    drawn = np.random.default_rng(0).standard_normal(y.shape) * np.sqrt(entries / noise)
-    edge = float(np.linalg.norm(drawn - drawn.mean(axis=0), 2) ** 2) / len(y)
-    return strengths, edge
+    apart = np.random.default_rng(0).permuted(left, axis=0)
+    return strengths, float(np.linalg.norm(apart, 2) ** 2) / len(y)
 
 
 def matched_dispersion(r: np.ndarray, zeros: np.ndarray) -> np.ndarray:
