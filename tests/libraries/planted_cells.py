@@ -31,7 +31,7 @@ def cells(seed, likelihood="nb", *, n=1000, d=50, n_factors=6, n_batches=1):
     return adata
 
 
-def fitted(adata, likelihood="nb", *, n_latent=10, weight=1.0, epochs=60, seed=0):
+def fitted(adata, likelihood="nb", *, n_latent=10, weight=1.0, epochs=100, seed=0):
     """SCVI of the library on them; batches are told where there are several."""
     import scvi
     import torch
@@ -43,7 +43,7 @@ def fitted(adata, likelihood="nb", *, n_latent=10, weight=1.0, epochs=60, seed=0
         scvi.model.SCVI.setup_anndata(adata, **({"batch_key": "batch"} if several else {}))
         model = scvi.model.SCVI(adata, n_latent=n_latent, n_hidden=64, gene_likelihood=likelihood)
         model.train(
-            max_epochs=epochs, batch_size=128, accelerator="cpu", enable_progress_bar=False,
+            max_epochs=epochs, batch_size=64, accelerator="cpu", enable_progress_bar=False,
             plan_kwargs={"n_epochs_kl_warmup": 10, "max_kl_weight": weight, "lr": 2e-3},
         )  # fmt: skip
     return model

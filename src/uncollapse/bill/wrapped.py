@@ -147,7 +147,9 @@ def added_posterior(q: Posterior, additions: Additions, features: np.ndarray, pr
         whole[:, taken] = part[:, ~new]
     p_mean[:, taken], p_variance[:, taken] = 0.0, prior_variance
     if not new.any():
-        return Posterior(mean, variance, *_as_before(q, p_mean, p_variance), kl, q.level_sizes, q.latent_shape, q.beyond)
+        return Posterior(
+            mean, variance, *_as_before(q, p_mean, p_variance), kl, q.level_sizes, q.latent_shape, q.beyond
+        )
     zero, prior = np.zeros((n, a.n_new)), np.full((n, a.n_new), prior_variance)
     wide = [
         np.concatenate([whole[:, :n_own], part, whole[:, n_own:]], axis=1)

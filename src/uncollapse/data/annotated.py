@@ -36,7 +36,9 @@ def cells_of(adata: Any, layer: Any = None) -> Any:
             raise SourceError(f"the AnnData has no X; name a layer of {', '.join(known) or 'none'}")
         return adata.X
     if layer not in adata.layers:
-        raise SourceError(f"the AnnData has no layer {checks.shown(layer)}; its layers are {', '.join(known) or 'none'}")
+        raise SourceError(
+            f"the AnnData has no layer {checks.shown(layer)}; its layers are {', '.join(known) or 'none'}"
+        )
     return adata.layers[layer]
 
 

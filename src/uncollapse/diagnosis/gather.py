@@ -39,10 +39,10 @@ __all__ = ["check_settings", "gather"]
 FEWEST_ROWS = 8
 
 OWN_PRIOR = (
-    "the prior is not N(0, I): the KL in all is sampled, and a latent's own is that from its mean Gaussian, which tells "
-    "living from dead under any prior",
-    "the forecast is that of a model with N(0, I); that it is a bound, the linear optimum beside the loss and the weight "
-    "that latents are at rest with do not hold here, so every cause is of low confidence",
+    "the prior is not N(0, I): the KL in all is sampled, and a latent's own is that from its mean Gaussian, which "
+    "tells living from dead under any prior",
+    "the forecast is that of a model with N(0, I); that it is a bound, the linear optimum beside the loss and the "
+    "weight that latents are at rest with do not hold here, so every cause is of low confidence",
     "the lines of the bill hold: they leave the KL as it is, or add a latent with a prior N(0, 1) of its own",
 )
 """What is said beside a diagnosis of a model with another prior."""
@@ -82,9 +82,7 @@ def gather(
     objective = replace(objective, n_latents=seen.measurement.sums.level_sizes[0])
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "dispersion": dispersion}
     known = covariates_of_all(probe, given)
-    expected = forecast(
-        rows, target, given=known.columns, size_factors=known.sizes, objective=objective, **options
-    )
+    expected = forecast(rows, target, given=known.columns, size_factors=known.sizes, objective=objective, **options)
     clock = Budget(checks.number(budget, "budget", error=DataError))
     of_prior = OWN_PRIOR if seen.measurement.sampled else ()
     facts = replace(_facts(probe, seen, expected, seed, clock), notes=(*seen.notes, *of_prior))

@@ -43,7 +43,9 @@ def to_anndata(result: Any, adata: Any, *, key: str = KEY) -> None:
     if not is_anndata(adata):
         raise DataError(f"adata must be an AnnData, got {checks.shown(adata)}")
     if not callable(getattr(result, "to_dict", None)):
-        raise DataError(f"result must have values (to_dict), as a forecast or a diagnosis has; got {checks.shown(result)}")
+        raise DataError(
+            f"result must have values (to_dict), as a forecast or a diagnosis has; got {checks.shown(result)}"
+        )
     if not isinstance(key, str) or not key:
         raise DataError(f"key must be a text, got {checks.shown(key)}")
     adata.uns[key] = _stored(result.to_dict())

@@ -122,8 +122,8 @@ def observe(
         kept.add(*parts, q.mean, q.variance, q.kl, *([] if q.beyond is None else [q.beyond]))
     if total is None or kept is None:
         raise DataError(f"{rows.name}: nothing to measure: no rows came")
-    *parts, beyond = kept.parts if total.beyond is not None else [*kept.parts, None]
-    x, *others, mean, variance, kl = parts
+    beyond = None if total.beyond is None else kept.parts[-1]
+    x, *others, mean, variance, kl = kept.parts if beyond is None else kept.parts[:-1]
     condition = others.pop() if given is not None else None
     # a prior of each row's own is not kept: nan says that it is unknown to whoever needs its density
     m0, v0 = (float(p) if np.ndim(p) == 0 else np.nan for p in (q.prior_mean, q.prior_variance))

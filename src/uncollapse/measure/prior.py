@@ -58,10 +58,12 @@ def with_sampled_kl(q: Posterior, log_prior: LogPrior, where: str) -> Posterior:
         except UncollapseError:
             raise
         except RAISED as error:  # a user's prior raises anything
-            raise DataError(f"{where}: the prior fails on latents of shape {z.shape}: {kind_and_line(error)}") from error
+            raise DataError(
+                f"{where}: the prior fails on latents of shape {z.shape}: {kind_and_line(error)}"
+            ) from error
         if log_density.shape != (len(z),):
-            raise DataError(f"{where}: the prior gave an array of shape {log_density.shape} for {len(z)} rows of latents; "
-                            f"one log density each is due")  # fmt: skip
+            raise DataError(f"{where}: the prior gave an array of shape {log_density.shape} for {len(z)} rows of "
+                            f"latents; one log density each is due")  # fmt: skip
         if not np.isfinite(log_density).all():
             n_bad = int((~np.isfinite(log_density)).sum())
             raise DataError(f"{where}: the prior's log density is not finite for {n_bad} of {len(z)} draws of z")

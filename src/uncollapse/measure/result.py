@@ -72,7 +72,9 @@ class Measurement(Drawn):
         if not self.sampled:
             return own
         spread = self.mean_variance + self.variance
-        return gaussian_information(own, spread + self.aggregate_mean**2, spread, self.sums.prior_variance / self.n_samples)
+        return gaussian_information(
+            own, spread + self.aggregate_mean**2, spread, self.sums.prior_variance / self.n_samples
+        )
 
     @property
     def sampled(self) -> bool:
@@ -203,8 +205,8 @@ class Measurement(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; what is not known is None."""
         names = (
-            "n_samples", "n_latents", "n_alive", "n_active", "rate", "rate_error", "kl", "kl_std", "mean_variance", "variance",
-            "alive", "active", "mean_rank", "mutual_information_at_most",
+            "n_samples", "n_latents", "n_alive", "n_active", "rate", "rate_error", "kl", "kl_std", "mean_variance",
+            "variance", "alive", "active", "mean_rank", "mutual_information_at_most",
         )  # fmt: skip
         values = {name: plain(getattr(self, name)) for name in names}
         values["kl_per_level"] = [float(level.sum()) for level in self.level_kl]

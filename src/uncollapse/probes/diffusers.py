@@ -1,4 +1,4 @@
-"""Probe of diffusers' autoencoders with a Gaussian posterior: of images, video, audio. Read from the sources of 0.42."""
+"""Probe of diffusers' autoencoders with a Gaussian posterior: images, video, audio. Read from the sources of 0.42."""
 
 from __future__ import annotations
 
@@ -84,9 +84,7 @@ def diffusers_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None
         raise ObjectiveError(f"{folder}: a diffusers {kind}: is no autoencoder that is known")
     known: Any = found
     try:
-        model = known.from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-        )
+        model = known.from_pretrained(str(folder), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
     except RAISED as error:  # the library raises anything
         raise SourceError(f"{folder}: diffusers cannot load it: {kind_and_line(error)}") from error
     probe = diffusers_probe(model, input_shape=input_shape)
@@ -109,8 +107,8 @@ def _configured(model: Any, name: str) -> tuple[int, ...]:
         sides = (side, side) if isinstance(side, int) else tuple(side)
         return (channels, *sides)
     raise ObjectiveError(
-        f"{name}: its configuration does not say the shape of a sample: say input_shape=(channels, frames, height, width) "
-        f"(--input-shape), or as it takes one"
+        f"{name}: its configuration does not say the shape of a sample: say input_shape=(channels, frames, height, "
+        f"width) (--input-shape), or as it takes one"
     )
 
 

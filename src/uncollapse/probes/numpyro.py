@@ -1,7 +1,7 @@
 """Probe of a NumPyro VAE: the triple (model, guide, params), as SVI trains it. Read from 0.19.
 
-Everything is read from traces of guide and model: q(z|x), the prior, and the mean of the observed site at any z. Networks
-in Flax, Haiku or stax come in by `numpyro.module` and its like, whose parameters are among the params.
+Everything is read from traces of guide and model: q(z|x), the prior, and the mean of the observed site at any z.
+Networks in Flax, Haiku or stax come in by `numpyro.module` and its like, whose parameters are among the params.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def numpyro_probe(
     Raises
     ------
     ObjectiveError
-        NumPyro is not installed; when run: a guide with several latent sites, or one that is not Gaussian; a model whose
-        observed site depends on the data beyond z.
+        NumPyro is not installed; when run: a guide with several latent sites, or one that is not Gaussian; a model
+        whose observed site depends on the data beyond z.
     """
     try:
         import numpyro  # noqa: F401
@@ -90,7 +90,9 @@ class _Pair:
     def decode(self, z: np.ndarray, *given: np.ndarray) -> np.ndarray:
         """Mean of the observed site."""
         if "shape" not in self.seen:
-            raise DataError("NumPyro: the model takes data beside z: encode some rows first, so that their shape is known")
+            raise DataError(
+                "NumPyro: the model takes data beside z: encode some rows first, so that their shape is known"
+            )
         blank = np.zeros((len(z), *self.seen["shape"]), dtype=np.float32)
         return np.asarray(self.observed(blank, z, *given)["fn"].mean, dtype=np.float64)
 
@@ -123,8 +125,8 @@ class _Pair:
         again = self.observed(np.zeros_like(x), mean)
         if not np.allclose(observed["fn"].mean, again["fn"].mean, rtol=1e-4, atol=1e-5):
             raise ObjectiveError(
-                f"NumPyro: the site {observed['name']!r} depends on the data beyond z, so there is no decoder of z alone; "
-                f"give the pair of functions (encode, decode) instead"
+                f"NumPyro: the site {observed['name']!r} depends on the data beyond z, so there is no decoder of z "
+                f"alone; give the pair of functions (encode, decode) instead"
             )
         log_prior = None if _is_standard(latent["fn"]) else self.log_prior
         # of an unscaled site NumPyro says None

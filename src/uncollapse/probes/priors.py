@@ -31,7 +31,9 @@ def with_prior(probe: Any, prior: Any) -> Any:
     np.True_
     """
     if not is_dataclass(probe) or "log_prior" not in {item.name for item in fields(probe)}:
-        raise ObjectiveError(f"{getattr(probe, 'name', 'the probe')}: gives its KL itself, so no prior can be given to it")
+        raise ObjectiveError(
+            f"{getattr(probe, 'name', 'the probe')}: gives its KL itself, so no prior can be given to it"
+        )
     return replace(probe, log_prior=log_prior_of(prior))  # type: ignore[type-var]
 
 

@@ -43,7 +43,7 @@ def log_prior_of(model: Any, kind: str) -> LogPrior | None:
     """log p of the latents that the encoder gives; None of a model with N(0, I).
 
     A posterior N(m, s²) sent through a flow f, with N(0, I) after it, has the same bound as that Gaussian itself with
-    the prior N(f(z); 0, I) |det ∂f/∂z| and the decoder after f (Rezende & Mohamed 2015, eq. 15, terms in another order).
+    the prior N(f(z); 0, I) |det ∂f/∂z| and the decoder after f (Rezende & Mohamed 2015, eq. 15, in another order).
     """
     if kind not in OWN_PRIOR:
         return None

@@ -228,7 +228,7 @@ def _of_genes(module: Any) -> np.ndarray | None:
 
 
 def _dispersion(model: Any) -> np.ndarray | None:
-    """r of each gene; of a zero-inflated decoder that of the same variance, by its zeros at some of the model's cells."""
+    """r of each gene; of a zero-inflated decoder that of the same variance, by its zeros at some of the cells."""
     r = _of_genes(model.module)
     if r is None or model.module.gene_likelihood != "zinb" or getattr(model, "adata", None) is None:
         return r

@@ -90,7 +90,7 @@ def with_sizes(probe: Any, size_factors: Any, rows: Rows, given: Any = None) -> 
 
 
 def with_dispersion(probe: Any, dispersion: Any) -> Any:
-    """The probe with r of its negative binomial decoder, shape (d,) or one number; itself where it is to be estimated."""
+    """The probe with r of its negative binomial decoder, shape (d,) or one number; itself where it is estimated."""
     if dispersion is None or isinstance(dispersion, str):
         return probe
     r = checks.array(np.atleast_1d(np.asarray(dispersion)), "dispersion", shape=(None,), error=DataError, infinite=True)

@@ -40,8 +40,9 @@ def log_strengths(
     strengths : ndarray of shape (min(n, d),)
         Descending, in units of β, as those of `forecast`.
     edge : float
-        What columns of no common mode reach: the strongest mode after each column was shuffled by itself (parallel
-        analysis: Horn, Psychometrika 30, 1965). It holds for noise of any kind, such as added zeros.
+        What noise of these sizes and of no common mode reaches: the strongest mode after each entry got a sign by chance
+        (Hong, Sheng & Dobriban 2020, "Selecting the number of components in PCA via random signs"). It holds for noise
+        that differs by row and column, and for added zeros.
 
     Notes
     -----
@@ -68,8 +69,8 @@ def log_strengths(
         left = left - np.multiply.outer(left @ alike, alike) / (alike @ alike)
     singular = np.linalg.svd(left, compute_uv=False)
     strengths: np.ndarray = singular**2 / len(y)
-    apart = np.random.default_rng(0).permuted(left, axis=0)
-    return strengths, float(np.linalg.norm(apart, 2) ** 2) / len(y)
+    flipped = left * np.random.default_rng(0).choice([-1.0, 1.0], size=left.shape)
+    return strengths, float(np.linalg.norm(flipped, 2) ** 2) / len(y)
 
 
 def matched_dispersion(r: np.ndarray, zeros: np.ndarray) -> np.ndarray:
