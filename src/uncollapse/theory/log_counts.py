@@ -40,9 +40,9 @@ def log_strengths(
     strengths : ndarray of shape (min(n, d),)
         Descending, in units of β, as those of `forecast`.
     edge : float
-        What noise of these sizes and of no common mode reaches: the strongest mode after each entry got a sign by chance
-        (Hong, Sheng & Dobriban 2020, "Selecting the number of components in PCA via random signs"). It holds for noise
-        that differs by row and column, and for added zeros.
+        What noise of these sizes and of no common mode reaches: the strongest mode after each entry got a sign by
+        chance (Hong, Sheng & Dobriban 2020, "Selecting the number of components in PCA via random signs"). It holds for
+        noise that differs by row and column, and for added zeros.
 
     Notes
     -----
