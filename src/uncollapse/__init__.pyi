@@ -19,6 +19,7 @@ from .forecasting.levels import LevelForecast
 from .forecasting.predict import forecast
 from .forecasting.result import Forecast
 from .forecasting.weights import Weights
+from .inferring.opening import open_weights
 from .landscape.descent import linear_warmup
 from .landscape.escape import EscapeTimes, escape_times
 from .landscape.flow import Flow, gradient_flow
@@ -33,6 +34,7 @@ from .probes.measured import measure_model
 from .probes.open import open_probe
 from .reading.read import read_loss
 from .reading.result import LossReading
+from .report.notebook import slider
 from .report.written import write_report
 from .reviving.build import revive
 from .reviving.load import load_revived
@@ -86,9 +88,11 @@ __all__ = [
     "nonlinear_residual",
     "nonlinear_spectrum",
     "open_probe",
+    "open_weights",
     "origin_hessian",
     "read_loss",
     "revive",
+    "slider",
     "spectrum",
     "stationary_point",
     "stationary_points",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +13,12 @@ import typer
 from uncollapse.bill.budget import BUDGET
 from uncollapse.commands import diagnose_sequences as of_text
 from uncollapse.commands import loss_options as options
+from uncollapse.commands.fail_on import FailOn, causes_named, fail_on
 from uncollapse.commands.model_options import (
+    Arguments,
     InputShape,
     Model,
+    OfClass,
     SampleRows,
     Seconds,
     SpreadOf,
@@ -24,13 +27,13 @@ from uncollapse.commands.model_options import (
     check_scale,
     disagreement,
     files,
+    is_said,
     model_settings,
     objective_of,
-    opened,
-    opened_model,
     with_counts,
 )
-from uncollapse.commands.options import as_written, levels_from, vector
+from uncollapse.commands.opened import opened
+from uncollapse.commands.options import as_written, levels_from, notes_of, vector
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import UncollapseError, UncollapseWarning
 
@@ -50,6 +53,8 @@ def diagnose(
     given: options.Given = None,
     scale: options.Scale = 1.0,
     drop_nonfinite: options.DropNonfinite = False,
+    of_class: OfClass = None,
+    args: Arguments = None,
     trust: Trust = False,
     spread: SpreadOf = None,
     input_shape: InputShape = None,
@@ -93,6 +98,7 @@ def diagnose(
     seed: Annotated[int, typer.Option(help="Of sampled rows, noise and new weights.", rich_help_panel=options.OUT)] = 0,
     json_to: options.Json = None,
     html_to: options.Html = None,
+    fail_on_causes: FailOn = None,
     sequences: of_text.Sequences = False,
     inject: of_text.Inject = None,
     longest: of_text.Longest = None,
@@ -107,8 +113,10 @@ def diagnose(
         of_text.diagnose_sequences(typed)
         return
     of_text.without_sequences(typed)
+    from uncollapse.diagnosis.result import CAUSES
     from uncollapse.files import check_writable
 
+    unwanted = causes_named(fail_on_causes, CAUSES)
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]
     check_writable(html_to, json_file, inputs=[*read, *files(model)])
@@ -125,26 +133,34 @@ def diagnose(
     how = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed, "learning_rate": learning_rate}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
-        tables = opened(source, target, given)
-        probe, latents = opened_model(model, tables, scale, trust=trust, spread=spread, input_shape=input_shape)
-        objective = objective_of(probe.objective, written, loss, own, tables=tables, n_latents=latents)
+        found = opened(
+            model, source, target, given, of_class=of_class, arguments=args, scale=scale, scale_said="scale" in typed,
+            spread=spread, input_shape=input_shape, trust=trust, loss_said=is_said(written, loss),
+        )  # fmt: skip
+        probe, tables, how["scale"] = found.probe, found.tables, found.scale
+        objective = objective_of(found.objective, written, loss, own, tables=tables, n_latents=found.n_latents)
+        objective = objective or found.inferred.objective
+        found.ask(objective, context)
         r = vector(dispersion, "estimated")
         probe, tables = with_counts(probe, tables, r, vector(size_factors, "total"))
         diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, budget=budget, dispersion=r, **how)
         if verify:
             diagnosis = _verified(diagnosis, probe, tables, steps, **how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
-    notes = [*diagnosis.notes, *disagreement(probe.objective, objective), *notes]
+    notes = [*found.notes, *diagnosis.notes, *disagreement(found.objective, objective), *notes_of(*tables), *notes]
     diagnosis = replace(diagnosis, notes=tuple(dict.fromkeys(notes)))
-    _answer(diagnosis, source.encode("utf-8", "replace").decode(), json_to, json_file, html_to)
+    inferred = [asdict(one) for one in found.inferred.found]
+    _answer(diagnosis, source.encode("utf-8", "replace").decode(), inferred, json_to, json_file, html_to)
+    fail_on(diagnosis.cause, unwanted)
 
 
 def _answer(
-    diagnosis: Diagnosis, source: str, json_to: str | None, json_file: Path | None, html_to: Path | None
-) -> None:
+    diagnosis: Diagnosis, source: str, inferred: list[dict[str, str]], json_to: str | None, json_file: Path | None,
+    html_to: Path | None,
+) -> None:  # fmt: skip
     from uncollapse.files import write_text
 
-    facts = {**diagnosis.to_dict(), "source": source}
+    facts = {**diagnosis.to_dict(), "source": source, "inferred": inferred}
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
     elif json_file:

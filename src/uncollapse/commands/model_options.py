@@ -9,13 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from uncollapse.commands.loss_options import OUT
 from uncollapse.commands.options import number, objective_from
-from uncollapse.commands.training_options import whole_numbers
-from uncollapse.errors import DataError, UncollapseError
+from uncollapse.errors import DataError
 
 if TYPE_CHECKING:
     from uncollapse.data.rows import Rows
@@ -25,8 +23,10 @@ if TYPE_CHECKING:
     Tables = tuple[Rows, Rows | None, Rows | None]
 
 __all__ = [
+    "Arguments",
     "InputShape",
     "Model",
+    "OfClass",
     "SampleRows",
     "Seconds",
     "SpreadOf",
@@ -35,24 +35,38 @@ __all__ = [
     "check_scale",
     "disagreement",
     "files",
+    "is_said",
     "model_settings",
     "objective_of",
-    "opened",
-    "opened_model",
     "with_counts",
 ]
-
-FEW_ROWS = 64
-"""Enough to show a model what the data look like."""
 
 MODEL = "The model"
 
 Model = Annotated[
     str,
     typer.Argument(
-        help="A folder that `uncollapse train` wrote, a model that pythae saved, or MODULE:FUNCTION, a function of "
-        "yours that returns a model.",
+        help="A file of weights (.pth, .pt, .ckpt, .safetensors; then --model), a folder that `uncollapse train` or "
+        "pythae wrote, or FILE:FUNCTION, a function of yours that returns a model.",
         show_default=False,
+    ),
+]
+OfClass = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE[:CLASS]",
+        help="The class that the weights belong to: my_vae.py:VAE. Its file is not run, but for what the class needs.",
+        rich_help_panel=MODEL,
+    ),
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--args",
+        metavar="NAME=VALUE",
+        help="An argument of the class, where the weights do not tell it: latent_dim=16.",
+        rich_help_panel=MODEL,
     ),
 ]
 Trust = Annotated[
@@ -87,35 +101,6 @@ Seconds = Annotated[
 ]
 
 
-def opened(source: str, target: str | None, given: str | None) -> Tables:
-    from uncollapse.data.sources import open_source
-
-    rows, goal, condition = (None if name is None else open_source(name) for name in (source, target, given))
-    assert rows is not None
-    return rows, goal, condition
-
-
-def opened_model(
-    model: str, tables: Tables, scale: float, *, trust: bool, spread: Any, input_shape: str | None
-) -> tuple[Probe, Callable[[], int]]:
-    """The model's probe, and a function that tells its number of latents."""
-    from uncollapse.data.rows import dense
-
-    rows, _, condition = (None if t is None else dense(next(iter(t.blocks())))[:FEW_ROWS] for t in tables)
-    x = np.asarray(rows) * scale
-    shape = None if input_shape is None else whole_numbers(input_shape, "--input-shape")
-    try:
-        from uncollapse.probes import open_probe
-
-        probe = open_probe(model, trust=trust, spread=spread, input_shape=shape, rows=x)
-    except ImportError as error:
-        raise UncollapseError(
-            f"{model}: seeing into it needs {error.name or error}; pip install 'uncollapse[torch]', and the library it "
-            f"was trained with"
-        ) from None
-    return probe, lambda: probe.encode(x, condition).level_sizes[0]
-
-
 def with_counts(probe: Probe, tables: Tables, dispersion: Any, size_factors: Any) -> tuple[Probe, Tables]:
     """The probe with its dispersion and size factors, as far as they were said, and the tables with the latter."""
     if dispersion is None and size_factors is None:
@@ -145,7 +130,7 @@ def objective_of(
     A loss that is given is given whole, as in `forecast`; what belongs to the model stays the model's own.
     """
     model = {name: value for name, value in model.items() if value is not None}
-    if not written and all(value is None for value in loss.values()):
+    if not is_said(written, loss):
         return replace(own, **model) if own is not None and model else None
     if own is not None:
         kept = {name: getattr(own, name) for name in ("prior_variance", "encoder_variance", "bias")}
@@ -157,6 +142,11 @@ def objective_of(
     n_features: Any = (tables[1] or tables[0]).n_columns
     result: Objective = objective_from(written, n_features=n_features, n_latents=needed, **loss, **model)
     return result
+
+
+def is_said(written: dict[str, Any], loss: dict[str, Any]) -> bool:
+    """Whether an option says anything of the loss."""
+    return bool(written) or any(value is not None for value in loss.values())
 
 
 def disagreement(own: Objective | None, objective: Objective | None) -> Iterator[str]:

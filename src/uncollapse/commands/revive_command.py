@@ -12,8 +12,10 @@ import typer
 from uncollapse.bill.budget import BUDGET
 from uncollapse.commands import loss_options as options
 from uncollapse.commands.model_options import (
+    Arguments,
     InputShape,
     Model,
+    OfClass,
     SampleRows,
     Seconds,
     SpreadOf,
@@ -22,12 +24,13 @@ from uncollapse.commands.model_options import (
     check_scale,
     disagreement,
     files,
+    is_said,
     model_settings,
     objective_of,
-    opened,
-    opened_model,
 )
-from uncollapse.commands.options import as_written
+from uncollapse.commands.opened import opened
+from uncollapse.commands.options import as_written, notes_of
+from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import OutputError, UncollapseWarning
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ def revive(
     given: options.Given = None,
     scale: options.Scale = 1.0,
     drop_nonfinite: options.DropNonfinite = False,
+    of_class: OfClass = None,
+    args: Arguments = None,
     trust: Trust = False,
     spread: SpreadOf = None,
     input_shape: InputShape = None,
@@ -73,6 +78,7 @@ def revive(
     learning_rate: Annotated[float | None, typer.Option(help="Of --train. (default 0.001)")] = None,
     seed: Annotated[int, typer.Option(help="Of sampled rows and noise.", rich_help_panel=options.OUT)] = 0,
     json_to: options.Json = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # Typer gives it; a call from Python has no line
 ) -> None:
     """A better model from a trained one: dead latents get a path, idle ones are taken out; no training needed.
 
@@ -92,9 +98,15 @@ def revive(
     how: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
-        tables = opened(source, target, given)
-        probe, latents = opened_model(model, tables, scale, trust=trust, spread=spread, input_shape=input_shape)
-        objective = objective_of(probe.objective, written, loss, own, tables=tables, n_latents=latents)
+        found = opened(
+            model, source, target, given, of_class=of_class, arguments=args, scale=scale,
+            scale_said=context is not None and "scale" in given_on_the_line(context), spread=spread,
+            input_shape=input_shape, trust=trust, loss_said=is_said(written, loss),
+        )  # fmt: skip
+        probe, tables, how["scale"] = found.probe, found.tables, found.scale
+        objective = objective_of(found.objective, written, loss, own, tables=tables, n_latents=found.n_latents)
+        objective = objective or found.inferred.objective
+        found.ask(objective, context)
         from uncollapse.reviving.build import revive as revive_
 
         better = revive_(probe, *tables, objective=objective, n_rows=rows, budget=budget, **how)
@@ -102,7 +114,7 @@ def revive(
         if better.better:
             trained = _written(better, out, model, source, tables, train, learning_rate, how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
-    notes = [*disagreement(probe.objective, objective), *notes]
+    notes = [*found.notes, *disagreement(found.objective, objective), *notes_of(*tables), *notes]
     _answer(better, out, trained, list(dict.fromkeys(notes)), json_to, json_file)
 
 

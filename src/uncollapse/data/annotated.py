@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
+from uncollapse.data.opened import is_annotated, matrix_of
 from uncollapse.errors import SourceError
 
-__all__ = ["are_counts", "cells_of", "is_anndata"]
+__all__ = ["are_counts", "cells_of"]
 
-LOOKED_AT = 4096
-"""Values that tell counts from others."""
-
-
-def is_anndata(data: Any) -> bool:
-    """Whether it is an AnnData, told by its class, so that nothing is imported."""
-    return any(kind.__module__.startswith("anndata.") and kind.__name__ == "AnnData" for kind in type(data).__mro__)
+LOOKED_AT, FEW_ROWS = 4096, 32
+"""Values that tell counts from others, and rows that they are taken from."""
 
 
 def cells_of(adata: Any, layer: Any = None) -> Any:
@@ -28,13 +24,11 @@ def cells_of(adata: Any, layer: Any = None) -> Any:
     SourceError
         No such layer, or no X.
     """
-    if not is_anndata(adata):
+    if not is_annotated(adata):
         raise SourceError(f"layer names a layer of an AnnData; the data are {checks.shown(adata)}")
-    known = sorted(map(str, adata.layers))
     if layer is None:
-        if adata.X is None:
-            raise SourceError(f"the AnnData has no X; name a layer of {', '.join(known) or 'none'}")
-        return adata.X
+        return matrix_of(adata, "the data")
+    known = sorted(map(str, adata.layers))
     if layer not in adata.layers:
         raise SourceError(
             f"the AnnData has no layer {checks.shown(layer)}; its layers are {', '.join(known) or 'none'}"
@@ -44,7 +38,7 @@ def cells_of(adata: Any, layer: Any = None) -> Any:
 
 def are_counts(matrix: Any) -> bool:
     """Whether the first values of a matrix are whole numbers from 0, and some are above 1."""
-    values = np.asarray(getattr(matrix, "data", matrix) if hasattr(matrix, "indptr") else matrix[:LOOKED_AT])
+    values = np.asarray(getattr(matrix, "data", matrix) if hasattr(matrix, "indptr") else matrix[:FEW_ROWS])
     some = values.reshape(-1)[:LOOKED_AT]
     if some.dtype.kind not in "fiu" or not len(some):
         return False

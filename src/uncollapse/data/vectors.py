@@ -11,7 +11,7 @@ from uncollapse.data.blocks import dense
 from uncollapse.data.sources import open_source
 from uncollapse.errors import SourceError
 
-__all__ = ["read_vector"]
+__all__ = ["flat_npy", "read_vector"]
 
 
 def read_vector(source: str) -> np.ndarray:
@@ -33,7 +33,7 @@ def read_vector(source: str) -> np.ndarray:
     Traceback (most recent call last):
     uncollapse.errors.SourceError: iris: holds 150 rows of 4 columns where a single row or column is wanted
     """
-    flat = _flat(source)
+    flat = flat_npy(source)
     if flat is not None:
         return flat
     rows = open_source(source)
@@ -52,7 +52,7 @@ def read_vector(source: str) -> np.ndarray:
     return np.concatenate(blocks).ravel()
 
 
-def _flat(source: Any) -> np.ndarray | None:
+def flat_npy(source: Any) -> np.ndarray | None:
     """The numbers of a .npy file of one dimension; None for anything else, on which `open_source` has its say."""
     try:
         path = Path(source).expanduser()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from uncollapse.bill.budget import BUDGET
-from uncollapse.data.rows import as_rows
+from uncollapse.data.rows import Rows, as_rows
 from uncollapse.diagnosis.causes import find_cause
 from uncollapse.diagnosis.gather import gather
 from uncollapse.diagnosis.opening import probe_of
 from uncollapse.diagnosis.remedies import remedies_for
 from uncollapse.diagnosis.result import Diagnosis
 from uncollapse.diagnosis.verdict import verdict
+from uncollapse.errors import ObjectiveError
+from uncollapse.inferring.opening import tables_for
+from uncollapse.inferring.result import Inference
 from uncollapse.measure.protocol import Spread
 from uncollapse.objective import Objective
 from uncollapse.probes.own_rows import with_own_rows
@@ -43,7 +46,8 @@ def diagnose(
     Parameters
     ----------
     model : object
-        A model, or its probe: anything that `open_probe` takes, such as a PyTorch module with `encode` and `decode`.
+        A model, or its probe: anything that `open_probe` takes, such as a PyTorch module with `encode` and `decode`, or
+        one with `forward` alone; or what `infer` gives for a file of weights.
     data, target, given : array, Rows, file name or anything else that `forecast` takes, walked more than once
         What the model was trained on. Of a model of scvi-tools its own cells when left out; else perhaps an AnnData.
     objective : Objective, optional
@@ -90,6 +94,8 @@ def diagnose(
     """
     data, given = with_own_rows(model, data, given)
     rows = as_rows(data)
+    if isinstance(model, Inference):
+        model, objective, scale, rows, given = _taken(model, objective, scale, rows, given)
     probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
                      given=given, scale=scale)  # fmt: skip
     probe = with_dispersion(probe, dispersion)
@@ -118,3 +124,12 @@ def diagnose(
         weight=facts.weight,
         notes=(*probe.notes, *facts.notes),
     )
+
+
+def _taken(found: Inference, objective: Objective | None, scale: float, rows: Rows, given: Any) -> tuple[Any, ...]:
+    """Probe, loss, scale and tables of a model that was inferred."""
+    missing = [one for one in found.missing if objective is None or not one.typed.startswith("--recon")]
+    if missing:
+        raise ObjectiveError(f"{found.probe.name} does not say {'; and '.join(one.what for one in missing)}")
+    rows, condition = tables_for(found, rows, None if given is None else as_rows(given, "the condition"))
+    return found.probe, objective or found.objective, scale * found.scale, rows, condition

@@ -110,6 +110,8 @@ class Facts:
         None where the model cannot be differentiated, or nothing asked for it.
     reach : Reach or None
         What its decoder can show at all; None where nothing asked for it, or it cannot be started anew.
+    recorded : bool
+        Whether the objective is the record of the model's own training, so that no other loss can have been trained.
     n_log_modes : int or None
         Of counts: modes of their logarithms above water and noise.
     notes : tuple of str
@@ -129,6 +131,7 @@ class Facts:
     refined: Refined | None = None
     continued: Continued | None = None
     reach: Reach | None = None
+    recorded: bool = False
     n_log_modes: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -247,7 +250,7 @@ class Facts:
     def another_weight(self) -> bool:
         """Whether living latents agree on a KL weight, and it is not the stated one."""
         w = self.weight
-        if w is None or len(w.values) < 2 or not w.at_rest or not self._judged or self.free_bits:
+        if w is None or self.recorded or len(w.values) < 2 or not w.at_rest or not self._judged or self.free_bits:
             return False
         return not 1 / WEIGHT_RATIO < w.weight / w.stated < WEIGHT_RATIO
 

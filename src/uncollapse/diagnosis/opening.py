@@ -9,6 +9,8 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.data.rows import Rows, as_rows, dense
 from uncollapse.errors import DataError, ObjectiveError
+from uncollapse.inferring.opening import open_model
+from uncollapse.inferring.result import Said
 from uncollapse.measure.protocol import Probe, Spread, SpreadUnknown, is_probe
 from uncollapse.objective import Objective
 from uncollapse.probes.open import open_probe
@@ -62,9 +64,10 @@ def probe_of(
         probe: Any = model
         missing: list[str] = []
     else:
-        probe, missing = _opened(
-            model, data, rows, spread, input_shape, given, checks.number(scale, "scale", error=DataError)
+        said = Said(
+            spread=spread, input_shape=input_shape, scale=checks.number(scale, "scale", error=DataError), loss=True
         )
+        probe, missing = _opened(model, data, rows, given, said)
     if objective is None and (probe is None or probe.objective is None):
         missing = [*missing, "objective"]
     if missing:
@@ -73,36 +76,21 @@ def probe_of(
     return known
 
 
-def _opened(
-    model: Any,
-    data: Any,
-    rows: Rows,
-    spread: Spread | None,
-    input_shape: tuple[int, ...] | None,
-    given: Any,
-    scale: float,
-) -> tuple[Any, list[str]]:
+def _opened(model: Any, data: Any, rows: Rows, given: Any, said: Said) -> tuple[Any, list[str]]:
     """The probe, or None, and what must be said: a spread is found to be unknown when the first rows are encoded."""
     condition = None if given is None else as_rows(given, "the condition")
     sample, of_condition = (None if part is None else _first_rows(part) for part in (rows, condition))
-    with np.errstate(all="ignore"):  # what overflows is refused when it is measured
-        sample = None if sample is None else np.nan_to_num(sample * scale)
-    probe: Any = None
-    for shape in _shapes(data, input_shape):
-        try:
-            probe = open_probe(model, spread=spread, input_shape=shape, rows=sample)
-        except SpreadUnknown:
-            return None, ["spread"]
-        if sample is None:
-            break
-        try:
-            probe.encode(sample, of_condition)
-        except SpreadUnknown:
-            return probe, ["spread"]
-        except DataError:  # an encoder that takes no images takes rows, or is said to fail when it is measured
-            continue
-        break
-    return probe, []
+    if sample is None:
+        return open_probe(model, spread=said.spread, input_shape=said.input_shape), []
+    images = getattr(data, "shape", ())
+    if said.input_shape is None and isinstance(images, tuple) and len(images) > 2:
+        sample = sample.reshape(len(sample), *images[1:])
+    try:
+        with np.errstate(all="ignore"):  # what overflows is refused when it is measured
+            found = open_model(model, sample, of_condition, said)
+    except SpreadUnknown:
+        return None, ["spread"]
+    return found.probe, ["spread" for one in found.missing if one.typed.startswith("--spread")]
 
 
 def loss_of(probe: Probe, objective: Objective | None) -> Objective:
@@ -133,11 +121,3 @@ def _first_rows(rows: Rows) -> np.ndarray | None:
     for block in rows.blocks():
         return np.nan_to_num(np.asarray(dense(block)[:FEW_ROWS], dtype=np.float64), posinf=0.0, neginf=0.0)
     return None
-
-
-def _shapes(data: Any, said: tuple[int, ...] | None) -> list[tuple[int, ...] | None]:
-    """Shapes of a sample to try: what the user says, else that of the images given, else rows."""
-    shape = getattr(data, "shape", None)
-    if said is None and isinstance(shape, tuple) and len(shape) > 2:
-        return [tuple(int(side) for side in shape[1:]), None]
-    return [said]

@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from uncollapse import checks
-from uncollapse.data.annotated import are_counts, cells_of, is_anndata
+from uncollapse.data.annotated import are_counts, cells_of
+from uncollapse.data.opened import is_annotated
 from uncollapse.errors import ObjectiveError, warn
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import strongest_latents
@@ -68,7 +69,7 @@ def forecast(
     (2, 2)
     """
     checked = _objective(objective, settings)
-    if layer is not None or is_anndata(data):
+    if layer is not None or is_annotated(data):
         data = _cells(data, layer, checked)
     if isinstance(data, Spectrum):
         late = (target, given, n_modes, dispersion, size_factors)

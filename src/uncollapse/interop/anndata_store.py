@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.data.annotated import is_anndata
+from uncollapse.data.opened import is_annotated
 from uncollapse.errors import DataError
 
 __all__ = ["to_anndata"]
@@ -40,7 +40,7 @@ def to_anndata(result: Any, adata: Any, *, key: str = KEY) -> None:
     >>> to_anndata(forecast(adata, layer="counts", likelihood="poisson"), adata)  # doctest: +SKIP
     >>> adata.uns["uncollapse"]["n_alive"]  # doctest: +SKIP
     """
-    if not is_anndata(adata):
+    if not is_annotated(adata):
         raise DataError(f"adata must be an AnnData, got {checks.shown(adata)}")
     if not callable(getattr(result, "to_dict", None)):
         raise DataError(

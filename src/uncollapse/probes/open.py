@@ -25,9 +25,10 @@ from uncollapse.probes.priors import with_prior
 from uncollapse.probes.restated import with_objective
 from uncollapse.reading.named import maker_named
 
-__all__ = ["open_probe"]
+__all__ = ["WEIGHTS", "as_object", "open_probe"]
 
-WHOLE_MODULES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin")
+WEIGHTS = (".pt", ".pth", ".ckpt", ".bin")
+WHOLE_MODULES = (".pkl", ".pickle", *WEIGHTS)
 
 ASK_SPREAD = (
     "whether the encoder gives a log-variance, a variance or a standard deviation cannot be known: say "
@@ -101,6 +102,24 @@ def open_probe(
     probe: Any = _of_name(_text(model), how) if isinstance(model, str | os.PathLike) else _of_object(model, how)
     probe = probe if objective is None else with_objective(probe, objective)
     return probe if prior is None else with_prior(probe, prior)
+
+
+def as_object(model: Any) -> Any:
+    """The model that ``FILE:FUNCTION`` or ``module:function`` makes; anything else as it is.
+
+    Raises
+    ------
+    SourceError
+        No such function, or it fails.
+    """
+    if not isinstance(model, str | os.PathLike):
+        return model
+    text = _text(model)
+    try:
+        is_function = ":" in text and not Path(text).exists()
+    except OSError:  # too long a name
+        return model
+    return _made(text) if is_function else model
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from uncollapse.data.annotated import is_anndata
+from uncollapse.data.opened import is_annotated
 from uncollapse.errors import DataError
 
 __all__ = ["holds_cells", "with_own_rows"]
@@ -30,7 +30,7 @@ def with_own_rows(model: Any, data: Any, given: Any) -> tuple[Any, Any]:
     DataError
         No data, and a model that holds none.
     """
-    if holds_cells(model) and (data is None or is_anndata(data)):
+    if holds_cells(model) and (data is None or is_annotated(data)):
         if given is not None:
             raise DataError("the condition comes with the cells; give both as arrays, or neither")
         from uncollapse.probes.scvi import check_known, scvi_rows

@@ -72,6 +72,8 @@ class TorchProbe:
         Of a prior that is no Gaussian of each latent, on NumPy arrays; the KL is then sampled.
     kept : tuple of str
         Parameters that stay when the model is started anew, as no part of it can reset them.
+    recorded : bool
+        Whether the objective is the record of the model's own training, so that no other loss can have been trained.
     untried : str
         Why what can be trained from here would be another loss than the model's; empty where it is its own.
     """
@@ -93,6 +95,7 @@ class TorchProbe:
     covariates: Callable[[np.ndarray], Covariates] | None = None
     log_prior: LogPrior | None = None
     kept: tuple[str, ...] = ()
+    recorded: bool = False
     untried: str = ""
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     guards_rows: ClassVar[bool] = True

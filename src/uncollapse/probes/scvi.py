@@ -67,6 +67,7 @@ def scvi_probe(model: Any) -> TorchProbe:
         trained_for=_trained_for(model),
         notes=(*mode_notes(module), *weight_notes, *_loss_notes(module)),
         covariates=columns.covariates,
+        recorded=objective is not None,
         kept=("px_r",),  # what is trained from here takes r as given
         untried="its loss has added zeros, which they do not know" if module.gene_likelihood == "zinb" else "",
     )

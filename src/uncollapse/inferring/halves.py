@@ -1,0 +1,195 @@
+"""A module of any make, seen as encode(x) → (mean, log-variance) and decode(z) → mean of x."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from uncollapse.errors import DataError
+from uncollapse.probes.examples import known_pair
+
+__all__ = ["SPREADS", "Halves", "Reading", "as_given", "leaf", "sampling"]
+
+SPREADS: dict[str, Callable[[Tensor], Tensor]] = {
+    "log_variance": lambda s: s,
+    "variance": lambda s: s.clamp_min(torch.finfo(s.dtype).tiny).log(),
+    "std": lambda s: 2 * s.clamp_min(torch.finfo(s.dtype).tiny).log(),
+    "log_std": lambda s: 2 * s,
+    "std before softplus": lambda s: 2 * softplus(s).log(),
+}
+"""log σ² of what an encoder gives beside the mean."""
+
+FORWARD = "forward"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a module is read; names only, so that a copy of the module is read in the same way.
+
+    Attributes
+    ----------
+    encoder : str
+        What is called: "encode", "encoder", or "forward".
+    heads : tuple of two str, optional
+        Layers that turn what the encoder gives into mean and spread.
+    parts : tuple of two int or str, optional
+        Places or keys of mean and spread in what comes out; the two halves of one tensor where left out.
+    spread : str
+        One of `SPREADS`; "known" where a distribution says it.
+    decoder : str
+        What is called: "decode", "decoder", or "forward".
+    door : str
+        With "forward": the layer whose input is z.
+    columns : tuple of int, optional
+        Those of the door's input that are z.
+    out : int, str or None
+        Place or key of the mean of x in what the decoder gives, if that is several things.
+    sigmoid : bool
+        Whether the decoder gives logits.
+    encoder_given, decoder_given : str
+        How each takes a condition: "" (not at all), "rows", "labels".
+    input_shape : tuple of int
+        Of one sample.
+    """
+
+    encoder: str = "encode"
+    heads: tuple[str, str] | None = None
+    parts: tuple[Any, Any] | None = (0, 1)
+    spread: str = "log_variance"
+    decoder: str = "decode"
+    door: str = ""
+    columns: tuple[int, ...] | None = None
+    out: Any = None
+    sigmoid: bool = False
+    encoder_given: str = ""
+    decoder_given: str = ""
+    input_shape: tuple[int, ...] = ()
+
+
+class Halves(nn.Module):
+    """A module with its `Reading`.
+
+    Parameters
+    ----------
+    model : Module
+    reading : Reading
+    """
+
+    def __init__(self, model: nn.Module, reading: Reading) -> None:
+        super().__init__()
+        self.model, self.reading = model, reading
+
+    def encode(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of samples in their shape."""
+        mean, spread = self.mean_and_spread(x, given)
+        if self.reading.spread == "known":
+            return mean, spread
+        return mean, SPREADS[self.reading.spread](spread)
+
+    def mean_and_spread(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What the encoder gives, as it is."""
+        r = self.reading
+        out: Any = called(self.model, r.encoder, x, as_given(given, r.encoder_given))
+        if (known := known_pair(out, type(self.model).__name__)) is not None and r.spread == "known":
+            return known
+        if r.heads is not None:
+            mean, spread = (attrgetter(head)(self.model)(out) for head in r.heads)
+        elif r.parts is None:
+            mean, spread = out.chunk(2, dim=1)
+        else:
+            mean, spread = (out[part] for part in r.parts)
+        return mean, spread
+
+    def decode(self, z: Tensor, given: Tensor | None = None, x: Tensor | None = None) -> Tensor:
+        """The mean of x, in whatever shape the module gives it; a module called as a whole is given x beside z."""
+        r = self.reading
+        if r.decoder != FORWARD:
+            out: Any = called(self.model, r.decoder, z, as_given(given, r.decoder_given))
+        else:
+            x = z.new_zeros(len(z), *r.input_shape) if x is None else x
+            with _instead(attrgetter(r.door)(self.model), z, r.columns):
+                out = called(self.model, FORWARD, x, as_given(given, r.decoder_given))
+        mean = leaf(out, r.out)
+        return mean.sigmoid() if r.sigmoid else mean
+
+
+def called(model: nn.Module, name: str, x: Tensor, given: Tensor | None) -> Any:
+    """A method or a part of a module, called with a condition where there is one."""
+    function = model if name == FORWARD else attrgetter(name)(model)
+    return function(x.clone()) if given is None else function(x.clone(), given)
+
+
+def as_given(given: Tensor | None, form: str) -> Tensor | None:
+    """A condition as the module takes it."""
+    if not form or given is None:
+        return None
+    return given.argmax(dim=1) if form == "labels" else given.clone()
+
+
+def leaf(out: Any, place: Any) -> Tensor:
+    """The mean of x in what a decoder gives."""
+    part = out if place is None else out[place]
+    if isinstance(part, torch.distributions.Distribution):
+        return part.mean
+    if not torch.is_tensor(part):
+        raise DataError(f"the decoder gave {type(part).__name__}; a tensor is due")
+    return part
+
+
+@contextmanager
+def _instead(door: nn.Module, z: Tensor, columns: tuple[int, ...] | None) -> Iterator[None]:
+    """The door's first input replaced by z, or some of its columns; only at its first call."""
+    seen: list[bool] = []
+
+    def hook(_: Any, inputs: tuple[Any, ...]) -> Any:
+        if seen:
+            return None
+        seen.append(True)
+        first = inputs[0]
+        if columns is None or len(columns) == math.prod(first.shape[1:]):
+            return (z.reshape(first.shape), *inputs[1:])
+        mixed = first.clone()
+        mixed[:, list(columns)] = z.reshape(len(z), -1)
+        return (mixed, *inputs[1:])
+
+    handle = door.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def sampling(model: nn.Module) -> Iterator[None]:
+    """Inside, the module draws z as while training, and dropout and batch norm are as they are afterwards."""
+    modes = [(part, part.training) for part in model.modules()]
+    try:
+        model.train()
+        for part in model.modules():
+            if isinstance(part, nn.modules.dropout._DropoutNd | nn.modules.batchnorm._BatchNorm):
+                part.eval()
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def tensors_in(out: Any) -> list[tuple[Any, Tensor]]:
+    """Tensors among several outputs, with their places or keys."""
+    if torch.is_tensor(out):
+        return [(None, out)]
+    if isinstance(out, torch.distributions.Distribution):
+        return [(None, out.mean)]
+    pairs: Any = out.items() if isinstance(out, Mapping) else enumerate(out) if isinstance(out, tuple | list) else ()
+    if not pairs and hasattr(out, "__dict__"):
+        return []
+    return [(k, v.mean if isinstance(v, torch.distributions.Distribution) else v) for k, v in pairs
+            if torch.is_tensor(v) or isinstance(v, torch.distributions.Distribution)]  # fmt: skip

@@ -1,0 +1,200 @@
+"""Weights and a class, or a module → a probe, the loss, the range of the data, and what is still to be said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from uncollapse.errors import SourceError
+from uncollapse.inferring.construct import construct, source_named
+from uncollapse.inferring.draws import spread_by_draws, spread_by_names
+from uncollapse.inferring.find import Sample, find_halves
+from uncollapse.inferring.halves import SPREADS, Halves
+from uncollapse.inferring.loss import loss_in
+from uncollapse.inferring.result import Inference, Inferred, Missing, Said
+from uncollapse.inferring.scale import Scaled, range_of
+from uncollapse.inferring.shapes import in_words, sample_shapes
+from uncollapse.inferring.source import Source
+from uncollapse.inferring.weights import read_weights
+from uncollapse.probes.examples import module_probe, spread_of
+from uncollapse.probes.probe import TorchProbe
+
+__all__ = ["infer"]
+
+ROWS = 33
+"""Samples that a module is tried with; no usual size of a layer, so that a batch is not taken for one."""
+
+
+def infer(
+    model: str | Path | nn.Module,
+    rows: np.ndarray,
+    given: np.ndarray | None = None,
+    said: Said | None = None,
+    *,
+    n_classes: int = 0,
+) -> Inference:
+    """Read a trained model as far as its files and its behaviour say it.
+
+    Parameters
+    ----------
+    model : str or Path or Module
+        A file of weights, whose class is `said.model`; or a module.
+    rows : ndarray of shape (n, …)
+        A few rows of the data, in their own range; images say the shape of a sample.
+    given : ndarray of shape (n, c), optional
+        Their condition.
+    said : Said, optional
+        What the user says.
+    n_classes : int
+        Of a condition of one column that holds labels; 0 where it does not.
+
+    Returns
+    -------
+    Inference
+        Its `missing` lists what could not be known.
+
+    Raises
+    ------
+    SourceError
+        The weights do not fit the class, or cannot be read safely.
+    ObjectiveError
+        Nothing that encodes and decodes was seen.
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> class Plain(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.encoder, self.decoder = nn.Linear(5, 4), nn.Linear(2, 5)
+    ...     def forward(self, x):
+    ...         mu, logvar = self.encoder(x).chunk(2, 1)
+    ...         return self.decoder(mu + torch.randn_like(mu) * (logvar / 2).exp()), mu, logvar
+    >>> found = infer(Plain(), np.random.default_rng(0).standard_normal((40, 5)))
+    >>> [one.what for one in found.missing], found.probe.spread
+    (['what its loss weighs'], 'log_variance')
+    """
+    said = said or Said()
+    source, module, found = _built(model, rows, said)
+    sample = np.nan_to_num(np.asarray(rows[:ROWS], dtype=np.float64), posinf=0.0, neginf=0.0)
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
+    x = torch.as_tensor(sample.reshape(len(sample), -1)).to(like.dtype)
+    shape = said.input_shape or (tuple(sample.shape[1:]) if sample.ndim > 2 else None)
+    shapes = sample_shapes(module, x.shape[1], shape)
+    halves, why, condition, one_hot = _halves(module, x, given, shapes, n_classes, like.dtype)
+    found += _of_reading(halves, why, said, one_hot)
+    x = x.reshape(len(x), *halves.reading.input_shape)
+    halves, of_spread, missing = _with_spread(halves, x, condition, said)
+    scaled = Scaled(halves) if halves.reading.spread == "" else range_of(halves, x, condition, said=said.scale)
+    n_latents = scaled.halves.mean_and_spread(x[:2], None if condition is None else condition[:2])[0][0].numel()
+    objective, of_loss, no_loss = _with_loss(source, scaled, said, n_latents)
+    return Inference(
+        _probe(scaled.halves), objective, scaled.scale, scaled.shift, one_hot,
+        (*found, *of_spread, *scaled.found, *of_loss), (*missing, *no_loss),
+    )  # fmt: skip
+
+
+def _built(model: Any, rows: np.ndarray, said: Said) -> tuple[Source | None, nn.Module, list[Inferred]]:
+    if isinstance(model, nn.Module):
+        return None, model, []
+    weights = read_weights(Path(model), trust=said.trust)
+    if said.model is None:
+        if isinstance(weights.whole, nn.Module):
+            return None, weights.whole.eval(), []
+        raise SourceError(f"{model}: holds weights and no model; say the class they belong to (--model my_vae.py:VAE)")
+    source, name = source_named(said.model)
+    shape = said.input_shape or tuple(rows.shape[1:])
+    module, found = construct(source, name, weights, said, shape)
+    return source, module, found
+
+
+def _halves(
+    module: nn.Module, x: Tensor, given: np.ndarray | None, shapes: Any, n_classes: int, dtype: torch.dtype
+) -> tuple[Halves, str, Tensor | None, int]:
+    """How the module is read, why its samples have their shape, the condition, and its classes if it is one-hot."""
+    if given is None:
+        halves, why = find_halves(module, Sample(x, None, shapes))
+        return halves, why, None, 0
+    own = torch.as_tensor(np.asarray(given[: len(x)], dtype=np.float64)).to(dtype)
+    if n_classes:
+        one_hot = torch.nn.functional.one_hot(own[:, 0].long(), n_classes).to(dtype)
+        try:
+            halves, why = find_halves(module, Sample(x, one_hot, shapes))
+        except ValueError:  # it takes the column as a number
+            pass
+        else:
+            return halves, why, one_hot, n_classes
+    halves, why = find_halves(module, Sample(x, own, shapes))
+    return halves, why, own, 0
+
+
+def _of_reading(halves: Halves, why: str, said: Said, n_classes: int) -> list[Inferred]:
+    r = halves.reading
+    found = [] if said.input_shape else [Inferred("input shape", in_words(r.input_shape), why, "--input-shape")]
+    if r.encoder != "encode" or r.decoder != "decode":
+        heads = f" and {' and '.join(r.heads)}" if r.heads else ""
+        decoder = f"{r.door} inside {r.decoder}" if r.door else r.decoder
+        why = "called, they give a mean, a spread and a sample again"
+        found.append(Inferred("encoder and decoder", f"{r.encoder}{heads}; {decoder}", why, "a function of yours"))
+    if n_classes:
+        takes = "labels" if "labels" in (r.encoder_given, r.decoder_given) else "one-hot rows"
+        found.append(Inferred("condition", f"labels of {n_classes} classes, as {takes}", "whole numbers from 0",
+                              "--given with rows of your own"))  # fmt: skip
+    return found
+
+
+def _with_spread(
+    halves: Halves, x: Tensor, given: Tensor | None, said: Said
+) -> tuple[Halves, list[Inferred], list[Missing]]:
+    r, model = halves.reading, halves.model
+    if r.spread == "known":
+        return halves, [], []
+    kind: Any = said.spread
+    reason = ""
+    if kind is None and (kind := spread_by_draws(halves, x, given)) is not None:
+        reason = "the model's own draws of z have that spread"
+    if kind is None and (kind := spread_of(model)) is not None:
+        reason = "so its reparameterize takes it"
+    if kind is None and (kind := spread_by_names(model, r)) is not None:
+        reason = "the code calls it so"
+    with torch.no_grad():
+        spread = halves.mean_and_spread(x, given)[1]
+    if kind is None and bool((spread < 0).any()):
+        kind, reason = "log_variance", "some are negative; a log of the standard deviation is rarer"
+    if kind is None:
+        return halves, [], [Missing("what its encoder gives beside the mean", "--spread log_variance")]
+    found = [] if said.spread else [Inferred("spread", kind.replace("_", "-"), reason, "--spread")]
+    assert kind in SPREADS
+    return Halves(model, replace(r, spread=kind)), found, []
+
+
+def _with_loss(
+    source: Source | None, scaled: Scaled, said: Said, n_latents: int
+) -> tuple[Any, list[Inferred], list[Missing]]:
+    if said.loss:
+        return None, [], []
+    loss = loss_in(source, scaled.halves.model, scaled.halves.reading.input_shape, n_latents)
+    if loss.objective is None:
+        return None, [], [Missing(f"what its loss weighs ({loss.why})" if source else "what its loss weighs",
+                                  "--recon mse --reduction sum --kl-weight 1")]  # fmt: skip
+    assert loss.found is not None
+    return loss.objective, [loss.found], []
+
+
+def _probe(halves: Halves) -> TorchProbe:
+    """Of the module itself where it is read as it stands, so that what is trained further is of the user's class."""
+    r, model = halves.reading, halves.model
+    plain = (r.encoder, r.decoder, r.parts, r.heads, r.sigmoid) == ("encode", "decode", (0, 1), None, False)
+    same = r.encoder_given == r.decoder_given != "labels"
+    shape = r.input_shape if len(r.input_shape) > 1 else None
+    kinds = ("log_variance", "variance", "std")
+    if plain and same and r.out in (None, 0) and r.spread in (*kinds, "known", ""):
+        known: Any = r.spread if r.spread in kinds else None
+        return module_probe(model, spread=known, input_shape=shape)
+    probe = module_probe(halves, spread="log_variance", input_shape=shape)
+    return replace(probe, name=type(model).__name__)
