@@ -34,9 +34,8 @@ def cells(seed, likelihood="nb", *, n=1000, d=50, n_factors=6, n_batches=1):
 def fitted(adata, likelihood="nb", *, n_latent=10, weight=1.0, epochs=100, seed=0):
     """SCVI of the library on them; batches are told where there are several."""
     import scvi
-    import torch
 
-    torch.manual_seed(seed)
+    scvi.settings.seed = seed
     several = adata.obs["batch"].nunique() > 1
     with warnings.catch_warnings():  # the library's own
         warnings.simplefilter("ignore")

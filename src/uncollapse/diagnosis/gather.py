@@ -122,11 +122,13 @@ def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int, clock
     baseline = of_collapse if seen.measurement.sampled else baseline_losses(expected, x, y, *beside)
     collapsed = float(of_collapse.mean())
     bill, weight = _billed(probe, seen, expected, decoder.decoder_variance, clock, seed)
+    own = probe.objective if getattr(probe, "recorded", False) else None
     return Facts(
         seen.measurement, decoder, expected, baseline, collapsed,
         leads=leads_of(expected, seen.measurement.sums.level_sizes[0], linear=getattr(probe, "linear", False)),
         fit=data_fit(probe, x, y, seen.given, seen.posterior, seen.measurement),
         bill=bill, weight=weight, free_bits=free_bits_of(probe), n_log_modes=_log_modes(expected, y, *beside),
+        recorded=own is not None and own.beta == expected.objective.beta,
     )  # fmt: skip
 
 
