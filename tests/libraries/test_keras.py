@@ -310,7 +310,9 @@ def test_the_environment_is_as_it_was():
     assert keras.config.backend() == (OTHER or "torch")
 
 
-needs_this_process = pytest.mark.skipif(OTHER not in (None, "torch"), reason="these start processes with another back end")
+needs_this_process = pytest.mark.skipif(
+    OTHER not in (None, "torch"), reason="these start processes with another back end"
+)
 
 
 @needs_this_process

@@ -57,8 +57,8 @@ def open_probe(
         diffusers' AutoencoderKL; a file of Keras; a folder with ``encoder.onnx`` and ``decoder.onnx`` (or ``.keras``),
         or the two paths of ONNX; ``module:function``, a function of no arguments that returns a model, imported from
         the current folder; a model of pythae, scvi-tools, diffusers, Pyro, Keras or Flax (of Linen with its params, as
-        a pair); the triple (model, guide, params) of NumPyro; a PyTorch module with `encode` and `decode`; a pair of PyTorch modules, Keras or Flax models or
-        functions on NumPy arrays, encoder and decoder; a `Probe`.
+        a pair); the triple (model, guide, params) of NumPyro; a PyTorch module with `encode` and `decode`; a pair of
+        PyTorch modules, Keras or Flax models or functions on NumPy arrays, encoder and decoder; a `Probe`.
     objective : Objective, optional
         As trained, where the model does not say it; overrules what it says.
     spread : {"log_variance", "variance", "std"}, optional

@@ -48,8 +48,8 @@ def cause_of(
     whether one can live (β against λ): a decoder whose λ is 1 leaves nothing at β = 1, whatever the objective; where λ
     or β is more, it is the weight. That is sure only where the decoder explains its sequences: a right one is best
     without latents at any β from 1 on (p_v/p has mean 1, so its power 1/β has less), and another may have latents that
-    beat collapse above λ, as they did in docs/sequences.md. Then whether the encoder can tell (what it tells takes the place of λ;
-    docs/theory.md, section 12). What is left is the training.
+    beat collapse above λ, as they did in docs/sequences.md. Then whether the encoder can tell (what it tells takes the
+    place of λ; docs/theory.md, section 12). What is left is the training.
     """
     t = spectrum
     low, high = t.interval
