@@ -16,6 +16,7 @@ from uncollapse.errors import ObjectiveError, UncollapseError, kind_and_line
 from uncollapse.inferring.draws import door_of
 from uncollapse.inferring.halves import FORWARD, Halves, Reading, as_given, called, tensors_in
 from uncollapse.inferring.shapes import given_forms, in_words
+from uncollapse.measure.protocol import RAISED
 from uncollapse.probes.examples import known_pair
 from uncollapse.probes.outputs import mean_and_spread
 from uncollapse.reading.roles import SPREADS, role_of
@@ -82,7 +83,7 @@ def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
                             return halves, why
                 except UncollapseError as error:
                     failures.setdefault(name, str(error))
-                except Exception as error:  # a user's module raises anything
+                except RAISED as error:  # a user's module raises anything
                     failures.setdefault(name, f"{name} fails on {in_words(shape)}: {kind_and_line(error)}")
     raise _unread(model, sample, failures)
 
@@ -154,7 +155,7 @@ def _with_decoder(
             continue
         try:
             out = called(model, name, mean, as_given(given, form))
-        except Exception as error:  # a user's module raises anything
+        except RAISED as error:  # a user's module raises anything
             failures.setdefault(
                 name, f"{name} fails on latents of shape {tuple(mean.shape[1:])}: {kind_and_line(error)}"
             )
