@@ -106,8 +106,8 @@ def page() -> str:
     block = 4 * d * rows_per_block(d)
     memory = chunk + 2 * block + (FAN_IN + 1) * result
     lines = [
-        f"Measured on one thread of a machine with {os.cpu_count()} cores, NumPy {np.__version__}, load {load:.0f} when "
-        f"it began. Rows of float32 are made block by block; the time to make them is not counted.",
+        f"Measured on one thread of a machine with {os.cpu_count()} cores, NumPy {np.__version__}, load {load:.0f} "
+        f"when it began. Rows of float32 are made block by block; the time to make them is not counted.",
         "",
         "| rows × columns | sums | a row |",
         "|---|---|---|",

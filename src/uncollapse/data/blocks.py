@@ -22,6 +22,7 @@ __all__ = [
     "guarded",
     "is_dask",
     "is_sparse",
+    "joined",
     "paired_blocks",
     "row_edges",
     "rows_per_block",
@@ -171,6 +172,21 @@ def row_edges(n_rows: int, n_columns: int, together: int = 1) -> list[int]:
     step = rows_per_block(n_columns)
     step = step // together * together or step
     return [*range(0, n_rows, step), n_rows]
+
+
+def joined(edges: Sequence[int], most: int) -> list[int]:
+    """Fewer edges: neighbouring blocks that together have no more than so many rows make one.
+
+    Examples
+    --------
+    >>> joined([0, 2, 4, 9, 10], 4)
+    [0, 4, 9, 10]
+    """
+    kept = [0]
+    for before, edge in pairwise(edges):
+        if edge - kept[-1] > most and before > kept[-1]:
+            kept.append(before)
+    return [*kept, edges[-1]]
 
 
 def checked_array(data: Any, name: str, *, may_be_empty: bool = False) -> np.ndarray:

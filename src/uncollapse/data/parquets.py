@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.data.blocks import Rows, Spans, rows_per_block
+from uncollapse.data.blocks import Rows, Spans, joined, rows_per_block
 from uncollapse.data.tables import listed
 from uncollapse.errors import SourceError, first_line
 
@@ -61,16 +61,7 @@ def _rows(name: str, parts: list[Path]) -> Rows:
         whole = np.concatenate([_group(part, names, i) for part, i, _ in groups[first:last]])
         return whole[start - edges[first] : stop - edges[first]]
 
-    return Rows(name, len(names), sum(counts), Spans(_joined(edges, rows_per_block(len(names))), read, blocks))
-
-
-def _joined(edges: list[int], most: int) -> list[int]:
-    """Fewer edges: row groups that together are no more than a block make one."""
-    kept = [0]
-    for before, edge in pairwise(edges):
-        if edge - kept[-1] > most and before > kept[-1]:
-            kept.append(before)
-    return [*kept, edges[-1]]
+    return Rows(name, len(names), sum(counts), Spans(joined(edges, rows_per_block(len(names))), read, blocks))
 
 
 def _columns(path: Path) -> tuple[list[str], list[int]]:

@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.data.blocks import Spans, dense
+from uncollapse.data.blocks import Spans, dense, joined
 from uncollapse.data.embedded import EMBEDDED
 from uncollapse.data.sources import open_source
 from uncollapse.errors import SourceError
 
-__all__ = ["shared_array"]
+__all__ = ["chunk_rows", "shared_array"]
+
+ROWS_PER_COLUMN = 8
+"""Rows of a chunk for each column at least: its d × d sums are then an eighth of its numbers, or less, and what moves
+between workers is less than what they read."""
+
+LEAST_ENTRIES, MOST_ENTRIES = 2**24, 2**28
+"""Of a chunk: enough to be worth a task; in float32 at most 1 GiB of a worker's memory."""
 
 
 def shared_array(source: str) -> Any:
@@ -49,10 +56,22 @@ def shared_array(source: str) -> Any:
             f"{rows.name}: is read from its beginning on, so workers cannot share it; "
             f"save it as .npy, .parquet, .zarr or .h5"
         )
-    edges, d = rows.blocks.edges, rows.n_columns
+    d = rows.n_columns
+    edges = joined(rows.blocks.edges, chunk_rows(d))
     dtype = dense(rows.blocks.read(0, 1)).dtype
     chunks = (tuple(np.diff(edges).tolist()), (d,))
     return da.map_blocks(_read, _everywhere(source), chunks=chunks, dtype=dtype, meta=np.empty((0, 0), dtype))
+
+
+def chunk_rows(d: int) -> int:
+    """Rows that a worker reads at once, of d columns.
+
+    Examples
+    --------
+    >>> chunk_rows(64), chunk_rows(4096)
+    (262144, 32768)
+    """
+    return max(min(max(ROWS_PER_COLUMN * d, LEAST_ENTRIES // d), MOST_ENTRIES // d), 1)
 
 
 def _everywhere(source: str) -> str:

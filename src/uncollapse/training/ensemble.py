@@ -105,9 +105,7 @@ def train_all(
         while at < len(group):
             part = slice(at, at + size)
             try:
-                run = Run(Stack(members[part], a, placed, starts[part]), group[part], stop)
-                with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as on_epoch:
-                    run.go(on_epoch)
+                _side_by_side(Stack(members[part], a, placed, starts[part]), group[part], stop, progress)
                 at += size
             except torch.OutOfMemoryError:
                 size = min(size, len(group) - at)
@@ -117,6 +115,11 @@ def train_all(
                 else:
                     members[at:] = [smaller_batch(member, len(placed.x)) for member in members[at:]]
     return [results[i] for i in range(len(setups))]
+
+
+def _side_by_side(stack: Stack, indices: list[int], stop: Callable[[int, Trained], None], progress: bool) -> None:
+    with watching_epochs(max(setup.training.epochs for setup in stack.setups), shown=progress) as on_epoch:
+        Run(stack, indices, stop).go(on_epoch)
 
 
 def checked_setups(setups: Any) -> list[Setup]:

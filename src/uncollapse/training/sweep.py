@@ -151,10 +151,8 @@ def sweep(
         _check_same(folder, cells, rows)
         done = _finished(folder)
         missing = [(name, setup) for name, setup in cells.items() if name not in done]
-        work = [
-            [missing[i] for i in unit]
-            for unit in _units([setup for _, setup in missing], rows, n_workers(jobs, backend))
-        ]
+        units = _units([setup for _, setup in missing], rows, n_workers(jobs, backend))
+        work = [[missing[i] for i in unit] for unit in units]
         with watching_epochs(len(cells), shown=progress) as on_epoch:
             n_done = len(cells) - len(missing)
             for name, result, model in run_cells(work, rows, jobs, backend, keep_models, device):
