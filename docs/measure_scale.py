@@ -135,7 +135,6 @@ def page() -> str:
         f"| arithmetic, one core like this one | {hours(cores)} |",
         *(f"| the same on {w} such cores | {hours(cores / w)} |" for w in WORKERS),
         f"| reading, {WORKERS[-1]} machines at 1 GB/s each | {hours(4 * LARGE_N * d / WORKERS[-1] / NETWORK)} |",
-        f"| eigenvalues of the {d:,} × {d:,} sums, on the machine that asked | about a minute |",
     ]
     return "\n".join(lines)
 

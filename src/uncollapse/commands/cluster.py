@@ -57,15 +57,14 @@ def connected(scheduler: str | None, *sources: str | None, needs: tuple[str, ...
             warnings.simplefilter("ignore")  # versions are compared below, in one line
             client = Client(scheduler, timeout=SECONDS)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
-        raise UncollapseError(
-            f"--scheduler {scheduler}: no Dask scheduler answers there ({first_line(error)})"
-        ) from None
+        why = first_line(error)
+        raise UncollapseError(f"--scheduler {scheduler}: no Dask scheduler answers there ({why})") from None
     try:
         readers = [name for name in map(_reader, sources) if name is not None]
         check_workers(client, scheduler, ("uncollapse", "numpy", "dask", "distributed", *needs, *readers))
         yield client
     finally:
-        client.close()
+        client.close()  # type: ignore[no-untyped-call]
 
 
 def check_workers(client: Any, scheduler: str, needs: Sequence[str], seconds: float = SECONDS) -> None:

@@ -60,7 +60,7 @@ def shared_array(source: str) -> Any:
     edges = joined(rows.blocks.edges, chunk_rows(d))
     dtype = dense(rows.blocks.read(0, 1)).dtype
     chunks = (tuple(np.diff(edges).tolist()), (d,))
-    return da.map_blocks(_read, _everywhere(source), chunks=chunks, dtype=dtype, meta=np.empty((0, 0), dtype))
+    return da.map_blocks(_read, _everywhere(source), chunks=chunks, dtype=dtype, meta=np.empty((0, 0), dtype))  # type: ignore[no-untyped-call]
 
 
 def chunk_rows(d: int) -> int:
@@ -96,6 +96,6 @@ def _here() -> str:
     try:
         from dask.distributed import get_worker
 
-        return f" on worker {get_worker().address}"  # type: ignore[no-untyped-call]
+        return f" on worker {get_worker().address}"
     except (ImportError, ValueError):  # Dask's own threads
         return ""

@@ -91,8 +91,9 @@ def diagnose(
         model, objective, scale, rows, given = _taken(model, objective, scale, rows, given)
     probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
                      given=given, scale=scale)  # fmt: skip
+    tables = (data if is_dask(data) else rows, target, given)
     facts = gather(
-        probe, data if is_dask(data) else rows, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
+        probe, *tables, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
         seed=seed, learning_rate=learning_rate, budget=budget,
     )  # fmt: skip
     finding = find_cause(facts)

@@ -108,8 +108,8 @@ def complete(shards: Shards, spectrum: Spectrum) -> Shards:
     """
     if shards.counts.sum() != spectrum.n_samples:
         raise DataError(
-            f"{int(shards.counts.sum())} rows came where the forecast saw {spectrum.n_samples}; give the same data again (an "
-            f"iterator can be read only once)"
+            f"{int(shards.counts.sum())} rows came where the forecast saw {spectrum.n_samples}; give the same data "
+            f"again (an iterator can be read only once)"
         )
     kept = shards.counts > 0
     return Shards(*(getattr(shards, item.name)[kept] for item in fields(shards)))
