@@ -62,15 +62,19 @@ def _packed(walk: Walk) -> bytes:
 def _own_modules(probe: Any) -> list[ModuleType]:
     """Python files that a model's classes and functions come from, but for installed packages."""
     net = getattr(probe, "module", None)
-    parts = [*(net.modules() if net is not None and hasattr(net, "modules") else ()), *vars(probe).values(), probe]
+    parts = [
+        *(net.modules() if net is not None and hasattr(net, "modules") else ()),
+        *getattr(probe, "__dict__", {}).values(),
+        probe,
+    ]
     names = {name for part in parts for name in (getattr(part, "__module__", None), type(part).__module__) if name}
     installed = [str(Path(path)) for path in (*sysconfig.get_paths().values(), Path(__file__).parents[1])]
     return [
         module
         for name in sorted(names)
         if (module := sys.modules.get(name)) is not None
-        and module.__file__ is not None
-        and not any(str(Path(module.__file__).absolute()).startswith(place) for place in installed)
+        and (file := getattr(module, "__file__", None)) is not None
+        and not any(str(Path(str(file)).absolute()).startswith(place) for place in installed)
     ]
 
 
