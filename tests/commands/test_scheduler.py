@@ -230,13 +230,13 @@ def test_what_cannot_run_on_a_cluster_says_so(tmp_path, x):
 def test_a_path_that_a_worker_does_not_see_is_said(client, tmp_path, x):
     path = tmp_path / "x.npy"
     np.save(path, x)
-    array = shared_array(str(path))
+    first, second = shared_array(str(path)), shared_array(str(path))
     path.unlink()
     with pytest.raises(SourceError, match=r"no such file.* on worker tcp://.*every worker must see the path"):
-        forecast(array)
+        forecast(first)
     np.save(path, x[:, :3])
     with pytest.raises(SourceError, match="is another file on worker"):
-        forecast(array)
+        forecast(second)
 
 
 def test_a_model_that_cannot_be_sent_is_one_line(client, x):
@@ -244,3 +244,41 @@ def test_a_model_that_cannot_be_sent_is_one_line(client, x):
     probe = open_probe((lambda x: (x[:, :2], lock and np.ones((len(x), 2))), lambda z: z), spread="std")
     with pytest.raises(DataError, match="cannot be sent to the workers: TypeError"):
         observe(replace(probe, name="the model"), da.from_array(x, chunks=(500, -1)))
+
+
+def test_diagnose_and_sweep_work_on_the_cluster_that_is_named(cluster, x, tmp_path):
+    pytest.importorskip("torch")
+    path, folder = written(x, tmp_path, "npy"), str(tmp_path / "vae")
+    where = ("--scheduler", cluster.scheduler_address)
+    trained = run("train", path, "--latents", "2", "--epochs", "2", "--out", folder)
+    assert trained.returncode == 0, trained.stderr
+    words = ("diagnose", folder, path, "--budget", "0", "--json", "-")
+    here, there = run(*words), run(*words, *where)
+    assert there.returncode == 0, there.stderr
+    one, other = json.loads(here.stdout), json.loads(there.stdout)
+    assert one["cause"] == other["cause"]
+    assert one["n_samples"] == other["n_samples"] == len(x)
+    for kind in ("n_alive", "n_earning"):
+        assert one[kind] == other[kind]
+    swept = run("sweep", path, "--latents", "1,2", "--epochs", "1", "--out", str(tmp_path / "many"), *where)
+    assert swept.returncode == 0, swept.stderr
+    assert "2 trainings." in swept.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("forecast", "iris", "--pilot", "--scheduler", "tcp://here:1"), "--pilot: works on this machine's own copy"),
+        (("forecast", "iris", "--modes", "2", "--scheduler", "tcp://here:1"), "--modes: works on this machine's own"),
+        (("forecast", "iris", "--device", "cpu"), "--device is for what is trained or run"),
+        (("diagnose", "vae", "iris", "--verify", "--scheduler", "tcp://here:1"), "--verify: works on this machine's"),
+        (("diagnose", "vae", "iris", "--device", "cpu", "--scheduler", "tcp://here:1"), "--device: works on this"),
+        (("sweep", "iris", "--out", "many", "--scheduler", "nowhere"), "no Dask scheduler answers there"),
+        (("train", "iris", "--out", "one", "--device", "cuda:77"), "device cuda:77: no such device here; PyTorch sees"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(words, says, tmp_path):
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -60,7 +61,11 @@ def shared_array(source: str) -> Any:
     edges = joined(rows.blocks.edges, chunk_rows(d))
     dtype = dense(rows.blocks.read(0, 1)).dtype
     chunks = (tuple(np.diff(edges).tolist()), (d,))
-    return da.map_blocks(_read, _everywhere(source), chunks=chunks, dtype=dtype, meta=np.empty((0, 0), dtype))  # type: ignore[no-untyped-call]
+    mark = uuid4().hex  # a file may have changed since blocks of its name were read
+    blank = np.empty((0, 0), dtype)
+    return da.map_blocks(  # type: ignore[no-untyped-call]
+        _read, _everywhere(source), chunks=chunks, dtype=dtype, meta=blank, token=mark
+    )
 
 
 def chunk_rows(d: int) -> int:

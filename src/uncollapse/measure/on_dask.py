@@ -68,7 +68,7 @@ def _own_modules(probe: Any) -> list[ModuleType]:
         probe,
     ]
     names = {name for part in parts for name in (getattr(part, "__module__", None), type(part).__module__) if name}
-    installed = [str(Path(path)) for path in (*sysconfig.get_paths().values(), Path(__file__).parents[1])]
+    installed = [str(path) for path in (*sysconfig.get_paths().values(), Path(__file__).parents[1])]
     return [
         module
         for name in sorted(names)
