@@ -57,7 +57,7 @@ def over_processes(part: Sums, group: Any = None) -> Sums:
     if not (distributed.is_available() and distributed.is_initialized()):
         raise DataError("torch.distributed has not begun here; call torch.distributed.init_process_group first")
     device = torch.device("cuda" if distributed.get_backend(group) == "nccl" else "cpu")
-    names = [item.name for item in fields(part) if item.name not in FIXED]
+    names = [item.name for item in fields(part) if item.name not in FIXED and getattr(part, item.name) is not None]
     values = {name: np.asarray(getattr(part, name), dtype=np.float64) for name in names}
     flat = torch.as_tensor(np.concatenate([value.ravel() for value in values.values()]), device=device)
     n = distributed.get_world_size(group)
@@ -73,14 +73,14 @@ def over_processes(part: Sums, group: Any = None) -> Sums:
 FIXED = ("n_inputs", "level_sizes", "latent_shape")
 """Fields that describe the table or the model, the same in all processes."""
 
-SHAPE_NUMBERS = 3
+SHAPE_NUMBERS = 4
 
 
 def _shape_of(part: Any) -> np.ndarray:
-    """What must agree: the kind of sums, the number of inputs or levels, and that of columns or latents."""
+    """What must agree: the kind of sums, inputs or levels, columns or latents, and whether its KL was sampled."""
     if isinstance(part, Moments):
-        return np.array([0, part.n_inputs, len(part.mean)])
-    return np.array([1, len(part.level_sizes), len(part.kl)])
+        return np.array([0, part.n_inputs, len(part.mean), 0])
+    return np.array([1, len(part.level_sizes), len(part.kl), int(part.beyond is None)])
 
 
 def _filled(like: Any, values: dict[str, np.ndarray], flat: np.ndarray) -> Any:
