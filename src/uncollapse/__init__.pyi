@@ -19,6 +19,8 @@ from .forecasting.levels import LevelForecast
 from .forecasting.predict import forecast
 from .forecasting.result import Forecast
 from .forecasting.weights import Weights
+from .inferring.opening import open_weights
+from .inferring.result import Inference, Inferred
 from .landscape.descent import linear_warmup
 from .landscape.escape import EscapeTimes, escape_times
 from .landscape.flow import Flow, gradient_flow
@@ -49,6 +51,8 @@ __all__ = [
     "EscapeTimes",
     "Flow",
     "Forecast",
+    "Inference",
+    "Inferred",
     "Keep",
     "Level",
     "LevelForecast",
@@ -84,6 +88,7 @@ __all__ = [
     "nonlinear_residual",
     "nonlinear_spectrum",
     "open_probe",
+    "open_weights",
     "origin_hessian",
     "read_loss",
     "revive",

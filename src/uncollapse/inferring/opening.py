@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.data.changed import affine, one_hot
-from uncollapse.data.rows import Rows
+from uncollapse.data.changed import affine, n_classes_of, one_hot
+from uncollapse.data.rows import Rows, as_rows, dense
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.inferring.result import Inference, Said
-from uncollapse.measure.protocol import Probe
+from uncollapse.measure.protocol import Probe, Spread
 from uncollapse.probes.open import WEIGHTS, as_object, open_probe
 
-__all__ = ["open_model", "tables_for"]
+__all__ = ["open_model", "open_weights", "tables_for"]
 
-FEW_ROWS = 16
+FEW_ROWS, MANY_ROWS = 16, 64
 
 
 def open_model(
@@ -61,6 +61,65 @@ def open_model(
         except ObjectiveError as error:
             raise error from refused
     return Inference(probe, scale=said.scale or 1.0)
+
+
+def open_weights(
+    weights: str | Path,
+    model: str,
+    data: Any,
+    given: Any = None,
+    *,
+    arguments: dict[str, Any] | None = None,
+    spread: Spread | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    scale: float | None = None,
+    trust: bool = False,
+) -> Inference:
+    """Open a file of weights with the class they belong to; what it gives goes to `diagnose` and `revive`.
+
+    Parameters
+    ----------
+    weights : str or Path
+        .pth, .pt, .bin, .ckpt, .safetensors.
+    model : str
+        ``my_vae.py:VAE``, or a file with one class that fits. Of the file only what the class needs is run.
+    data, given : array, Rows, or anything else that holds rows
+        What the model was trained on; a condition may be a column of labels.
+    arguments : dict, optional
+        Of the class, where the weights do not tell them.
+    spread, input_shape
+        As in `open_probe`; inferred when left out.
+    scale : float, optional
+        Multiplies the data; inferred when left out.
+    trust : bool
+        Unpickle the file, which may run any code.
+
+    Returns
+    -------
+    Inference
+        `found` lists what was inferred and why; `missing`, what could not be.
+
+    Raises
+    ------
+    SourceError, ObjectiveError, DataError
+        As in `infer`.
+    """
+    said = Said(model, dict(arguments or {}), spread, input_shape, scale, False, trust)
+    rows, condition = as_rows(data), None if given is None else as_rows(given, "the condition")
+    n_classes = 0 if condition is None else n_classes_of(condition)
+    shape = getattr(data, "shape", ())
+    x = _first_rows(rows)
+    if isinstance(shape, tuple) and len(shape) > 2:
+        x = x.reshape(len(x), *shape[1:])
+    return open_model(weights, x, None if condition is None else _first_rows(condition), said, n_classes=n_classes)
+
+
+def _first_rows(rows: Rows) -> np.ndarray:
+    if not rows.repeatable:
+        raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
+    for block in rows.blocks():
+        return np.asarray(dense(block)[:MANY_ROWS])
+    raise DataError(f"{rows.name}: empty, no rows came")
 
 
 def tables_for(found: Inference, rows: Rows, given: Rows | None) -> tuple[Rows, Rows | None]:

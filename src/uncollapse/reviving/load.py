@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from uncollapse.errors import DataError, SourceError, first_line
+from uncollapse.inferring.result import Inference
 from uncollapse.measure.protocol import Spread
 from uncollapse.probes.open import open_probe
 from uncollapse.reviving.digest import digest_of
@@ -27,7 +28,7 @@ def load_revived(
     ----------
     module : object
         The model as it was revived, with the same weights: a PyTorch module, or anything that `open_probe` takes and
-        that has one behind it.
+        that has one behind it; or what `open_weights` gives.
     folder : str or path
         That `uncollapse revive` or `Revived.write` wrote.
     spread, input_shape
@@ -51,6 +52,7 @@ def load_revived(
     from uncollapse.reviving.module import revived_module
 
     kept = read_folder(folder)
+    module = module.probe if isinstance(module, Inference) else module
     probe: Any = open_probe(module, spread=spread, input_shape=input_shape)
     check_belongs(kept, digest_of(probe), str(folder))
     result = revived_module(probe, kept.additions, kept.objective)
