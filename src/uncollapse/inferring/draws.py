@@ -15,7 +15,7 @@ from uncollapse.inferring.halves import FORWARD, SPREADS, Halves, Reading, as_gi
 from uncollapse.inferring.source import source_of
 from uncollapse.reading.roles import role_of
 
-__all__ = ["door_of", "spread_by_draws", "spread_by_names"]
+__all__ = ["door_of", "spread_by_names", "spreads_by_draws"]
 
 DRAWS = 1024
 """A standard deviation is then known to about 2 %; over several latents to less."""
@@ -23,49 +23,69 @@ DRAWS = 1024
 CLOSE = 0.08
 """In log σ: readings differ by far more, but for a spread near a fixed point of one of them."""
 
+FAR = 4.0
+"""Standard errors between the mean of the draws and what is taken for the mean."""
+
+LARGER = (-1.0, 3.0, -3.0, 10.0)
+MOST_SPREAD = 8.0
+"""A sample beyond which exponentials differ by more than numbers hold."""
+
 HEADS = {"logvar": "log_variance", "log_var": "log_variance", "logstd": "log_std", "log_std": "log_std",
          "logsigma": "log_std", "log_sigma": "log_std"}  # fmt: skip
 NAMED = {"log variance": "log_variance", "log std": "log_std", "std": "std", "variance": "variance"}
 
 
-def spread_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> str | None:
-    """The reading of the spread under which the module's own draws of z have the standard deviation that they have.
+def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[str]:
+    """Readings of the spread under which the module's own draws of z have the standard deviation that they have.
 
     Parameters
     ----------
     halves : Halves
         Its reading's `spread` does not count.
     x : Tensor of shape (B, …)
-        Samples; that of the largest spread, where the readings differ most, is drawn for many times.
+        Samples; that of the largest spread, where the readings differ most, is drawn for many times. Where all latents
+        are dead no sample has one, so that much larger ones are tried as well.
     given : Tensor of shape (B, c), optional
 
     Returns
     -------
-    str or None
-        One of `SPREADS`; None where the module draws no z that is seen, or two readings explain it.
+    list of str
+        Of `SPREADS`; empty where the module draws no z that is seen, or none explains it.
     """
     with torch.no_grad(), torch.random.fork_rng(devices=[]), sampling(halves.model):
         torch.manual_seed(0)
         try:
-            far = halves.mean_and_spread(x, given)[1].flatten(1).abs().mean(dim=1).argmax()
-            many = x[far][None].expand(DRAWS, *x.shape[1:])
-            of_given = None if given is None else given[far][None].expand(DRAWS, -1)
-            _, spread = halves.mean_and_spread(many, of_given)
+            row, of_row = _farthest(halves, x, given)
+            many = row.expand(DRAWS, *x.shape[1:])
+            of_given = None if of_row is None else of_row.expand(DRAWS, -1)
+            mean, spread = halves.mean_and_spread(many, of_given)
             z = _drawn(halves, many, of_given)
         except Exception:  # whatever a user's module does with these rows, it does not say the spread
-            return None
+            return []
     if z is None:
-        return None
-    std = z.flatten(1).double().std(dim=0)
-    if not bool((std > 1e-6).any()):
-        return None
-    misses = {}
+        return []
+    z = z.flatten(1).double()
+    std = z.std(dim=0)
+    away = (z.mean(dim=0) - mean[:1].flatten(1).double()[0]).abs() / std.clamp_min(1e-12)
+    if not bool((std > 1e-6).any()) or float(away.median()) > FAR / DRAWS**0.5:
+        return []
+    close = []
     for kind, log_variance in SPREADS.items():
         expected = (log_variance(spread[:1].flatten(1).double())[0] / 2).exp()
         off = (std.clamp_min(1e-12).log() - expected.clamp_min(1e-12).log()).abs()
-        misses[kind] = float(off.median()) if bool(torch.isfinite(off).all()) else float("inf")
-    close = [kind for kind, miss in misses.items() if miss < CLOSE]
-    return close[0] if len(close) == 1 else None
+        if bool(torch.isfinite(off).all()) and float(off.median()) < CLOSE and float(off.max()) < 3 * CLOSE:
+            close.append(kind)
+    return close
+
+
+def _farthest(halves: Halves, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The sample of the largest spread that does not overflow, and its condition."""
+    rows = torch.cat([x, *(by * x for by in LARGER)])
+    conditions = None if given is None else given.repeat(1 + len(LARGER), 1)
+    size = halves.mean_and_spread(rows, conditions)[1].flatten(1).abs()
+    fits = torch.isfinite(size).all(dim=1) & (size.amax(dim=1) < MOST_SPREAD)
+    far = torch.where(fits, size.mean(dim=1), -1.0).argmax()
+    return rows[far][None], None if conditions is None else conditions[far][None]
 
 
 def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> Tensor | None:
@@ -74,13 +94,13 @@ def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> Tensor | None:
     seen: list[Tensor] = []
     if r.decoder == FORWARD:
         with _watched(attrgetter(r.door)(model), seen):
-            called(model, FORWARD, x, as_given(given, r.encoder_given or r.decoder_given))
+            called(model, FORWARD, r.presented(x), as_given(given, r.encoder_given or r.decoder_given))
         z = seen[0] if seen else None
         return z if z is None or r.columns is None else z.flatten(1)[:, list(r.columns)]
     decoder = attrgetter(r.decoder)(model)
     watch = _watched(decoder, seen) if isinstance(decoder, nn.Module) else _replaced(model, r.decoder, decoder, seen)
     with watch:
-        called(model, FORWARD, x, as_given(given, r.encoder_given or r.decoder_given))
+        called(model, FORWARD, r.presented(x), as_given(given, r.encoder_given or r.decoder_given))
     return seen[0] if seen else None
 
 
@@ -180,11 +200,14 @@ def spread_by_names(model: nn.Module, reading: Reading) -> str | None:
     kinds: list[str] = []
     for node in [] if tree is None else ast.walk(tree):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            names = [
-                part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
-                for part in node.value.elts
-            ]
-            roles = [role_of(name) for name in names]
+            roles = [role_of(_name_of(part)) for part in node.value.elts]
             if "mean" in roles:
                 kinds += [NAMED[role] for role in roles if role in NAMED]
     return kinds[0] if len(set(kinds)) == 1 else None
+
+
+def _name_of(node: ast.expr) -> str:
+    """Of a variable, an attribute, or the layer that is called."""
+    while isinstance(node, ast.Call):
+        node = node.func
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
