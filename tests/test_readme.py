@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from uncollapse.diagnosis.result import CAUSES
 
@@ -130,6 +131,9 @@ def _put_data_there(tmp_path, rng):
     images = (rng.random((100, 5, 5)) * 255).astype(np.uint8)
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *images.shape)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(header + images.tobytes())
+    (tmp_path / "photos").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{i:03d}.png")
     (tmp_path / "my_model.py").write_text(MY_MODEL)
     (tmp_path / "my_decoder.py").write_text(MY_DECODER)
     (tmp_path / "my_network.py").write_text(MY_NETWORK)

@@ -20,7 +20,6 @@ from .forecasting.predict import forecast
 from .forecasting.result import Forecast
 from .forecasting.weights import Weights
 from .inferring.opening import open_weights
-from .inferring.result import Inference, Inferred
 from .landscape.descent import linear_warmup
 from .landscape.escape import EscapeTimes, escape_times
 from .landscape.flow import Flow, gradient_flow
@@ -34,6 +33,7 @@ from .objective import Level, Objective
 from .probes.open import open_probe
 from .reading.read import read_loss
 from .reading.result import LossReading
+from .report.notebook import slider
 from .report.written import write_report
 from .reviving.build import revive
 from .reviving.load import load_revived
@@ -51,8 +51,6 @@ __all__ = [
     "EscapeTimes",
     "Flow",
     "Forecast",
-    "Inference",
-    "Inferred",
     "Keep",
     "Level",
     "LevelForecast",
@@ -92,6 +90,7 @@ __all__ = [
     "origin_hessian",
     "read_loss",
     "revive",
+    "slider",
     "spectrum",
     "stationary_point",
     "stationary_points",

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from uncollapse import SourceError
-from uncollapse.data import stores
-from uncollapse.data.stores import read_h5ad
+from uncollapse.data import hdf5
+from uncollapse.data.hdf5 import read_h5ad
 
 
 def test_a_file_over_which_hdf5_loops_ends_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(stores, "MOST_SECONDS", 3.0)
+    monkeypatch.setattr(hdf5, "MOST_SECONDS", 3.0)
     path = tmp_path / "x.h5ad"
     anndata.AnnData(np.ones((12, 3), np.float32)).write_h5ad(path)
     content = path.read_bytes()

@@ -12,11 +12,13 @@ import torch
 from uncollapse import DataError, OutputError, SourceError
 from uncollapse.data.arrays import read_idx, read_npy, read_npz
 from uncollapse.data.embedded import read_embedded
+from uncollapse.data.hdf5 import read_h5ad, read_hdf5
 from uncollapse.data.mnist import fetch_mnist
+from uncollapse.data.parquets import read_parquet
 from uncollapse.data.rows import as_rows
 from uncollapse.data.sources import open_source
-from uncollapse.data.stores import read_h5ad, read_zarr
-from uncollapse.data.tables import read_csv, read_parquet
+from uncollapse.data.stores import read_zarr
+from uncollapse.data.tables import read_csv
 from uncollapse.data.vectors import read_vector
 
 NEVER_PATHS = [None, 1, 0.5, b"x.npy", np.nan, object(), ["x.npy"], {}, np.array(["x"]), np.ones((2, 2)), torch.ones(2)]
@@ -31,6 +33,7 @@ READERS = {
     "read_csv": read_csv,
     "read_parquet": read_parquet,
     "read_h5ad": read_h5ad,
+    "read_hdf5": lambda path: read_hdf5(path, ""),
     "read_zarr": lambda path: read_zarr(path, ""),
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from PIL import Image
 
 from fuzz.outcomes import Attempt, clear
 from uncollapse import UncollapseError
@@ -28,6 +29,7 @@ COMMANDS = ["forecast", "forecast", "forecast", "diagnose", "revive", "train", "
 MODELS = ["nothing", "", "no_module:build", "LOOP", "DATA", "a:b:c", "os:getcwd", "x" * 3000]
 SOURCES = [
     "iris", "iris", "iris", "DATA", "nothing.npy", "", "LOOP", "LABELS", "x" * 3000, "DATA::x", "~nobody/a.npy",
+    "PHOTOS", "PHOTOS::2,grey", "PHOTOS::0", "PHOTOS::skip-broken", "PHOTOS::x", "s-{0..2}.tar", "{", "{1..}.tar::png",
 ]  # fmt: skip
 OPTIONS = {
     "forecast": [
@@ -49,10 +51,15 @@ FLAGS = ["--no-bias", "--drop-nonfinite", "--nonlinear", "--help", "--list", "--
 
 @cache
 def place() -> Path:
-    """A folder with a table, labels, and two links that point at each other."""
+    """A folder with a table, labels, images, and two links that point at each other."""
     folder = Path(tempfile.mkdtemp(prefix="uncollapse-fuzz-"))
     np.save(folder / "data.npy", np.random.default_rng(0).random((30, 3)))
     np.save(folder / "labels.npy", np.arange(5))
+    (folder / "photos").mkdir()
+    for i in range(6):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (3, 2, 3), dtype=np.uint8)).save(
+            folder / "photos" / f"{i}.png"
+        )
     (folder / "a").symlink_to(folder / "b")
     (folder / "b").symlink_to(folder / "a")
     return folder
@@ -60,7 +67,7 @@ def place() -> Path:
 
 def source_of(word: str) -> str:
     """Names that stand for files of the folder."""
-    names = {"DATA": "data.npy", "LABELS": "labels.npy", "LOOP": "a"}
+    names = {"DATA": "data.npy", "LABELS": "labels.npy", "LOOP": "a", "PHOTOS": "photos"}
     head, _, tail = word.partition("::")
     return str(place() / names[head]) + (f"::{tail}" if tail else "") if head in names else word
 

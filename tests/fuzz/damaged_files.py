@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 import struct
+import tarfile
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,9 @@ from uncollapse.data.sources import open_source
 
 __all__ = ["files"]
 
-KINDS = ("npy", "npz", "csv", "idx", "idx.gz", "parquet", "h5ad", "zarr")
+KINDS = (
+    "npy", "npz", "csv", "idx", "idx.gz", "parquet", "h5ad", "zarr", "h5", "tar", "parts", "photos",
+)  # fmt: skip
 
 
 @cache
@@ -48,7 +51,34 @@ def folder() -> Path:
     pyarrow.parquet.write_table(pyarrow.table({f"c{j}": x[:, j] for j in range(3)}), place / "x.parquet")
     anndata.AnnData(x.astype(np.float32)).write_h5ad(place / "x.h5ad")
     zarr.save(str(place / "x.zarr"), x)
+    folders(place, x)
+    import h5py
+
+    with h5py.File(place / "x.h5", "w") as file:
+        file["group/x"], file["y"] = x, x[:, 0]
+    with tarfile.open(place / "x.tar", "w") as tar:
+        for i, row in enumerate(x):
+            content = io.BytesIO()
+            np.save(content, row)
+            info = tarfile.TarInfo(f"{i:02d}.npy")
+            info.size = len(content.getvalue())
+            tar.addfile(info, io.BytesIO(content.getvalue()))
     return place
+
+
+def folders(place: Path, x: np.ndarray) -> None:
+    """The same rows as images of three pixels, and as a table in three parts."""
+    import pyarrow
+    import pyarrow.parquet
+    from PIL import Image
+
+    for name in ("x.photos", "x.parts"):
+        (place / name).mkdir()
+    for i, row in enumerate(x):
+        Image.fromarray(row[None]).save(place / "x.photos" / f"{i:02d}.png")
+    for k, part in enumerate(np.split(x, 3)):
+        table = pyarrow.table({f"c{j}": part[:, j] for j in range(3)})
+        pyarrow.parquet.write_table(table, place / "x.parts" / f"{k}.parquet")
 
 
 def named(kind: str) -> str:
@@ -59,7 +89,8 @@ def named(kind: str) -> str:
 def read(path: Path) -> np.ndarray:
     """All its rows; what is made of none is for a forecast to say."""
     rows = open_source(str(path))
-    blocks = [dense(block) for block in rows.blocks()]
+    scale = 255 if path.suffix == ".photos" else 1
+    blocks = [np.round(dense(block) * scale, 4) for block in rows.blocks()]
     return np.vstack(blocks) if blocks else forecast(rows)
 
 

@@ -62,6 +62,19 @@ def buffered(x: np.ndarray, step: int) -> Any:
         yield buffer[: len(part)]
 
 
+class ByNumber:
+    """A data set in the manner of PyTorch."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> Any:
+        return self.x[i], i
+
+
 def dask_of(x: np.ndarray) -> Any:
     """In chunks of rows and columns."""
     import dask.array as da
@@ -89,6 +102,7 @@ CONTAINERS: dict[str, Callable[[np.ndarray], Any]] = {
     "blocks": lambda x: (x[i : i + 3] for i in range(0, len(x), 3)),
     "one buffer": lambda x: buffered(x, 4),
     "loader": lambda x: torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.tensor(x)), batch_size=5),
+    "data set": ByNumber,
     "dask": dask_of,
 }
 ONLY_FLOAT64 = ("csr", "csc", "coo", "tensor", "loader", "frame", "memoryview", "lists", "objects")
@@ -171,7 +185,8 @@ ODD_DATA: dict[str, Callable[[], Any]] = {
     "an empty generator": lambda: iter(()), "blocks of two widths": lambda: iter([np.ones((2, 2)), np.ones((2, 3))]),
     "images in a list": lambda: [np.ones((4, 4))] * 3, "nan": lambda: np.full((3, 2), np.nan),
     "inf": lambda: np.array([[1.0, np.inf], [0.0, 1.0]]), "one row": lambda: np.ones((1, 3)),
-    "a function": lambda: print,
+    "a function": lambda: print, "a data set of text": lambda: ByNumber(np.array(["a"])),
+    "a data set of numbers": lambda: ByNumber(np.zeros(3)), "an empty data set": lambda: ByNumber(np.zeros((0, 2))),
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import typer
 from uncollapse.bill.budget import BUDGET
 from uncollapse.commands import diagnose_sequences as of_text
 from uncollapse.commands import loss_options as options
+from uncollapse.commands.fail_on import FailOn, causes_named, fail_on
 from uncollapse.commands.model_options import (
     Arguments,
     InputShape,
@@ -31,7 +32,7 @@ from uncollapse.commands.model_options import (
     objective_of,
 )
 from uncollapse.commands.opened import opened
-from uncollapse.commands.options import as_written, levels_from
+from uncollapse.commands.options import as_written, levels_from, notes_of
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import UncollapseError, UncollapseWarning
 
@@ -94,6 +95,7 @@ def diagnose(
     seed: Annotated[int, typer.Option(help="Of sampled rows, noise and new weights.", rich_help_panel=options.OUT)] = 0,
     json_to: options.Json = None,
     html_to: options.Html = None,
+    fail_on_causes: FailOn = None,
     sequences: of_text.Sequences = False,
     inject: of_text.Inject = None,
     longest: of_text.Longest = None,
@@ -108,8 +110,10 @@ def diagnose(
         of_text.diagnose_sequences(typed)
         return
     of_text.without_sequences(typed)
+    from uncollapse.diagnosis.result import CAUSES
     from uncollapse.files import check_writable
 
+    unwanted = causes_named(fail_on_causes, CAUSES)
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     check_writable(html_to, json_file, inputs=[source, target or "", given or "", *files(model)])
     check_counts({"--rows": rows, "--steps": steps})
@@ -137,10 +141,11 @@ def diagnose(
         if verify:
             diagnosis = _verified(diagnosis, probe, tables, steps, **how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
-    notes = [*found.notes, *diagnosis.notes, *disagreement(found.objective, objective), *notes]
+    notes = [*found.notes, *diagnosis.notes, *disagreement(found.objective, objective), *notes_of(*tables), *notes]
     diagnosis = replace(diagnosis, notes=tuple(dict.fromkeys(notes)))
     inferred = [asdict(one) for one in found.inferred.found]
     _answer(diagnosis, source.encode("utf-8", "replace").decode(), inferred, json_to, json_file, html_to)
+    fail_on(diagnosis.cause, unwanted)
 
 
 def _answer(

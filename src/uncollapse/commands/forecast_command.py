@@ -11,7 +11,7 @@ import typer
 
 from uncollapse.commands import loss_options as options
 from uncollapse.commands.model_options import InputShape, SpreadOf
-from uncollapse.commands.options import as_written, levels_from, number, objective_from, vector
+from uncollapse.commands.options import as_written, levels_from, notes_of, number, objective_from, vector
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.commands.training_options import training_side, whole_numbers
 from uncollapse.errors import ObjectiveError, UncollapseWarning
@@ -225,7 +225,8 @@ def forecast(
             scale=scale,
             drop_nonfinite=drop_nonfinite,
         )
-    notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
+    said = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
+    notes = list(dict.fromkeys([*notes_of(rows, goal, condition), *said]))
     source = source.encode("utf-8", "replace").decode()  # a file name need not be text
     facts = {**result.to_dict(), "source": source, "intervals": intervals and intervals.to_dict(), "warnings": notes}
     facts |= extras.to_dict()

@@ -43,7 +43,8 @@ Source = Annotated[
     str,
     typer.Argument(
         help="digits, iris, wine, breast-cancer, diabetes, or a file: .npy, .npz, .csv, .parquet, idx (.gz), "
-        ".h5ad, .zarr. One array of several: FILE::NAME.",
+        ".h5, .h5ad, .zarr, .tar; one array of several: FILE::NAME. Or a folder of .parquet parts or of images: "
+        "photos::64x64,grey.",
         show_default=False,
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from uncollapse.checks import shown
 from uncollapse.errors import ObjectiveError
 
-__all__ = ["as_written", "levels_from", "number", "objective_from", "settings_from", "vector"]
+__all__ = ["as_written", "levels_from", "notes_of", "number", "objective_from", "settings_from", "vector"]
 
 
 def as_written(
@@ -126,6 +126,11 @@ def vector(text: str | None, word: str) -> Any:
         from uncollapse.data.vectors import read_vector
 
         return read_vector(text)
+
+
+def notes_of(*tables: Any) -> list[str]:
+    """How the numbers of the sources were made, where a user has to know."""
+    return [table.note for table in tables if table is not None and table.note]
 
 
 def levels_from(betas: str | None, variances: str | None, latents: str | None) -> Any:

@@ -29,7 +29,7 @@ from uncollapse.commands.model_options import (
     objective_of,
 )
 from uncollapse.commands.opened import opened
-from uncollapse.commands.options import as_written
+from uncollapse.commands.options import as_written, notes_of
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import OutputError, UncollapseWarning
 
@@ -114,7 +114,7 @@ def revive(
         if better.better:
             trained = _written(better, out, model, source, tables, train, learning_rate, how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
-    notes = [*found.notes, *disagreement(found.objective, objective), *notes]
+    notes = [*found.notes, *disagreement(found.objective, objective), *notes_of(*tables), *notes]
     _answer(better, out, trained, list(dict.fromkeys(notes)), json_to, json_file)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from uncollapse.checks import shown
 from uncollapse.commands.loss_options import DropNonfinite, Given, Scale, Target
+from uncollapse.commands.options import notes_of
 from uncollapse.errors import ObjectiveError, UncollapseError
 
 __all__ = [
@@ -44,7 +45,7 @@ NETWORK, TRAINING = "The network", "The training"
 
 Source = Annotated[
     str,
-    typer.Argument(help="As in `uncollapse forecast`: digits, iris, … or a file.", show_default=False),
+    typer.Argument(help="As in `uncollapse forecast`: digits, iris, …, a file or a folder.", show_default=False),
 ]
 Likelihood = Annotated[
     str, typer.Option(metavar="gaussian|bernoulli|poisson|negative-binomial|categorical", help="Of the decoder.")
@@ -97,11 +98,14 @@ def opened_table(
 ) -> Any:
     """The sources as one table in memory."""
     from uncollapse.data.sources import open_source
-    from uncollapse.progress import watching
+    from uncollapse.progress import announce, watching
     from uncollapse.training.data import table
 
+    data = open_source(source)
     others = [None if name is None else open_source(name) for name in (target, given)]
-    with watching(open_source(source), "reading") as rows:
+    for note in notes_of(data, *others):
+        announce(note)
+    with watching(data, "reading") as rows:
         return table(rows, *others, likelihood=likelihood, scale=scale, drop_nonfinite=drop_nonfinite)
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.errors import DataError, first_line
+from uncollapse.errors import DataError, UncollapseError, first_line
 
 __all__ = [
     "Block",
     "Rows",
     "checked_array",
     "dense",
+    "guarded",
     "is_dask",
     "is_sparse",
     "paired_blocks",
@@ -52,6 +53,8 @@ class Rows:
         Whether `blocks` may be called again.
     paired : bool
         Whether each item that `blocks` gives is a pair ``(x, y)``.
+    note : str
+        How its numbers were made, where a user has to know: a sentence without its full stop, or "".
     """
 
     name: str
@@ -60,6 +63,7 @@ class Rows:
     blocks: Callable[[], Iterator[Block]]
     repeatable: bool = True
     paired: bool = False
+    note: str = ""
 
     def watched(self, on_step: Callable[[int], None]) -> Rows:
         """The same rows; `on_step` is called with the number of rows of each block as it is handed over."""
@@ -70,6 +74,26 @@ class Rows:
                 on_step(len(block[0]) if self.paired else block.shape[0])
 
         return replace(self, blocks=blocks)
+
+
+def guarded(rows: Rows, kind: type[UncollapseError]) -> Rows:
+    """The same rows; damage met while reading, which each library reports in its own way, becomes our error."""
+
+    def blocks() -> Iterator[Block]:
+        inner = rows.blocks()
+        while True:
+            try:
+                block = next(inner)
+            except StopIteration:
+                return
+            except (UncollapseError, MemoryError):
+                raise
+            except Exception as error:
+                raise kind(f"{rows.name}: cannot be read to its end: {first_line(error)}") from error
+            yield block
+            del block  # or the next one would be made while this one is held
+
+    return replace(rows, blocks=blocks)
 
 
 def dense(block: Block) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,11 @@ __all__ = ["as_block", "iterable_rows"]
 
 def iterable_rows(data: Iterable[Any], name: str, paired: bool) -> Rows:
     """Blocks of rows, or pairs of them, that an iterable gives."""
+    if any(kind.__name__ == "IterableDataset" for kind in type(data).__mro__):
+        raise DataError(
+            f"{name}: an IterableDataset may give samples or batches; pass DataLoader(it, batch_size=256), or "
+            f"DataLoader(it, batch_size=None) if it gives batches"
+        )
 
     def blocks() -> Iterator[Any]:
         for group in _coalesced(data, name, paired):
@@ -85,6 +90,8 @@ def _stacked(blocks: tuple[Block, ...]) -> Block:
 
 
 def _parts(item: Any, where: str, paired: bool) -> list[Block]:
+    if isinstance(item, Mapping):
+        item = _rows_of(item, where)
     is_group = isinstance(item, list | tuple)
     if not paired:
         if is_group and len(item) == 0:
@@ -96,6 +103,16 @@ def _parts(item: Any, where: str, paired: bool) -> list[Block]:
     if x.shape[0] != y.shape[0]:
         raise DataError(f"{where}: {x.shape[0]} rows of x against {y.shape[0]} of y")
     return [x, y]
+
+
+def _rows_of(batch: Mapping[Any, Any], where: str) -> Any:
+    """The one entry of a loader's dict that has rows and columns."""
+    tables = {name: value for name, value in batch.items() if len(getattr(value, "shape", None) or ()) >= 2}
+    if len(tables) != 1:
+        named = ", ".join(str(name)[:40] for name in list(tables or batch)[:6])
+        what = "several arrays" if tables else "no array with rows and columns"
+        raise DataError(f"{where}: a dict with {what} ({named}); give batches of one array")
+    return next(iter(tables.values()))
 
 
 def as_block(item: Any, where: str) -> Block:

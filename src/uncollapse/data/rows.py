@@ -1,4 +1,4 @@
-"""Anything that holds rows → `Rows`: arrays, memory maps, sparse matrices, Dask arrays, lists, iterables."""
+"""Anything that holds rows → `Rows`: arrays in memory or on disk, sparse, Dask arrays, data sets, iterables."""
 
 from __future__ import annotations
 
@@ -14,29 +14,37 @@ from uncollapse.data.blocks import (
     Rows,
     checked_array,
     dense,
+    guarded,
     is_dask,
     is_sparse,
     paired_blocks,
     rows_per_block,
     sparse_table,
 )
+from uncollapse.data.hugging_face import hugging_face_rows, is_hugging_face
+from uncollapse.data.indexed import indexed_rows, is_indexed
 from uncollapse.data.iterables import as_block, iterable_rows
 from uncollapse.data.maps import windows_of
+from uncollapse.data.opened import is_annotated, is_on_disk, matrix_of
+from uncollapse.data.stores import sliced
 from uncollapse.errors import DataError
 
 __all__ = ["Block", "Rows", "as_rows", "dense", "is_dask", "is_sparse", "paired_blocks"]
 
 
 def as_rows(data: Any, name: str = "the data", *, paired: bool = False) -> Rows:
-    """Take an array, memory map, SciPy sparse matrix, DataLoader or iterable of blocks as `Rows`.
+    """Take an array, memory map, SciPy sparse matrix, data set, DataLoader or iterable of blocks as `Rows`.
 
     Parameters
     ----------
-    data : array of shape (n, ...), sparse matrix, Rows, or iterable of blocks of rows
+    data : array of shape (n, ...), sparse matrix, data set, Rows, or iterable of blocks of rows
         Trailing dimensions are flattened, so images may come as (n, height, width). A list of lists of numbers is an
         array, and so is a list of vectors.
         An iterable may give arrays, tensors, or tuples of them; of a tuple the first entry is the rows (that is
-        what a DataLoader over ``(x, label)`` gives), unless `paired`.
+        what a DataLoader over ``(x, label)`` gives), unless `paired`; of a dict, the only entry with rows and columns.
+        Arrays that h5py or zarr have open, and AnnData objects (their X), are read from disk by slices. A data set of
+        samples, PyTorch's, torchvision's or Hugging Face's, is read sample by sample: of ``(x, label)`` the x, of a
+        dict its only array or image. Images of Pillow become (channels, height, width) from 0 to 1.
     name : str
         What messages call it.
     paired : bool
@@ -56,8 +64,11 @@ def as_rows(data: Any, name: str = "the data", *, paired: bool = False) -> Rows:
     paired = checks.flag(paired, "paired", error=DataError)
     if isinstance(data, Rows):
         return data
+    data = matrix_of(data, name) if is_annotated(data) else data
     if is_sparse(data):
         return _sparse_rows(sparse_table(data, name), name)
+    if is_on_disk(data):
+        return guarded(sliced(name, data, error=DataError), DataError)
     if is_dask(data):
         return _dask_rows(data, name)
     if hasattr(data, "detach"):
@@ -66,6 +77,10 @@ def as_rows(data: Any, name: str = "the data", *, paired: bool = False) -> Rows:
         return _array_rows(data, name)
     if isinstance(data, list | tuple) and not paired:
         return _listed_rows(data, name)
+    if is_hugging_face(data) and not paired:
+        return hugging_face_rows(data, name)
+    if is_indexed(data) and not paired:
+        return indexed_rows(data, name)
     if isinstance(data, Iterable) and not isinstance(data, str | bytes | bytearray | Mapping | Set | type):
         return iterable_rows(data, name, paired)
     raise DataError(

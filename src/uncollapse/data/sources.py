@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
 
 from uncollapse.checks import shown
 from uncollapse.data.arrays import read_idx, read_npy, read_npz
-from uncollapse.data.blocks import Block, Rows
+from uncollapse.data.blocks import Rows, guarded
 from uncollapse.data.embedded import EMBEDDED, read_embedded
-from uncollapse.data.stores import read_h5ad, read_zarr
-from uncollapse.data.tables import read_csv, read_parquet
-from uncollapse.errors import SourceError, UncollapseError, first_line
+from uncollapse.data.folders import read_folder
+from uncollapse.data.hdf5 import read_h5ad, read_hdf5
+from uncollapse.data.images import IMAGES
+from uncollapse.data.parquets import read_parquet
+from uncollapse.data.stores import read_zarr
+from uncollapse.data.tables import read_csv
+from uncollapse.data.tars import TARS, read_tars, shards
+from uncollapse.errors import SourceError, first_line
 
 __all__ = ["open_source"]
 
@@ -22,13 +26,22 @@ MOST_SHOWN = 100
 
 
 def open_source(source: str) -> Rows:
-    """Open a named data set or a file as rows, reading nothing but its header yet.
+    """Open a named data set, a file or a folder as rows, reading no more of it yet than its first sample.
 
     Parameters
     ----------
     source : str
-        An embedded set (``digits``, ``iris``, …) or a path: .npy, .npz, .csv, .parquet, idx (also .gz), .h5ad, .zarr.
-        One array inside a .npz or .zarr is named after a double colon: ``data.npz::train``.
+        An embedded set (``digits``, ``iris``, …), a file or a folder:
+
+        * .npy, .npz, .csv, idx (also .gz), .h5, .hdf5, .h5ad (AnnData), .zarr (formats 2 and 3). One array of several
+          is named after a double colon: ``data.npz::train``, ``file.h5::train/images``, ``cells.h5ad::layers/counts``.
+        * .parquet, or a folder of such parts, in subfolders too (what hive partitions are named is not read).
+        * A folder of images (.png, .jpg, .bmp, .tiff, .webp), in subfolders too, sorted by name. Each is a row of
+          channels x height x width numbers from 0 to 1 in float32, as PyTorch's ``ToTensor`` gives them. All need one
+          size, or are stretched to one: ``photos::64``, ``photos::64x48`` (height x width), ``photos::64,grey``;
+          ``grey`` and ``colour`` make one kind of both, ``skip-broken`` leaves out what cannot be read.
+        * .tar, .tar.gz, also several: ``shards-{000..003}.tar``. A row is a sample, as WebDataset has it: its only
+          member that is an image or a .npy array, or the one named: ``shards-{000..003}.tar::png,64``.
 
     Returns
     -------
@@ -46,20 +59,46 @@ def open_source(source: str) -> Rows:
     """
     if isinstance(source, PathLike):
         source = fspath(source)
-    if not isinstance(source, str):
+    if not isinstance(source, str) or not source.partition("::")[0]:
         raise SourceError(f"the source must be the name of a file or of an embedded data set, got {shown(source)}")
     if source in EMBEDDED:
         return read_embedded(source)
     name, _, key = source.partition("::")
-    path = _existing(name)
-    reader = _reader(path)
+    names = shards(name) if not _is_there(name) else [name]
+    paths = [_existing(one) for one in names]
+    if names != [name] or (name.lower().endswith(TARS) and not paths[0].is_dir()):
+        return guarded(_of_tars(name, paths, key), SourceError)
+    return guarded(_of_path(paths[0], key), SourceError)
+
+
+def _of_path(path: Path, key: str) -> Rows:
+    if path.is_dir() and not _is_zarr(path):
+        return read_folder(path, key)
+    reader = ".zarr" if path.is_dir() else _reader(path)
     if reader in _KEYED:
-        return _guarded(_KEYED[reader](path, key))
+        return _KEYED[reader](path, key)
     if key:
-        raise SourceError(f"{source}: only .npz and .zarr hold several arrays; drop '::{key}'")
-    if path.is_dir():
-        raise SourceError(f"{name}: a directory; give the file inside it")
-    return _guarded(_PLAIN[reader](path))
+        raise SourceError(f"{path}: only {', '.join(_KEYED)}, .tar and folders take a name after '::'; drop '::{key}'")
+    return _PLAIN[reader](path)
+
+
+def _of_tars(name: str, paths: list[Path], key: str) -> Rows:
+    other = [path for path in paths if not path.name.lower().endswith(TARS)]
+    if other:
+        raise SourceError(f"{other[0]}: braces name several .tar files, and this is none; give one file")
+    return read_tars(name, paths, key)
+
+
+def _is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr store, of format 3 or 2."""
+    return path.suffix.lower() == ".zarr" or any((path / own).exists() for own in ("zarr.json", ".zgroup", ".zarray"))
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def _existing(name: str) -> Path:
@@ -77,34 +116,19 @@ def _existing(name: str) -> Path:
     return path
 
 
-def _guarded(rows: Rows) -> Rows:
-    """The same rows; damage met while reading, which each library reports in its own way, becomes a `SourceError`."""
-
-    def blocks() -> Iterator[Block]:
-        inner = rows.blocks()
-        while True:
-            try:
-                block = next(inner)
-            except StopIteration:
-                return
-            except (UncollapseError, MemoryError):
-                raise
-            except Exception as error:
-                raise SourceError(f"{rows.name}: cannot be read to its end: {first_line(error)}") from error
-            yield block
-            del block  # or the next one would be made while this one is held
-
-    return replace(rows, blocks=blocks)
-
-
 _PLAIN: dict[str, Callable[[Path], Rows]] = {
     ".npy": read_npy,
     ".csv": read_csv,
     ".parquet": read_parquet,
-    ".h5ad": read_h5ad,
     "idx": read_idx,
 }
-_KEYED: dict[str, Callable[[Path, str], Rows]] = {".npz": read_npz, ".zarr": read_zarr}
+_KEYED: dict[str, Callable[[Path, str], Rows]] = {
+    ".npz": read_npz,
+    ".zarr": read_zarr,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".h5ad": read_h5ad,
+}
 
 
 def _reader(path: Path) -> str:
@@ -114,7 +138,9 @@ def _reader(path: Path) -> str:
     # MNIST's own names: train-images-idx3-ubyte, with or without .gz
     if "idx" in path.name.removesuffix(".gz").rsplit(".", 1)[-1] or "-idx" in path.name:
         return "idx"
+    if ending in IMAGES:
+        raise SourceError(f"{path}: one image; give its folder, or {path.parent}::64x64 to resize all in it")
     raise SourceError(
-        f"{path}: unknown kind of file {ending or '(no ending)'}; known are .npy, .npz, .csv, .parquet, idx (.gz), "
-        f".h5ad and .zarr"
+        f"{path}: unknown kind of file {ending or '(no ending)'}; known are {', '.join([*_PLAIN, *_KEYED])}, .tar, and "
+        f"folders of images or of .parquet files"
     )

@@ -1,100 +1,91 @@
-"""Stores for arrays larger than memory: AnnData's .h5ad and .zarr."""
+"""Arrays on disk that are read by slices, and zarr stores of them."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from uncollapse import checks
 from uncollapse.data.blocks import Block, Rows, rows_per_block
-from uncollapse.errors import SourceError, first_line
+from uncollapse.errors import SourceError, UncollapseError, first_line, warn
 
-__all__ = ["read_h5ad", "read_zarr"]
+__all__ = ["encoded", "only_table", "read_zarr", "sliced"]
 
-MOST_SECONDS = 10.0
-"""For reading what an HDF5 file says of its X; whole files take milliseconds."""
-
-LOOK = """
-import sys, h5py
-with h5py.File(sys.argv[1], "r") as file:
-    x = file.get("X")
-    for node in [] if x is None else [x, *(x.values() if isinstance(x, h5py.Group) else [])]:
-        dict(node.attrs)
-"""
-
-
-def read_h5ad(path: Path) -> Rows:
-    """The matrix X of an AnnData file, read from disk block by block, dense or sparse."""
-    path = checks.as_path(path, "the .h5ad file", error=SourceError)
-    try:
-        import anndata
-        import h5py
-    except ImportError:
-        raise SourceError(f"{path}: .h5ad needs anndata; pip install 'uncollapse[io]'") from None
-    _look_first(path)
-    try:
-        x = h5py.File(path, "r").get("X")
-        matrix = anndata.io.sparse_dataset(x) if isinstance(x, h5py.Group) else x
-    except Exception as error:  # anndata and h5py raise what they like on a damaged file
-        raise SourceError(f"{path}: cannot be read as .h5ad: {first_line(error)}") from error
-    if matrix is None or matrix.shape is None:
-        raise SourceError(f"{path}: its X is empty; move the layer you train on to X")
-    return _sliced(str(path), matrix)
-
-
-def _look_first(path: Path) -> None:
-    # on a damaged file the HDF5 library can loop for ever, and no signal reaches Python: so a child looks first
-    try:
-        looked = subprocess.run(
-            [sys.executable, "-c", LOOK, str(path.absolute())], timeout=MOST_SECONDS, capture_output=True, text=True
-        )
-    except subprocess.TimeoutExpired:
-        raise SourceError(f"{path}: damaged: reading what it holds does not end; write the file again") from None
-    if looked.returncode:
-        why = looked.stderr.strip().rpartition("\n")[2] or f"HDF5 ended with code {looked.returncode}"
-        raise SourceError(f"{path}: cannot be read as .h5ad: {why.partition(': ')[2] or why}; is it damaged?")
+MOST_NAMED = 8
+"""Arrays that a message names."""
 
 
 def read_zarr(path: Path, key: str) -> Rows:
-    """A zarr array, or one array of a zarr group: the one named, X, or the only one with rows and columns."""
+    """A zarr array, or one array of a zarr group: the one named, X, or the only one with rows and columns.
+
+    Formats 2 and 3, sharded or not; arrays in groups are named with slashes.
+    """
     path = checks.as_path(path, "the .zarr store", error=SourceError)
     try:
         import zarr
     except ImportError:
         raise SourceError(f"{path}: .zarr needs zarr; pip install 'uncollapse[io]'") from None
     try:
-        node: Any = zarr.open(path, mode="r")
-        arrays = {} if hasattr(node, "shape") else dict(node.arrays())
-        groups = {} if hasattr(node, "shape") else dict(node.groups())
+        with warnings.catch_warnings():  # zarr's own, of text beside the numbers
+            warnings.simplefilter("ignore")
+            node: Any = zarr.open(path, mode="r")
+            members = {} if hasattr(node, "shape") else dict(node.members(max_depth=None))
     except Exception as error:  # zarr and its codecs raise what they like on a damaged store
         raise SourceError(f"{path}: cannot be read as .zarr: {first_line(error)}") from error
     if hasattr(node, "shape"):
-        return _sliced(str(path), node)
-    tables = [name for name, array in arrays.items() if array.ndim >= 2]
-    chosen = key or ("X" if "X" in arrays or "X" in groups else tables[0] if len(tables) == 1 else "")
-    if chosen in arrays:
-        return _sliced(f"{path}::{chosen}", arrays[chosen])
-    if chosen in groups and "encoding-type" in groups[chosen].attrs:
+        if key:
+            raise SourceError(f"{path}: is one array and has no names; drop '::{key[:40]}'")
+        return sliced(str(path), node)
+    tables = [name for name, member in members.items() if len(getattr(member, "shape", ())) >= 2]
+    chosen = key.strip("/") or ("X" if "X" in members else "")
+    chosen = chosen if chosen in members else only_table(str(path), tables, chosen)
+    return sliced(f"{path}::{chosen}", encoded(f"{path}::{chosen}", members[chosen]))
+
+
+def only_table(name: str, tables: list[str], key: str) -> str:
+    """The only array with rows and columns of several, where none is named `key`."""
+    if not key and len(tables) == 1:
+        return tables[0]
+    what = f"no array '{key[:80]}'" if key else f"{len(tables)} arrays with rows and columns"
+    if not tables:
+        raise SourceError(f"{name}: holds {what}{', nor any other of numbers with rows and columns' if key else ''}")
+    listed = ", ".join(sorted(tables)[:MOST_NAMED]) + (", …" if len(tables) > MOST_NAMED else "")
+    raise SourceError(f"{name}: holds {what}; name one of {listed} as {name}::NAME")
+
+
+def encoded(name: str, node: Any) -> Any:
+    """An array as it is; a group in which AnnData keeps a sparse matrix as that matrix."""
+    if hasattr(node, "shape"):
+        return node
+    kind = str(dict(node.attrs).get("encoding-type", "")) if hasattr(node, "attrs") else ""
+    if kind not in ("csr_matrix", "csc_matrix"):
+        inside = ", ".join(list(node)[:MOST_NAMED]) if hasattr(node, "__iter__") else ""
+        raise SourceError(f"{name}: is a {kind or 'group'}, not an array; it holds {inside or 'nothing'}")
+    try:
         import anndata
 
-        return _sliced(f"{path}::{chosen}", anndata.io.sparse_dataset(groups[chosen]))
-    what = f"no array '{chosen}'" if chosen else f"{len(tables)} arrays"
-    raise SourceError(f"{path}: holds {what}; name one of {', '.join([*arrays, *groups]) or 'none'} as {path}::NAME")
+        return anndata.io.sparse_dataset(node)
+    except ImportError:
+        raise SourceError(f"{name}: a sparse matrix needs anndata; pip install 'uncollapse[io]'") from None
+    except Exception as error:
+        raise SourceError(f"{name}: cannot be read as a sparse matrix: {first_line(error)}") from error
 
 
-def _sliced(name: str, matrix: Any) -> Rows:
-    if len(matrix.shape) < 2:
-        raise SourceError(f"{name}: expected rows and columns, got shape {tuple(matrix.shape)}")
-    if 0 in matrix.shape:
-        raise SourceError(f"{name}: empty, shape {tuple(matrix.shape)}")
+def sliced(name: str, matrix: Any, *, error: type[UncollapseError] = SourceError) -> Rows:
+    """What has a shape and a kind of number and gives rows when sliced."""
+    shape = tuple(matrix.shape or ())
+    if len(shape) < 2:
+        raise error(f"{name}: expected rows and columns, got shape {shape}")
+    if 0 in shape:
+        raise error(f"{name}: empty, shape {shape}")
     if matrix.dtype.kind not in "fiub":
-        raise SourceError(f"{name}: expected real numbers, got {matrix.dtype}")
-    n, d = matrix.shape[0], 1
-    for size in matrix.shape[1:]:
-        d *= size
+        raise error(f"{name}: expected real numbers, got {matrix.dtype}")
+    if getattr(matrix, "format", "csr") == "csc":
+        matrix = _by_rows(name, matrix)
+    n, d = shape[0], math.prod(shape[1:])
     step = rows_per_block(d)
 
     def blocks() -> Iterator[Block]:
@@ -103,3 +94,12 @@ def _sliced(name: str, matrix: Any) -> Rows:
             yield block.reshape(len(block), -1) if getattr(block, "ndim", 2) > 2 else block
 
     return Rows(name, d, n, blocks)
+
+
+def _by_rows(name: str, matrix: Any) -> Any:
+    """A sparse matrix kept by columns in memory, by rows: each block would read all of it from disk."""
+    warn(f"{name}: is stored by columns (CSC), so all of it is read into memory; store it by rows (CSR)")
+    try:
+        return matrix.to_memory().tocsr()
+    except Exception as error:
+        raise SourceError(f"{name}: cannot be read as a sparse matrix: {first_line(error)}") from error

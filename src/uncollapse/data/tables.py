@@ -1,4 +1,4 @@
-"""Tables with named columns: CSV and Parquet."""
+"""Tables of text with named columns: CSV."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import csv
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from uncollapse import checks
 from uncollapse.data.blocks import Rows, rows_per_block
-from uncollapse.errors import SourceError, first_line, warn
+from uncollapse.errors import SourceError, warn
 
-__all__ = ["read_csv", "read_parquet"]
+__all__ = ["listed", "read_csv"]
 
 NAMES_SHOWN, NAME_SHOWN = 8, 40
 """Columns that a message names, and characters of each name."""
@@ -77,7 +76,7 @@ def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_se
             if not _is_number(cell):
                 text = _text_columns(lines, separator, names)
                 raise SourceError(
-                    f"{path}: column {_listed(text)} holds text, first {cell.strip()[:30]!r} in data row "
+                    f"{path}: column {listed(text)} holds text, first {cell.strip()[:30]!r} in data row "
                     f"{n_seen + row}; leave such columns out or encode them as numbers"
                 )
             table[row, column] = float(cell) if cell.strip().lower() not in MISSING else np.nan
@@ -89,7 +88,7 @@ def _text_columns(lines: list[str], separator: str, names: list[str]) -> list[st
     return [name for index, name in enumerate(names) if any(index < len(r) and not _is_number(r[index]) for r in rows)]
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """Names of columns on one line, the first few where there are many."""
     short = [" ".join(name.split())[:NAME_SHOWN] for name in names[:NAMES_SHOWN]]
     return ", ".join(short) + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
@@ -103,44 +102,3 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def read_parquet(path: Path) -> Rows:
-    """A Parquet table whose columns are all numbers; nulls become NaN."""
-    path = checks.as_path(path, "the Parquet file", error=SourceError)
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise SourceError(f"{path}: Parquet needs pyarrow; pip install 'uncollapse[io]'") from None
-    try:
-        schema = parquet.read_schema(path)
-        n_rows = parquet.read_metadata(path).num_rows
-    except Exception as error:  # pyarrow raises what it likes on a damaged file
-        raise SourceError(f"{path}: cannot be read as Parquet: {first_line(error)}") from error
-    types = pa.types
-    text = [
-        item.name
-        for item in schema
-        if not (types.is_integer(item.type) or types.is_floating(item.type) or types.is_boolean(item.type))
-    ]
-    if text:
-        raise SourceError(f"{path}: column {_listed(text)} holds no numbers; leave such columns out or encode them")
-    if n_rows == 0 or not len(schema):
-        raise SourceError(f"{path}: empty")
-
-    def blocks() -> Iterator[np.ndarray]:
-        n_read = 0
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=rows_per_block(len(schema))):
-                n_read += batch.num_rows
-                yield np.column_stack([_numbers(column) for column in batch.columns])
-        if n_read != n_rows:  # a damaged footer contradicts itself
-            raise SourceError(f"{path}: cannot be read as Parquet: holds {n_read} rows where {n_rows} are expected")
-
-    return Rows(str(path), len(schema), n_rows, blocks)
-
-
-def _numbers(column: Any) -> np.ndarray:
-    values: np.ndarray = column.to_numpy(zero_copy_only=False)
-    return values.astype(np.float64) if values.dtype.kind in "Ob" else values

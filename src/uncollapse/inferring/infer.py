@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import SourceError
+from uncollapse.errors import SourceError, UncollapseError
 from uncollapse.inferring.construct import construct, source_named
 from uncollapse.inferring.draws import spread_by_names, spreads_by_draws
 from uncollapse.inferring.find import Sample, find_halves
@@ -18,7 +18,7 @@ from uncollapse.inferring.halves import SPREADS, Halves
 from uncollapse.inferring.loss import loss_in
 from uncollapse.inferring.result import Inference, Inferred, Missing, Said
 from uncollapse.inferring.scale import Scaled, range_of
-from uncollapse.inferring.shapes import Layout, in_words, layouts
+from uncollapse.inferring.shapes import in_words, layouts
 from uncollapse.inferring.source import Source
 from uncollapse.inferring.weights import read_weights
 from uncollapse.probes.examples import module_probe, spread_of
@@ -80,14 +80,11 @@ def infer(
     (['what its loss weighs'], 'log_variance')
     """
     said = said or Said()
-    source, module, found = _built(model, rows, said)
     sample = np.nan_to_num(np.asarray(rows[:ROWS], dtype=np.float64), posinf=0.0, neginf=0.0)
-    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
-    x = torch.as_tensor(sample.reshape(len(sample), -1)).to(like.dtype)
-    options = layouts(module, x.shape[1], tuple(sample.shape[1:]) if sample.ndim > 2 else None, said.input_shape)
-    halves, why, condition, one_hot = _halves(module, x, given, options, n_classes, like.dtype)
-    found += _of_reading(halves, why, said, one_hot)
-    x = x.reshape(len(x), *halves.reading.input_shape)
+    source, module, found = _built(model, sample, given, n_classes, said)
+    seen = _seen(module, sample, given, n_classes, said)
+    halves, condition, x, one_hot = seen.halves, seen.given, seen.x, seen.n_classes
+    found += _of_reading(halves, seen.why, said, one_hot)
     halves, of_spread, missing = _with_spread(halves, x, condition, said)
     scaled = Scaled(halves) if halves.reading.spread == "" else range_of(halves, x, condition, said=said.scale)
     n_latents = scaled.halves.mean_and_spread(x[:2], None if condition is None else condition[:2])[0][0].numel()
@@ -98,7 +95,9 @@ def infer(
     )  # fmt: skip
 
 
-def _built(model: Any, rows: np.ndarray, said: Said) -> tuple[Source | None, nn.Module, list[Inferred]]:
+def _built(
+    model: Any, sample: np.ndarray, given: np.ndarray | None, n_classes: int, said: Said
+) -> tuple[Source | None, nn.Module, list[Inferred]]:
     if isinstance(model, nn.Module):
         return None, model, []
     weights = read_weights(Path(model), trust=said.trust)
@@ -107,29 +106,47 @@ def _built(model: Any, rows: np.ndarray, said: Said) -> tuple[Source | None, nn.
             return None, weights.whole.eval(), []
         raise SourceError(f"{model}: holds weights and no model; say the class they belong to (--model my_vae.py:VAE)")
     source, name = source_named(said.model)
-    shape = said.input_shape or tuple(rows.shape[1:])
-    module, found = construct(source, name, weights, said, shape)
+
+    def works(module: nn.Module) -> bool:
+        try:
+            _seen(module, sample, given, n_classes, said)
+        except UncollapseError:
+            return False
+        return True
+
+    module, found = construct(source, name, weights, said, said.input_shape or tuple(sample.shape[1:]), works)
     return source, module, found
 
 
-def _halves(
-    module: nn.Module, x: Tensor, given: np.ndarray | None, options: list[Layout], n_classes: int, dtype: torch.dtype
-) -> tuple[Halves, str, Tensor | None, int]:
-    """How the module is read, why its samples have their shape, the condition, and its classes if it is one-hot."""
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """How a module is read, with a few samples in its shape and type, and their condition; `n_classes` if one-hot."""
+
+    halves: Halves
+    why: str
+    x: Tensor
+    given: Tensor | None = None
+    n_classes: int = 0
+
+
+def _seen(module: nn.Module, sample: np.ndarray, given: np.ndarray | None, n_classes: int, said: Said) -> _Seen:
+    dtype = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0)).dtype
+    x = torch.as_tensor(sample.reshape(len(sample), -1)).to(dtype)
+    options = layouts(module, x.shape[1], tuple(sample.shape[1:]) if sample.ndim > 2 else None, said.input_shape)
+
+    def found(condition: Tensor | None, n_classes: int = 0) -> _Seen:
+        halves, why = find_halves(module, Sample(x, condition, options))
+        return _Seen(halves, why, x.reshape(len(x), *halves.reading.input_shape), condition, n_classes)
+
     if given is None:
-        halves, why = find_halves(module, Sample(x, None, options))
-        return halves, why, None, 0
+        return found(None)
     own = torch.as_tensor(np.asarray(given[: len(x)], dtype=np.float64)).to(dtype)
     if n_classes:
-        one_hot = torch.nn.functional.one_hot(own[:, 0].long(), n_classes).to(dtype)
         try:
-            halves, why = find_halves(module, Sample(x, one_hot, options))
+            return found(torch.nn.functional.one_hot(own[:, 0].long(), n_classes).to(dtype), n_classes)
         except ValueError:  # it takes the column as a number
             pass
-        else:
-            return halves, why, one_hot, n_classes
-    halves, why = find_halves(module, Sample(x, own, options))
-    return halves, why, own, 0
+    return found(own)
 
 
 def _of_reading(halves: Halves, why: str, said: Said, n_classes: int) -> list[Inferred]:

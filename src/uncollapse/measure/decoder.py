@@ -21,7 +21,14 @@ from uncollapse.theory.loglikelihood import fisher_information, in_totals, misfi
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_mutual_information, tuned_elbo
 from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, residual_spectrum
 
-__all__ = ["DecoderMeasurement", "dispersion_of", "measure_decoder", "residual_water_level"]
+__all__ = [
+    "DecodedDraws",
+    "DecoderMeasurement",
+    "decoded_draws",
+    "dispersion_of",
+    "measure_decoder",
+    "residual_water_level",
+]
 
 DRAWS = 4
 """Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
@@ -129,14 +136,14 @@ def measure_decoder(
     DataError
         The decoder's output does not fit the target.
     """
-    drawn = _draw(probe, observation, objective, n_draws, seed)
+    drawn = decoded_draws(probe, observation, objective, n_draws, seed)
     y, q = np.asarray(observation.y, dtype=np.float64), observation.posterior
     with np.errstate(under="ignore"):
         return _measured(y, q, drawn, observation, objective)
 
 
 def _measured(
-    y: np.ndarray, q: Posterior, drawn: _Drawn, observation: Observation, objective: Objective
+    y: np.ndarray, q: Posterior, drawn: DecodedDraws, observation: Observation, objective: Objective
 ) -> DecoderMeasurement:
     seen_by_encoder = None if observation.y is observation.x else observation.x
     kl = q.kl.sum(axis=1)
@@ -166,12 +173,12 @@ def row_losses(
     probe: Probe, observation: Observation, objective: Objective, *, n_draws: int = DRAWS, seed: int = 0
 ) -> np.ndarray:
     """`losses` of `measure_decoder` alone, at a fraction of the cost; the same arguments and errors."""
-    drawn = _draw(probe, observation, objective, n_draws, seed)
+    drawn = decoded_draws(probe, observation, objective, n_draws, seed)
     return _losses(drawn, observation.posterior, objective)
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
+class DecodedDraws:
     """Draws of z, each of shape (n, l); the decoder's means of them, (n, d); and −log p(y|z) of each row, (K, n)."""
 
     z: list[np.ndarray]
@@ -182,7 +189,8 @@ class _Drawn:
     dispersion: np.ndarray | float
 
 
-def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed: int) -> _Drawn:
+def decoded_draws(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed: int) -> DecodedDraws:
+    """Draws of z for the sample of an observation, decoded; arguments and errors as in `measure_decoder`."""
     check_probe(probe)
     checks.instance(o, "observation", Observation, error=DataError)
     checks.instance(objective, "objective", Objective)
@@ -209,10 +217,10 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
             f"{probe.name}: the decoder's output is up to {max(float(np.abs(mean).max()) for mean in means):.4g}, too "
             f"far from the data to be measured"
         )
-    return _Drawn(draws, means, np.array(costs), missed, variance, r)
+    return DecodedDraws(draws, means, np.array(costs), missed, variance, r)
 
 
-def _losses(drawn: _Drawn, q: Posterior, objective: Objective) -> np.ndarray:
+def _losses(drawn: DecodedDraws, q: Posterior, objective: Objective) -> np.ndarray:
     with np.errstate(under="ignore"):
         return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
 
@@ -296,13 +304,13 @@ def _variance(probe: Probe, objective: Objective, tuned: float) -> float:
 
 
 def _importance(q: Posterior, draws: list[np.ndarray], costs: np.ndarray) -> float | None:
-    if np.isnan(q.prior_variance).any() or len(q.level_sizes) > 1:
+    if not q.knows_prior:
         return None
     ratios = [log_ratio(z, q.mean, q.variance, q.prior_variance, q.prior_mean) for z in draws]
     return importance_bound(-costs - np.array(ratios))
 
 
-def _residuals(likelihood: str, y: np.ndarray, drawn: _Drawn, x: np.ndarray | None) -> Iterable[np.ndarray]:
+def _residuals(likelihood: str, y: np.ndarray, drawn: DecodedDraws, x: np.ndarray | None) -> Iterable[np.ndarray]:
     """What is left of y in each draw; of a target that is not the input, paired with what x tells of it (linearly), so
     that the noise in y, which no encoder sees, does not count."""
     r = drawn.dispersion

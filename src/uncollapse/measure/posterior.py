@@ -72,6 +72,12 @@ class Posterior:
         """Columns of the level that the decoder sees."""
         return slice(0, self.level_sizes[0])
 
+    @property
+    def knows_prior(self) -> bool:
+        """Whether the density of z before the row is seen can be told: one level, and no prior that was not kept."""
+        unknown = np.isnan(self.prior_variance).any() or np.isnan(self.prior_mean).any()
+        return len(self.level_sizes) == 1 and not unknown
+
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One z per row, shape (n, l)."""
         return self.mean + np.sqrt(self.variance) * rng.standard_normal(self.mean.shape)

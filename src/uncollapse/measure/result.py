@@ -187,6 +187,21 @@ class Measurement(Drawn):
         values["kl_per_level"] = [float(level.sum()) for level in self.level_kl]
         return values | {"collapse_curve": {"epsilon": plain(EPSILONS), "fraction": plain(self.collapse_curve())}}
 
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: KL (nats), means and variances along `latent`, the collapse curve along `epsilon`.
+
+        Spatial latents stay flat, with the place of each as coordinates; needs the extra `xarray`.
+
+        Raises
+        ------
+        UncollapseError
+            xarray is not installed.
+        """
+        from uncollapse.measure.labels import measurement_arrays, measurement_facts, measurement_places
+        from uncollapse.showing.labelled import dataset
+
+        return dataset(measurement_arrays(self), measurement_places(self), measurement_facts(self))
+
     def card(self) -> Card:
         """The headline and the facts: what `summary` and notebooks show."""
         from uncollapse.measure.words import measurement_card
