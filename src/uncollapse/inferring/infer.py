@@ -87,8 +87,7 @@ def infer(
     found += _of_reading(halves, seen.why, said, one_hot)
     halves, of_spread, missing = _with_spread(halves, x, condition, said)
     scaled = Scaled(halves) if halves.reading.spread == "" else range_of(halves, x, condition, said=said.scale)
-    n_latents = scaled.halves.mean_and_spread(x[:2], None if condition is None else condition[:2])[0][0].numel()
-    objective, of_loss, no_loss = _with_loss(source, scaled, said, n_latents)
+    objective, of_loss, no_loss = _with_loss(source, scaled, said, x, condition)
     return Inference(
         _probe(scaled.halves), objective, scaled.scale, scaled.shift, one_hot,
         (*found, *of_spread, *scaled.found, *of_loss), (*missing, *no_loss),
@@ -209,11 +208,11 @@ def _told(halves: Halves, drawn: list[str], x: Tensor, given: Tensor | None) -> 
 
 
 def _with_loss(
-    source: Source | None, scaled: Scaled, said: Said, n_latents: int
+    source: Source | None, scaled: Scaled, said: Said, x: Tensor, given: Tensor | None
 ) -> tuple[Any, list[Inferred], list[Missing]]:
     if said.loss:
         return None, [], []
-    loss = loss_in(source, scaled.halves.model, scaled.halves.reading.own_shape, n_latents)
+    loss = loss_in(source, scaled.halves, x * scaled.scale + scaled.shift, given)
     if loss.objective is None:
         return None, [], [Missing(f"what its loss weighs ({loss.why})" if source else "what its loss weighs",
                                   "--recon mse --reduction sum --kl-weight 1")]  # fmt: skip

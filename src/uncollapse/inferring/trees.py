@@ -42,8 +42,8 @@ def at(out: Any, path: Path) -> Any:
     return out
 
 
-def mapped(out: Any, change: Callable[[Path, Tensor], Any], path: Path = ()) -> Any:
-    """The same with every tensor changed.
+def mapped(out: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
+    """The same with every tensor and every distribution changed.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def mapped(out: Any, change: Callable[[Path, Tensor], Any], path: Path = ()) -> 
     >>> mapped({"a": torch.ones(1), "b": (torch.ones(2), 3)}, lambda path, t: len(t))
     {'a': 1, 'b': (2, 3)}
     """
-    if torch.is_tensor(out):
+    if torch.is_tensor(out) or isinstance(out, Distribution):
         return change(path, out)
     inner = {key: mapped(part, change, (*path, key)) for key, part in _parts(out)} if len(path) < DEEPEST else {}
     if not inner:
