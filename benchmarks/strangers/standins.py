@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gzip
 import sys
-import types
 import urllib.request
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ class MNIST(torch.utils.data.Dataset):
 
 def put_in_place() -> None:
     """Make the stand-ins importable, and answer a download with the images at hand."""
-    package = types.ModuleType("torchvision")
-    datasets, transforms = types.ModuleType("torchvision.datasets"), types.ModuleType("torchvision.transforms")
+    names = ("torchvision", "torchvision.datasets", "torchvision.transforms")
+    package, datasets, transforms = (module_from_spec(ModuleSpec(name, None)) for name in names)
     datasets.MNIST = MNIST  # type: ignore[attr-defined]
     transforms.ToTensor = lambda: None  # type: ignore[attr-defined]
     package.datasets, package.transforms = datasets, transforms  # type: ignore[attr-defined]
-    sys.modules |= {"torchvision": package, "torchvision.datasets": datasets, "torchvision.transforms": transforms}
+    sys.modules |= dict(zip(names, (package, datasets, transforms), strict=True))
     urllib.request.urlretrieve = _answered  # type: ignore[assignment]
 
 

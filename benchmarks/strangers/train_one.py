@@ -27,7 +27,8 @@ def main(name: str, folder: Path) -> None:
     put_in_place()
     sys.argv = [f"{name}.py", *case.argv]
     names = runpy.run_path(f"{name}.py", run_name="__main__")
-    np.savez(f"{name}.truth.npz", **truth_of(case, names))
+    if case.spread:
+        np.savez(f"{name}.truth.npz", **truth_of(case, names))
 
 
 def truth_of(case: Case, names: dict[str, Any]) -> dict[str, Any]:
@@ -48,8 +49,6 @@ def truth_of(case: Case, names: dict[str, Any]) -> dict[str, Any]:
     mean, recon = torch.cat(means), recons[0].reshape(ROWS, *case.shape)
     recon = (recon.permute(0, 2, 3, 1) if case.channels_last else recon).reshape(ROWS, -1)
     log_variance = torch.cat(log_variances)
-    if log_variance.shape != mean.shape:
-        return {"mean": mean[:ROWS].numpy(), "recon": recon.numpy()}
     kl = ((mean**2 + log_variance.exp() - 1 - log_variance) / 2).mean(0)
     return {"mean": mean[:ROWS].numpy(), "log_variance": log_variance[:ROWS].numpy(), "recon": recon.numpy(),
             "kl": kl.numpy()}  # fmt: skip

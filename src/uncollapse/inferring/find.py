@@ -29,6 +29,10 @@ DECODERS = ("decode", "decoder", "dec", "decode_z", "decoding", "generate", "gen
             "Decoder", "p", "P")  # fmt: skip
 
 
+class OutsideError(ObjectiveError):
+    """A model of a kind that is not read at all."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """A few samples as a module is tried with them.
@@ -68,6 +72,7 @@ def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
         Nothing fits: what was tried, and how it failed.
     """
     failures: dict[str, str] = {}
+    outside: list[ObjectiveError] = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for names, layout, form in product((ENCODERS, (FORWARD,)), sample.layouts, given_forms(sample.given)):
             x = sample.x.reshape(len(sample.x), *layout.shape)
@@ -82,11 +87,13 @@ def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
                         halves = _with_decoder(model, reading, x, sample.given, failures)
                         if halves is not None:
                             return halves, layout.why
+                except OutsideError as error:
+                    outside.append(error)
                 except UncollapseError as error:
                     failures.setdefault(name, str(error))
                 except Exception as error:  # a user's module raises anything
                     failures.setdefault(name, f"{name} fails on {in_words(layout.shape)}: {kind_and_line(error)}")
-    raise _unread(model, sample, failures)
+    raise outside[0] if outside else _unread(model, sample, failures)
 
 
 def _encodings(model: nn.Module, blank: Reading, out: Any, x: Tensor, given: Tensor | None) -> Iterator[Reading]:
@@ -116,6 +123,21 @@ def _encodings(model: nn.Module, blank: Reading, out: Any, x: Tensor, given: Ten
             one, other = mean_and_spread([at(out, i) for i in group], lambda: again, name)  # noqa: B023  (called at once)
             yield replace(blank, parts=(group[one], group[other]))
             return
+    if name != FORWARD:
+        _refuse_full_covariance(name, out, x)
+
+
+def _refuse_full_covariance(name: str, out: Any, x: Tensor) -> None:
+    """Of a mean with a matrix, or with as many numbers as a triangle has."""
+    parts = [part for _, part in tensors_in(out) if part.ndim in (2, 3) and len(part) == len(x)]
+    for mean, other in product(parts, parts):
+        k = mean.shape[-1]
+        beside = tuple(other.shape[1:])
+        if mean.ndim == 2 and k > 1 and beside in ((k, k), (k * (k + 1) // 2,)):
+            raise OutsideError(
+                f"{name} gives a mean of {k} numbers and {' × '.join(map(str, beside))} beside it: a full covariance; "
+                f"only a diagonal q(z|x) has a KL of each latent, so this model is outside (docs/models.md)"
+            )
 
 
 def _may_be_latent(part: Tensor, x: Tensor, *, as_reconstruction: bool) -> bool:

@@ -17,7 +17,7 @@ from uncollapse.errors import DataError
 from uncollapse.inferring.trees import Path, at
 from uncollapse.probes.examples import known_pair
 
-__all__ = ["SPREADS", "Halves", "Reading", "as_given", "leaf", "sampling"]
+__all__ = ["LINKS", "SPREADS", "Halves", "Reading", "as_given", "leaf", "sampling"]
 
 SPREADS: dict[str, Callable[[Tensor], Tensor]] = {
     "log_variance": lambda s: s,
@@ -27,6 +27,13 @@ SPREADS: dict[str, Callable[[Tensor], Tensor]] = {
     "std before softplus": lambda s: 2 * softplus(s).log(),
 }
 """log σ² of what an encoder gives beside the mean."""
+
+LINKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "": lambda out: out,
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda out: out.softmax(dim=-1),
+    "exp": torch.exp,
+}
 
 FORWARD = "forward"
 
@@ -55,8 +62,8 @@ class Reading:
         Those of the door's input that are z.
     out : path
         Where the mean of x is in what the decoder gives.
-    sigmoid : bool
-        Whether the decoder gives logits.
+    link : str
+        One of `LINKS`, that makes a mean of x of what the decoder gives; none where it is one.
     encoder_given, decoder_given : str
         How each takes a condition: "" (not at all), "rows", "labels".
     input_shape : tuple of int
@@ -74,7 +81,7 @@ class Reading:
     door: str = ""
     columns: tuple[int, ...] | None = None
     out: Path = ()
-    sigmoid: bool = False
+    link: str = ""
     encoder_given: str = ""
     decoder_given: str = ""
     input_shape: tuple[int, ...] = ()
@@ -135,9 +142,11 @@ class Halves(nn.Module):
             with _instead(attrgetter(r.door)(self.model), z, r.columns):
                 out = called(self.model, FORWARD, r.presented(x), as_given(given, r.decoder_given))
         mean = leaf(out, r.out)
+        if r.link == "softmax":
+            mean = mean.reshape(len(mean), *r.own_shape)
         if r.channels_last:
             mean = mean.reshape(len(mean), *r.own_shape).movedim(1, -1)
-        return mean.sigmoid() if r.sigmoid else mean
+        return LINKS[r.link](mean)
 
 
 def called(model: nn.Module, name: str, x: Tensor, given: Tensor | None) -> Any:

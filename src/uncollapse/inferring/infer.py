@@ -86,8 +86,9 @@ def infer(
     halves, condition, x, one_hot = seen.halves, seen.given, seen.x, seen.n_classes
     found += _of_reading(halves, seen.why, said, one_hot)
     halves, of_spread, missing = _with_spread(halves, x, condition, said)
-    scaled = Scaled(halves) if halves.reading.spread == "" else range_of(halves, x, condition, said=said.scale)
-    objective, of_loss, no_loss = _with_loss(source, scaled, said, x, condition)
+    objective, kind, of_loss, no_loss = _with_loss(source, halves, said, x, condition)
+    known = halves.reading.spread != ""
+    scaled = range_of(halves, x, condition, kind=kind, said=said.scale) if known else Scaled(halves)
     return Inference(
         _probe(scaled.halves), objective, scaled.scale, scaled.shift, one_hot,
         (*found, *of_spread, *scaled.found, *of_loss), (*missing, *no_loss),
@@ -208,22 +209,22 @@ def _told(halves: Halves, drawn: list[str], x: Tensor, given: Tensor | None) -> 
 
 
 def _with_loss(
-    source: Source | None, scaled: Scaled, said: Said, x: Tensor, given: Tensor | None
-) -> tuple[Any, list[Inferred], list[Missing]]:
+    source: Source | None, halves: Halves, said: Said, x: Tensor, given: Tensor | None
+) -> tuple[Any, str, list[Inferred], list[Missing]]:
     if said.loss:
-        return None, [], []
-    loss = loss_in(source, scaled.halves, x * scaled.scale + scaled.shift, given)
+        return None, "", [], []
+    loss = loss_in(source, halves, x, given)
     if loss.objective is None:
-        return None, [], [Missing(f"what its loss weighs ({loss.why})" if source else "what its loss weighs",
+        return None, "", [], [Missing(f"what its loss weighs ({loss.why})" if source else "what its loss weighs",
                                   "--recon mse --reduction sum --kl-weight 1")]  # fmt: skip
     assert loss.found is not None
-    return loss.objective, [loss.found], []
+    return loss.objective, loss.kind, [loss.found], []
 
 
 def _probe(halves: Halves) -> TorchProbe:
     """Of the module itself where it is read as it stands, so that what is trained further is of the user's class."""
     r, model = halves.reading, halves.model
-    as_it_is = not (r.sigmoid or r.channels_last)
+    as_it_is = not (r.link or r.channels_last)
     plain = as_it_is and (r.encoder, r.decoder, r.parts, r.heads) == ("encode", "decode", ((0,), (1,)), None)
     same = r.encoder_given == r.decoder_given != "labels"
     shape = r.input_shape if len(r.input_shape) > 1 else None

@@ -39,15 +39,15 @@ class FoundLoss:
     ----------
     objective : Objective or None
         None where there is none that is understood, or several that differ.
-    logits : bool
-        Whether its reconstruction term takes logits.
+    kind : str
+        Of its reconstruction term, as in `reading.forms.MISFITS`.
     found : Inferred or None
     why : str
         Why there is none.
     """
 
     objective: Objective | None = None
-    logits: bool = False
+    kind: str = ""
     found: Inferred | None = None
     why: str = "no function in the file is called loss, elbo or criterion"
 
@@ -86,7 +86,7 @@ def loss_in(source: Source | None, halves: Halves, x: Tensor, given: Tensor | No
         names = ", ".join(name for name, _ in readings)
         return FoundLoss(why=f"the file has several losses that weigh differently: {names}")
     found_as = Inferred("loss", f"{name}: {reading.headline}".removesuffix("."), reasons[name], "--loss, --recon, …")
-    return FoundLoss(Objective.from_reading(reading), reading.misfit.kind == "bernoulli of logits", found_as)
+    return FoundLoss(Objective.from_reading(reading), reading.misfit.kind or "", found_as)
 
 
 def _read(
@@ -128,7 +128,8 @@ def _turned(function: Any) -> Any:
 def _called_with(source: Source, name: str, function: Any) -> tuple[dict[str, Any], list[str]]:
     """Arguments that the file gives its loss beside tensors: those that are plain numbers, and names of the others."""
     try:
-        names = list(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
+        names = list(parameters)
     except (TypeError, ValueError):
         return {}, []
     settings: dict[str, Any] = {}
@@ -139,7 +140,7 @@ def _called_with(source: Source, name: str, function: Any) -> tuple[dict[str, An
                 continue
             if isinstance(value, int | float):
                 settings[key] = value
-            elif value is UNKNOWN:
+            elif value is UNKNOWN and parameters[key].default is not inspect.Parameter.empty:
                 open_.append(key)
     return settings, [key for key in dict.fromkeys(open_) if key not in settings]
 
