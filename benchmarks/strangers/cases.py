@@ -1,7 +1,8 @@
 """Twenty kinds of published VAE: what is known of each by construction, written down before the command sees it.
 
 `right` is stated beforehand. A model that was trained to its end on a sound loss may be called healthy, capacity (all
-latents live and the data want more) or rightly-dead: which of them holds hangs on the number of latents, not on a fault.
+latents live and the data want more) or rightly-dead: which of them holds hangs on the number of
+latents, not on a fault.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Case:
     planted : str
         What was done to it.
     right : tuple of str
-        Causes that are right; "refused" where the model is outside.
+        Causes that are right.
+    reason : str
+        Words of the true reason, where the model is outside by the list in docs/models.md; then it must be refused.
     scale, shift : float
         The model was trained on scale · data + shift.
     typed : tuple of str
@@ -56,6 +59,10 @@ class Case:
         Of the data, where the model wants them first.
     states : str
         Where the weights are in the file.
+    keras : bool
+        Whether it is Keras's, whose loss a user says.
+    maker : str
+        What follows the file on the command line: of weights of Keras the function that makes the model.
     """
 
     kind: str
@@ -69,12 +76,15 @@ class Case:
     loss: tuple[str, float | None]
     planted: str
     right: tuple[str, ...] = FINE
+    reason: str = ""
     scale: float = 1.0
     shift: float = 0.0
     typed: tuple[str, ...] = ()
     argv: tuple[str, ...] = ()
     channels_last: bool = False
     states: str = ""
+    keras: bool = False
+    maker: str = ""
 
 
 def _encode_decode(m: Any, x: torch.Tensor, _: torch.Tensor) -> Any:
@@ -149,6 +159,13 @@ def _layers(m: Any, x: torch.Tensor, _: torch.Tensor) -> Any:
     return mean, log_variance, m.l4(torch.relu(m.l3(mean))).sigmoid()
 
 
+def _keras(m: Any, x: torch.Tensor, _: torch.Tensor) -> Any:
+    parts = {layer.name: layer for layer in m.layers}
+    mean, log_variance, _ = parts["encoder"](x.float(), training=False)
+    recon = parts["decoder"](mean, training=False)
+    return mean.double(), log_variance.double(), recon.double()
+
+
 BYTE = 1 / 255
 
 CASES = (
@@ -162,7 +179,8 @@ CASES = (
          "mnist.npy", _batch_norm, (784,), "log_variance", ("gaussian", 392.0),
          "mean over pixels against a summed KL", ("convention",), scale=BYTE, states="state_dict"),
     Case("full-covariance encoder", "full_covariance", "FullCovarianceVAE(20, 64, 4)", "full_covariance.pth",
-         "scores.npy", _encode_decode, (20,), "", ("gaussian", 1.0), "outside: q(z|x) is not diagonal", ("refused",)),
+         "scores.npy", _encode_decode, (20,), "", ("gaussian", 1.0), "outside: q(z|x) is not diagonal", (),
+         "full covariance"),
     Case("conditional, two latents, labels", "conditional", "CVAE([784, 256], 2, [256, 784], True, 10)", "cvae.pth",
          "mnist.npy", _conditional, (784,), "log_variance", ("bernoulli", 1.0), "trained long", scale=BYTE,
          typed=("--given", "data/labels.npy"), argv=("--conditional", "--epochs", "80")),
@@ -171,10 +189,17 @@ CASES = (
          "stopped after 2 epochs", ("slow",), scale=BYTE),
     Case("β-TCVAE, Burgess' networks", "burgess_tc", "VAE((1, 32, 32), EncoderBurgess, DecoderBurgess, 10)",
          "burgess_tc.pt", "mnist32.npy", _burgess, (1, 32, 32), "log_variance", ("bernoulli", 6.0),
-         "outside: its loss has terms between rows", ("refused",)),
+         "outside: its loss has terms between rows", (),
+         "terms between rows"),
     Case("β-TCVAE's networks on colour, the plain bound", "tc_faces", "VAE(z_dim=10, beta=120.0)", "tc_faces.pth",
          "faces.npy", _stats, (3, 32, 32), "log_std", ("bernoulli", 120.0), "β far too high", ("objective",),
          scale=BYTE, argv=("--beta", "120"), channels_last=True, states="state_dict"),
+    Case("Keras, its own example's manner, .weights.h5", "keras_mlp", "build_vae()", "keras_mlp.weights.h5",
+         "mnist_rows.npy", _keras, (784,), "log_variance", ("bernoulli", 1.0), "trained long",
+         typed=("--beta", "1", "--likelihood", "bernoulli"), keras=True, maker=":build_vae"),
+    Case("Keras, a whole model in .h5", "keras_curves", "keras.models.load_model('keras_curves.h5')", "keras_curves.h5",
+         "curves.npy", _keras, (100,), "log_variance", ("gaussian", 30.0), "KL weight far too high", ("objective",),
+         typed=("--recon", "mse", "--reduction", "sum", "--kl-weight", "60"), keras=True),
     Case("GRU over one-hot SMILES", "smiles_gru", "MoleculeVAE(17, 30, 96, 24)", "smiles_gru.pt", "smiles.npy", _smiles,
          (30, 17), "log_variance", ("categorical", 1.0), "stopped after 12 epochs", ("slow",)),
     Case("MLP over scattering curves", "saxs_vae", "ScatteringVAE(100, 6)", "saxs_vae.pt", "curves.npy", _parts,

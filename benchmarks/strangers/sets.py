@@ -28,13 +28,14 @@ def write_sets(folder: Path, n: int = 4000) -> None:
 
 
 def _mnist(n: int) -> dict[str, np.ndarray]:
-    """Bytes as they are distributed, their labels, and the same padded to 32 × 32 in 0 to 1."""
+    """Bytes as they are distributed, their labels, the same padded to 32 × 32 in 0 to 1, and as rows in 0 to 1."""
     with gzip.open(MNIST_DIR / "train-images-idx3-ubyte.gz") as file:
         images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)[:n]
     with gzip.open(MNIST_DIR / "train-labels-idx1-ubyte.gz") as file:
         labels = np.frombuffer(file.read(), np.uint8, offset=8)[:n]
     padded = np.pad(images, [(0, 0), (2, 2), (2, 2)])[:, None].astype(np.float32) / 255
-    return {"mnist": images, "labels": labels.astype(np.int64), "mnist32": padded}
+    rows = images.reshape(n, -1).astype(np.float32) / 255
+    return {"mnist": images, "labels": labels.astype(np.int64), "mnist32": padded, "mnist_rows": rows}
 
 
 def _faces(n: int) -> np.ndarray:
@@ -57,7 +58,7 @@ def _curves(n: int, n_q: int = 100) -> np.ndarray:
     nodes = radius[:, None] * np.exp(breadth[:, None] * np.linspace(-2, 2, 9))  # a log-normal of radii
     qr = q * nodes[..., None]
     form = (3 * (np.sin(qr) - qr * np.cos(qr)) / qr**3) ** 2
-    weight = np.exp(-np.linspace(-2, 2, 9) ** 2 / 2)
+    weight = np.exp(-(np.linspace(-2, 2, 9) ** 2) / 2)
     spheres = np.einsum("k,nkq->nq", weight / weight.sum(), form)
     slope = 10 ** rng.uniform(-4, -2, n)[:, None] * (q / q[0]) ** -rng.uniform(2, 4, n)[:, None]
     curves = np.log10(spheres + slope + 10 ** rng.uniform(-4, -3, n)[:, None])
@@ -76,7 +77,6 @@ def _smiles(n: int) -> np.ndarray:
 def _scores(n: int, n_scores: int = 20) -> np.ndarray:
     """PCA scores of the two-point statistics of random two-phase microstructures, each standardised."""
     rng = np.random.default_rng(3)
-    k = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE), indexing="ij"))
     length = rng.uniform(1.5, 5, n)[:, None, None]
     stretch = rng.uniform(0.5, 2, n)[:, None, None]
     kx, ky = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE), indexing="ij")

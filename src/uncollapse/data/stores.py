@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uncollapse import checks
-from uncollapse.data.blocks import Block, Rows, rows_per_block
+from uncollapse.data.blocks import Block, Rows, rows_per_block, sample_shape_of
 from uncollapse.errors import SourceError, UncollapseError, first_line, warn
 
 __all__ = ["encoded", "only_table", "read_zarr", "sliced"]
@@ -93,7 +93,7 @@ def sliced(name: str, matrix: Any, *, error: type[UncollapseError] = SourceError
             block = matrix[start : min(start + step, n)]
             yield block.reshape(len(block), -1) if getattr(block, "ndim", 2) > 2 else block
 
-    return Rows(name, d, n, blocks)
+    return Rows(name, d, n, blocks, sample_shape=sample_shape_of(tuple(shape)))
 
 
 def _by_rows(name: str, matrix: Any) -> Any:

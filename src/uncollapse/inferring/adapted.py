@@ -84,9 +84,7 @@ def _roles(asked: list[str]) -> dict[str, str]:
     return roles
 
 
-def _of_parts(
-    context: _Context, asked: list[str], roles: dict[str, str], forward: Template | None
-) -> Iterator[Loss]:
+def _of_parts(context: _Context, asked: list[str], roles: dict[str, str], forward: Template | None) -> Iterator[Loss]:
     """Of reconstruction, x, mean and spread, with a class or its scores beside them, which are held still."""
     fillers: dict[str, Filler] = {name: _filler(role) for name, role in roles.items()}
     rest = [name for name in asked if name not in roles]
@@ -168,4 +166,4 @@ def _as_read(
     read.__qualname__ = getattr(function, "__qualname__", type(function).__name__)
     owner = getattr(function, "__self__", context.halves.model)
     read.__self__ = owner if isinstance(owner, nn.Module) else context.halves.model  # its small parameters are read
-    return read  # type: ignore[no-any-return]
+    return read

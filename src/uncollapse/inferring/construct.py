@@ -186,8 +186,8 @@ def _known(make: Any, source: Source, weights: Weights, said: Said) -> list[tupl
             options.append((f"as {source.path.name} builds it", call | spoken))
     held = {f"saved in {weights.path.name}": weights.settings}
     held |= {f"{name} in {source.path.name}": settings for name, settings in settings_in(source.tree).items()}
-    for config in configs_of(make):
-        options += [(where, {f"{config}.{k}": v for k, v in some.items()} | spoken) for where, some in held.items() if some]
+    for config, (where, some) in product(configs_of(make), held.items()):
+        options += [(where, {f"{config}.{k}": v for k, v in some.items()} | spoken)] if some else []
     return [*options, ("said", spoken)] if spoken or options else [("said", {})]
 
 

@@ -15,6 +15,9 @@ from uncollapse.inferring.trees import at
 
 __all__ = ["Scaled", "range_of"]
 
+Way = tuple[float, float, str]
+"""Scale, shift and link."""
+
 BETTER = 0.8
 """Another range is taken where its error is less than so much of that of the data as they are."""
 
@@ -36,9 +39,7 @@ class Scaled:
     found: tuple[Inferred, ...] = ()
 
 
-def range_of(
-    halves: Halves, x: Tensor, given: Tensor | None, *, kind: str = "", said: float | None = None
-) -> Scaled:
+def range_of(halves: Halves, x: Tensor, given: Tensor | None, *, kind: str = "", said: float | None = None) -> Scaled:
     """The range of the data under which the model reconstructs them best, and whether it gives logits.
 
     The error is compared with the data's own variance in that range, so that ranges can be compared; a model whose
@@ -124,9 +125,7 @@ def _error(halves: Halves, x: Tensor, given: Tensor | None, *, of_logits: bool) 
     return float(error) if bool(torch.isfinite(error)) else None
 
 
-def _said(
-    best: tuple[float, float, str], own: tuple[float, float, str], tried: dict[tuple[float, float, str], float], kind: str
-) -> tuple[Inferred, ...]:
+def _said(best: Way, own: Way, tried: dict[Way, float], kind: str) -> tuple[Inferred, ...]:
     scale, shift, link = best
     found = []
     how = f"the reconstruction's error is then {tried[best]:.2g} of the data's variance" if best in tried else ""
