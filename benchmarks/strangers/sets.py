@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,20 @@ LONGEST = 30
 """Characters of a molecule."""
 
 
-def write_sets(folder: Path, n: int = 4000) -> None:
-    """Write all sets into a folder: n images, curves, molecules and microstructures, the same at every call."""
+def write_sets(folder: Path, n: int = 4000, names: Iterable[str] = ()) -> None:
+    """Write sets into a folder, the same at every call: n images, curves, molecules and microstructures.
+
+    Parameters
+    ----------
+    folder : Path
+    n : int
+    names : iterable of str
+        Of "mnist" (four files), "faces", "curves", "smiles", "scores"; all where left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, array in {**_mnist(n), "faces": _faces(n), "curves": _curves(n), "smiles": _smiles(n),
-                        "scores": _scores(n)}.items():  # fmt: skip
-        np.save(folder / f"{name}.npy", array)
+    for name in names or _SETS:
+        for file, array in _SETS[name](n).items():
+            np.save(folder / f"{file}.npy", array)
 
 
 def _mnist(n: int) -> dict[str, np.ndarray]:
@@ -89,3 +98,12 @@ def _scores(n: int, n_scores: int = 20) -> np.ndarray:
     left, strength, _ = np.linalg.svd(centred, full_matrices=False)
     scores = (left * strength)[:, :n_scores]
     return (scores / scores.std(axis=0)).astype(np.float32)
+
+
+_SETS: dict[str, Callable[[int], dict[str, np.ndarray]]] = {
+    "mnist": _mnist,
+    "faces": lambda n: {"faces": _faces(n)},
+    "curves": lambda n: {"curves": _curves(n)},
+    "smiles": lambda n: {"smiles": _smiles(n)},
+    "scores": lambda n: {"scores": _scores(n)},
+}

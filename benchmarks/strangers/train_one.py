@@ -35,9 +35,7 @@ def main(name: str, folder: Path) -> None:
 def truth_of(case: Case, names: dict[str, Any]) -> dict[str, Any]:
     """Mean, log-variance and reconstruction of a few rows, and the KL of each latent over all, in double precision."""
     model = eval(case.build, dict(names))
-    if case.keras:
-        model.load_weights(case.weights)
-    else:
+    if not case.keras:  # of those it is the trained model itself
         model.load_state_dict(_state(case))
         model.double().eval()
     x = torch.from_numpy(np.load(f"data/{case.data}")).double() * case.scale + case.shift

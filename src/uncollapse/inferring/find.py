@@ -72,7 +72,6 @@ def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
         Nothing fits: what was tried, and how it failed.
     """
     failures: dict[str, str] = {}
-    outside: list[ObjectiveError] = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for names, layout, form in product((ENCODERS, (FORWARD,)), sample.layouts, given_forms(sample.given)):
             x = sample.x.reshape(len(sample.x), *layout.shape)
@@ -87,13 +86,13 @@ def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
                         halves = _with_decoder(model, reading, x, sample.given, failures)
                         if halves is not None:
                             return halves, layout.why
-                except OutsideError as error:
-                    outside.append(error)
+                except OutsideError:  # its own parts may still look like a model that is read
+                    raise
                 except UncollapseError as error:
                     failures.setdefault(name, str(error))
                 except Exception as error:  # a user's module raises anything
                     failures.setdefault(name, f"{name} fails on {in_words(layout.shape)}: {kind_and_line(error)}")
-    raise outside[0] if outside else _unread(model, sample, failures)
+    raise _unread(model, sample, failures)
 
 
 def _encodings(model: nn.Module, blank: Reading, out: Any, x: Tensor, given: Tensor | None) -> Iterator[Reading]:

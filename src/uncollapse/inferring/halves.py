@@ -142,7 +142,7 @@ class Halves(nn.Module):
             with _instead(attrgetter(r.door)(self.model), z, r.columns):
                 out = called(self.model, FORWARD, r.presented(x), as_given(given, r.decoder_given))
         mean = leaf(out, r.out)
-        if r.link == "softmax":
+        if r.link == "softmax" and mean.ndim == 2:  # its own last axis is that of the classes, but where it is flat
             mean = mean.reshape(len(mean), *r.own_shape)
         if r.channels_last:
             mean = mean.reshape(len(mean), *r.own_shape).movedim(1, -1)

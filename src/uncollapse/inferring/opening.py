@@ -108,6 +108,7 @@ def open_weights(
         As in `infer`.
     """
     said = Said(model, dict(arguments or {}), spread, input_shape, scale, False, trust)
+    given = np.asarray(given)[:, None] if getattr(given, "ndim", 2) == 1 else given
     rows, condition = as_rows(data), None if given is None else as_rows(given, "the condition")
     n_classes = 0 if condition is None else n_classes_of(condition)
     x = _first_rows(rows)
