@@ -100,6 +100,26 @@ def test_a_dead_models_spread_is_told_by_larger_samples():
     assert ("spread", "log-variance") in [(one.what, one.value) for one in found.found]
 
 
+class Wide(nn.Module):
+    """Its standard deviations are large for large samples, where a softplus changes nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean, self.wide, self.decoder = nn.Linear(12, 3), nn.Linear(12, 3), nn.Linear(3, 12)
+
+    def encoder(self, x):
+        return self.mean(x), nn.functional.softplus(self.wide(x)) + 0.05
+
+    def forward(self, x):
+        return self.decoder(draws(*self.encoder(x)))
+
+
+def test_a_standard_deviation_is_no_softplus_of_itself():
+    torch.manual_seed(SEED)
+    found = infer(Wide(), 4 * np.random.default_rng(SEED).standard_normal((40, 12)), said=Said(loss=True))
+    assert ("spread", "std") in [(one.what, one.value) for one in found.found]
+
+
 @dataclass
 class Output:
     x_hat: torch.Tensor

@@ -52,16 +52,26 @@ def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[st
     list of str
         Of `SPREADS`; empty where the module draws no z that is seen, or none explains it.
     """
+    kinds: list[str] = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]), sampling(halves.model):
         torch.manual_seed(0)
-        try:
-            row, of_row = _farthest(halves, x, given)
-            many = row.expand(DRAWS, *x.shape[1:])
-            of_given = None if of_row is None else of_row.expand(DRAWS, -1)
-            mean, spread = halves.mean_and_spread(many, of_given)
-            z = _drawn(halves, many, of_given)
-        except Exception:  # whatever a user's module does with these rows, it does not say the spread
-            return []
+        for row, of_row in _telling(halves, x, given):
+            found = _explaining(halves, row, of_row)
+            kinds = [kind for kind in kinds if kind in found] if kinds and found else kinds or found
+            if len(kinds) == 1:
+                break
+    return kinds
+
+
+def _explaining(halves: Halves, row: Tensor, of_row: Tensor | None) -> list[str]:
+    """The readings under which draws of z for one sample have the deviation that they have."""
+    try:
+        many = row.expand(DRAWS, *row.shape[1:])
+        of_given = None if of_row is None else of_row.expand(DRAWS, -1)
+        mean, spread = halves.mean_and_spread(many, of_given)
+        z = _drawn(halves, many, of_given)
+    except Exception:  # whatever a user's module does with these rows, it does not say the spread
+        return []
     if z is None:
         return []
     z = z.flatten(1).double()
@@ -78,14 +88,18 @@ def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[st
     return close
 
 
-def _farthest(halves: Halves, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The sample of the largest spread that does not overflow, and its condition."""
+def _telling(halves: Halves, x: Tensor, given: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Samples at which readings differ: of the largest spread that does not overflow, then of the least."""
     rows = torch.cat([x, *(by * x for by in LARGER)])
     conditions = None if given is None else given.repeat(1 + len(LARGER), 1)
-    size = halves.mean_and_spread(rows, conditions)[1].flatten(1).abs()
+    try:
+        size = halves.mean_and_spread(rows, conditions)[1].flatten(1).abs()
+    except Exception:  # as above
+        return
     fits = torch.isfinite(size).all(dim=1) & (size.amax(dim=1) < MOST_SPREAD)
-    far = torch.where(fits, size.mean(dim=1), -1.0).argmax()
-    return rows[far][None], None if conditions is None else conditions[far][None]
+    size = size.mean(dim=1)
+    for at in (torch.where(fits, size, -1.0).argmax(), torch.where(fits, size, torch.inf).argmin()):
+        yield rows[at][None], None if conditions is None else conditions[at][None]
 
 
 def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> Tensor | None:
