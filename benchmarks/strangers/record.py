@@ -36,15 +36,14 @@ SOURCE = str(Path(uncollapse.__file__).parents[1])
 
 def main(names: list[str]) -> None:
     kept = {row["file"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.is_file() else {}
+    RESULTS.parent.mkdir(exist_ok=True)
     for case in (*CASES, *HELD_BACK):
         if not names or case.file in names:
             kept[case.file] = row = recorded(case, held_back=case in HELD_BACK)
             marks = " ".join(f"{k}:{'ok' if v else 'NO'}" for k, v in row["checks"].items())
             print(f"{case.file}: {row['cause'] or row['line'][:300]} ({row['seconds']:.1f} s) {marks}", flush=True)
-    order = [case.file for case in (*CASES, *HELD_BACK)]
-    rows = [kept[name] for name in order if name in kept]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+            rows = [kept[one.file] for one in (*CASES, *HELD_BACK) if one.file in kept]
+            RESULTS.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     print(f"{sum(row['right'] for row in rows)} of {len(rows)} right")
 
 

@@ -160,3 +160,35 @@ class FullCovariance(Dense):
 def test_a_full_covariance_is_refused_for_what_it_is():
     with pytest.raises(ObjectiveError, match="mean of 3 numbers and 3 × 3 beside it: a full covariance"):
         infer(FullCovariance(), np.ones((40, 12)), said=Said(loss=True))
+
+
+class Flow(Dense):
+    def encode(self, x):
+        return self.encoder(x).chunk(2, 1)
+
+    def decode(self, z):
+        return self.decoder(z)
+
+    def forward(self, x):
+        mean, logvar = self.encode(x)
+        z = draws(mean, (logvar / 2).exp())
+        return self.decode(z + 2 * torch.tanh(z.sum(1, keepdim=True))), mean, logvar
+
+
+def test_a_flow_is_refused_by_its_draws_unless_the_spread_is_said():
+    torch.manual_seed(SEED)
+    model, x = Flow(), np.random.default_rng(SEED).standard_normal((40, 12))
+    with pytest.raises(ObjectiveError, match="does z go through a flow"):
+        infer(model, x, said=Said(loss=True))
+    assert infer(model, x, said=Said(loss=True, spread="log_variance")).missing == ()
+
+
+class LowRank(Flow):
+    def encode(self, x):
+        h = self.encoder(x)
+        return torch.distributions.LowRankMultivariateNormal(h[:, :3], h[:, 3:, None], torch.ones(3))
+
+
+def test_a_distribution_of_another_kind_is_refused_by_its_name():
+    with pytest.raises(ObjectiveError, match="encode gives a LowRankMultivariateNormal"):
+        infer(LowRank(), np.ones((40, 12)), said=Said(loss=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -35,7 +35,7 @@ HEADS = {"logvar": "log_variance", "log_var": "log_variance", "logstd": "log_std
 NAMED = {"log variance": "log_variance", "log std": "log_std", "std": "std", "variance": "variance"}
 
 
-def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[str]:
+def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[str] | None:
     """Readings of the spread under which the module's own draws of z have the standard deviation that they have.
 
     Parameters
@@ -49,35 +49,48 @@ def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[st
 
     Returns
     -------
-    list of str
-        Of `SPREADS`; empty where the module draws no z that is seen, or none explains it.
+    list of str, or None
+        Of `SPREADS`; empty where none explains the draws; None where the module draws no z that is seen.
     """
-    kinds: list[str] = []
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), sampling(halves.model):
-        torch.manual_seed(0)
-        for row, of_row in _telling(halves, x, given):
-            found = _explaining(halves, row, of_row)
-            kinds = [kind for kind in kinds if kind in found] if kinds and found else kinds or found
-            if len(kinds) == 1:
-                break
+    answers: list[list[str]] = []
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for mode in (sampling(halves.model), nullcontext()):  # some draw only while training, some drop units there
+            with mode:
+                torch.manual_seed(0)
+                kinds = _of_samples(halves, x, given)
+            if kinds:
+                return kinds
+            answers += [] if kinds is None else [kinds]
+    return answers[0] if answers else None
+
+
+def _of_samples(halves: Halves, x: Tensor, given: Tensor | None) -> list[str] | None:
+    kinds: list[str] | None = None
+    for row, of_row in _telling(halves, x, given):
+        found = _explaining(halves, row, of_row)
+        kinds = [kind for kind in kinds if kind in found] if kinds and found else kinds or found
+        if kinds and len(kinds) == 1:
+            break
     return kinds
 
 
-def _explaining(halves: Halves, row: Tensor, of_row: Tensor | None) -> list[str]:
-    """The readings under which draws of z for one sample have the deviation that they have."""
+def _explaining(halves: Halves, row: Tensor, of_row: Tensor | None) -> list[str] | None:
+    """The readings under which draws of z for one sample have the deviation that they have; None if none is seen."""
     try:
         many = row.expand(DRAWS, *row.shape[1:])
         of_given = None if of_row is None else of_row.expand(DRAWS, -1)
         mean, spread = halves.mean_and_spread(many, of_given)
         z = _drawn(halves, many, of_given)
     except Exception:  # whatever a user's module does with these rows, it does not say the spread
-        return []
-    if z is None:
-        return []
+        return None
+    if z is None or z[0].numel() != mean[0].numel():
+        return None
     z = z.flatten(1).double()
     std = z.std(dim=0)
     away = (z.mean(dim=0) - mean[:1].flatten(1).double()[0]).abs() / std.clamp_min(1e-12)
-    if not bool((std > 1e-6).any()) or float(away.median()) > FAR / DRAWS**0.5:
+    if not bool((std > 1e-6).any()):
+        return None
+    if float(away.median()) > FAR / DRAWS**0.5:
         return []
     close = []
     for kind, log_variance in SPREADS.items():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import SourceError, UncollapseError
+from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
 from uncollapse.inferring.construct import construct, source_named
 from uncollapse.inferring.draws import spread_by_names, spreads_by_draws
 from uncollapse.inferring.find import Sample, find_halves
@@ -187,10 +187,19 @@ def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> tuple[Halves, lis
     """Spreads that the module's draws of z allow; of one tensor for both, how mean and spread lie in it."""
     r = halves.reading
     kinds = spreads_by_draws(halves, x, given)
-    if kinds or r.parts is not None or r.heads is not None:
+    if kinds:
         return halves, kinds
-    paired = Halves(halves.model, replace(r, paired=True))
-    return (paired, kinds) if (kinds := spreads_by_draws(paired, x, given)) else (halves, kinds)
+    if r.parts is None and r.heads is None:
+        paired = Halves(halves.model, replace(r, paired=True))
+        if of_pairs := spreads_by_draws(paired, x, given):
+            return paired, of_pairs
+    if kinds is not None:
+        raise ObjectiveError(
+            f"{type(halves.model).__name__}: its own draws of z are none of a Gaussian with the mean and the spread "
+            f"that its encoder gives: does z go through a flow? Such a model is outside (docs/models.md); if it is a "
+            f"Gaussian, say its spread (--spread)"
+        )
+    return halves, []
 
 
 def _told(halves: Halves, drawn: list[str], x: Tensor, given: Tensor | None) -> tuple[str | None, str]:
