@@ -35,8 +35,8 @@ def summary(seen: list[Row], held_back: list[Row]) -> str:
     seconds = [row["seconds"] for row in (*seen, *held_back)]
     refused = [row for row in seen if row["right"] and not row["cause"]]
     return (
-        f"**{_right(seen)} of {len(seen)} are right**, {len(refused)} of them refused for the true reason. Of {len(held_back)} "
-        f"more, written after the last repair, {_right(held_back)} are right. One command takes {median(seconds):.0f} seconds "
+        f"**{_right(seen)} of {len(seen)} are right**, {len(refused)} of them refused for the true reason. Of "
+        f"{len(held_back)} more, written after the last repair, {_right(held_back)} are right. One command takes {median(seconds):.0f} seconds "
         f"in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
     )
 
@@ -97,7 +97,8 @@ def _misses(rows: list[Row]) -> Iterator[str]:
         if not row["right"]:
             failed = ", ".join(name for name, ok in row["checks"].items() if not ok)
             said = row["cause"] or row["line"]
-            yield f"* {row['kind']}: {failed}. Planted: {row['planted']}; wanted: {', '.join(row['wanted'])}; said: {said}."
+            wanted = ", ".join(row["wanted"]) or "a refusal"
+            yield f"* {row['kind']}: {failed}. Planted: {row['planted']}; wanted: {wanted}; said: {said}."
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from uncollapse.errors import UncollapseError
 
 RESULTS = Path(__file__).parent / "results" / "strangers.json"
 CLOSE = 1e-4
-BUDGET = 60
+BUDGET = 240
 """Seconds for the trials that tell stopped from stuck: the default is for two cores that do nothing else."""
 SOURCE = str(Path(uncollapse.__file__).parents[1])
 """That the commands run what is measured here."""
@@ -49,7 +49,15 @@ def main(names: list[str]) -> None:
 
 def recorded(case: Case, *, held_back: bool) -> dict[str, Any]:
     """One command with its checks."""
-    words = ["uncollapse", "diagnose", case.weights, f"data/{case.data}", "--model", f"{case.file}.py{case.maker}", *case.typed]
+    words = [
+        "uncollapse",
+        "diagnose",
+        case.weights,
+        f"data/{case.data}",
+        "--model",
+        f"{case.file}.py{case.maker}",
+        *case.typed,
+    ]
     words += ["--budget", str(BUDGET)]
     out = FOLDER / f"{case.file}.json"
     out.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The record of strangers' models at its smallest: a file is run as it stands, one command is typed, all checks agree."""
+"""The record of strangers' models at its smallest: a file is run as it stands, one command is typed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples of any layout, outputs of any nesting, spreads of any kind: read as the module itself takes and gives them."""
+"""Samples of any layout, outputs of any nesting, spreads of any kind: read as the module takes and gives them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class Conv(nn.Module):
     def __init__(self, channels=3, nested=True):
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(channels, 4, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(64, 8))
-        self.back = nn.Sequential(nn.Linear(4, 64), nn.Unflatten(1, (4, 4, 4)), nn.ConvTranspose2d(4, channels, 4, 2, 1))
+        self.back = nn.Sequential(
+            nn.Linear(4, 64), nn.Unflatten(1, (4, 4, 4)), nn.ConvTranspose2d(4, channels, 4, 2, 1)
+        )
         self.nested = nested
 
     def encode(self, x):

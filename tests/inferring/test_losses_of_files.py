@@ -44,26 +44,43 @@ class VAE(nn.Module):
 
 PLAIN = "self.decode(z), mu, logvar"
 
+SUM = "(((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()"
+
 FORMS = {
-    "x by what is left": (
-        PLAIN, "def loss_of(output, inp, mu, logvar):\n    return ((output - inp) ** 2).sum(1).mean() + 4 * klds(mu, logvar).mean()"),
-    "a class beside": (
-        "self.decode(z), mu, logvar, self.head(mu)",
-        "def loss_of(recon, x, mu, logvar, logits, y):\n    return (((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean() "
-        "+ F.cross_entropy(logits, y)"),
-    "a dictionary": (
-        '{"x_hat": self.decode(z), "mean": mu, "std": (logvar / 2).exp(), "z": z}',
-        "def loss_of(outputs, x):\n    m, s = outputs['mean'], outputs['std']\n    kl = 0.5 * (m ** 2 + s ** 2 - 1).sum(1) - "
-        "s.log().sum(1)\n    return (((outputs['x_hat'] - x) ** 2).sum(1) + 4 * kl).mean()"),
-    "a tuple as a whole": (
-        PLAIN, "def loss_of(x, out):\n    recon, mu, logvar = out\n    return (((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()"),
-    "the model and x": (
-        PLAIN, "def loss_of(model, x):\n    recon, mu, logvar = model(x)\n    return (((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()"),
-    "the model's halves": (
-        PLAIN, "def loss_of(vae, batch):\n    mu, logvar = vae.encode(batch)\n    recon = vae.decode(vae.sample(mu, logvar))\n"
-        "    return (((recon - batch) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()"),
-    "a bound that is to be large": (
-        PLAIN, "def elbo(recon, x, mu, logvar):\n    return -(((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()"),
+    "x by what is left": (PLAIN, f"""
+def loss_of(output, inp, mu, logvar):
+    recon, x = output, inp
+    return {SUM}
+"""),
+    "a class beside": ("self.decode(z), mu, logvar, self.head(mu)", f"""
+def loss_of(recon, x, mu, logvar, logits, y):
+    return {SUM} + F.cross_entropy(logits, y)
+"""),
+    "a dictionary": ('{"x_hat": self.decode(z), "mean": mu, "std": (logvar / 2).exp(), "z": z}', f"""
+def loss_of(outputs, x):
+    recon, mu, logvar = outputs["x_hat"], outputs["mean"], 2 * outputs["std"].log()
+    return {SUM}
+"""),
+    "a tuple as a whole": (PLAIN, f"""
+def loss_of(x, out):
+    recon, mu, logvar = out
+    return {SUM}
+"""),
+    "the model and x": (PLAIN, f"""
+def loss_of(model, x):
+    recon, mu, logvar = model(x)
+    return {SUM}
+"""),
+    "the model's halves": (PLAIN, f"""
+def loss_of(vae, x):
+    mu, logvar = vae.encode(x)
+    recon = vae.decode(vae.sample(mu, logvar))
+    return {SUM}
+"""),
+    "a bound that is to be large": (PLAIN, f"""
+def elbo(recon, x, mu, logvar):
+    return -{SUM}
+"""),
 }  # fmt: skip
 
 
@@ -87,12 +104,20 @@ def test_the_weight_is_read_in_every_form(name, tmp_path):
 
 
 METHODS = {
-    "of x alone": "    def loss(self, x):\n        mu, logvar = self.encode(x)\n        recon = self.decode(self.sample(mu, logvar))\n"
-    "        return (((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()",
-    "a step of layers": "    def training_step(self, batch, index):\n        x, y = batch\n        stats = self.net(x)\n        mu, logvar = "
-    "stats.chunk(2, 1)\n        recon = self.back(self.sample(mu, logvar))\n        return (((recon - x) ** 2).sum(1) + "
-    "4 * klds(mu, logvar)).mean()",
-}  # fmt: skip
+    "of x alone": f"""
+    def loss(self, x):
+        mu, logvar = self.encode(x)
+        recon = self.decode(self.sample(mu, logvar))
+        return {SUM}
+""",
+    "a step of layers": f"""
+    def training_step(self, batch, index):
+        x, y = batch
+        mu, logvar = self.net(x).chunk(2, 1)
+        recon = self.back(self.sample(mu, logvar))
+        return {SUM}
+""",
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -120,15 +145,19 @@ def test_the_module_is_as_it_was_after_its_loss_is_read(tmp_path):
 
 
 def test_a_loss_that_ignores_its_arguments_is_said_to(tmp_path):
-    found = found_in(tmp_path, MODEL.replace("{returns}", PLAIN) + "\ndef loss_of(model, x):\n    return torch.zeros(())\n")
+    found = found_in(
+        tmp_path, MODEL.replace("{returns}", PLAIN) + "\ndef loss_of(model, x):\n    return torch.zeros(())\n"
+    )
     assert [one.typed for one in found.missing] == ["--recon mse --reduction sum --kl-weight 1"]
 
 
 def test_logits_of_classes_become_probabilities(tmp_path):
-    loss = (
-        "def loss_of(logits, x, mu, logvar):\n    n = x.shape[-1]\n    logits, x = logits.reshape(-1, n), x.reshape(-1, n)\n"
-        "    return (F.cross_entropy(logits, x.argmax(-1), reduction='sum') + klds(mu, logvar).sum()) / len(mu)\n"
-    )
+    loss = """
+def loss_of(logits, x, mu, logvar):
+    n = x.shape[-1]
+    cost = F.cross_entropy(logits.reshape(-1, n), x.reshape(-1, n).argmax(-1), reduction="sum")
+    return (cost + klds(mu, logvar).sum()) / len(mu)
+"""
     text = MODEL.replace("{returns}", PLAIN) + "\n" + loss
     text = text.replace("self.net(x)", "self.net(x.flatten(1))").replace("self.back(z)", "self.back(z).view(-1, 3, 4)")
     file = tmp_path / "mine.py"

@@ -103,8 +103,8 @@ def _encodings(model: nn.Module, blank: Reading, out: Any, x: Tensor, given: Ten
         return
     if isinstance(out, torch.distributions.Distribution) and name != FORWARD:
         raise OutsideError(
-            f"{name} gives a {type(out).__name__}: only a diagonal Gaussian q(z|x) has a KL of each latent, so this model "
-            f"is outside (docs/models.md)"
+            f"{name} gives a {type(out).__name__}: only a diagonal Gaussian q(z|x) has a KL of each latent, so this "
+            f"model is outside (docs/models.md)"
         )
     if isinstance(out, Mapping):
         keys = {role_of(str(key)): key for key in out if torch.is_tensor(out[key])}

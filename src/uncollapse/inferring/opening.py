@@ -176,8 +176,9 @@ def _is_keras(model: Any) -> bool:
 def _keras(path: Path, rows: np.ndarray, said: Said) -> Inference:
     """Of a file of Keras with the file of its classes, or of the function that makes what the weights belong to."""
     from uncollapse.inferring.construct import source_named
-    from uncollapse.probes.keras_files import keras_file
+    from uncollapse.probes.keras_files import imported, keras_file
 
+    imported(str(path))  # with a back end, which the file may set in a line that is not run
     source, name = source_named(str(said.model))
     make = getattr(source.module, name) if name else next(iter(source.classes()), None)
     x = np.asarray(rows).reshape(len(rows), -1)
