@@ -34,11 +34,10 @@ def summary(seen: list[Row], held_back: list[Row]) -> str:
     """How many are right, and how long one takes."""
     seconds = [row["seconds"] for row in (*seen, *held_back)]
     refused = [row for row in seen if row["right"] and not row["cause"]]
-    return (
-        f"**{_right(seen)} of {len(seen)} are right**, {len(refused)} of them refused for the true reason. Of "
-        f"{len(held_back)} more, written after the last repair, {_right(held_back)} are right. One command takes {median(seconds):.0f} seconds "
-        f"in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
-    )
+    right = f"**{_right(seen)} of {len(seen)} are right**, {len(refused)} of them refused for the true reason."
+    more = f"Of {len(held_back)} more, written after the last repair, {_right(held_back)} are right."
+    times = f"One command takes {median(seconds):.0f} seconds in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
+    return f"{right} {more} {times}"
 
 
 def _right(rows: list[Row]) -> int:
