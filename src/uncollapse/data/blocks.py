@@ -73,6 +73,10 @@ class Rows:
     note: str = ""
     sample_shape: tuple[int, ...] = ()
 
+    def shaped(self, some: np.ndarray) -> np.ndarray:
+        """Some of its rows in the shape that a sample has."""
+        return some.reshape(len(some), *self.sample_shape) if self.sample_shape else some
+
     def watched(self, on_step: Callable[[int], None]) -> Rows:
         """The same rows; `on_step` is called with the number of rows of each block as it is handed over."""
 
