@@ -38,9 +38,9 @@ class Exhibit:
 DIGITS = "digits --scale 0.0625"
 
 
-def _trained(name: str, title: str, sentence: str, how: str, asked: str = "") -> Exhibit:
+def _trained(name: str, title: str, sentence: str, how: str, asked: str = "", latents: int = 8) -> Exhibit:
     """A model of ours on the digits, and its diagnosis."""
-    train = f"uncollapse train {DIGITS} --latents 8 --hidden 64 {how} --out {name}"
+    train = f"uncollapse train {DIGITS} --latents {latents} --hidden 64 {how} --out {name}"
     return Exhibit(name, title, sentence, (train, _diagnose(name, asked or DIGITS, name)), f"{name}.html")
 
 
@@ -66,7 +66,7 @@ EXHIBITS = (
         "slow",
         "Training was too short",
         "The loss is right and still falling: the model only needs more steps.",
-        "--beta 0.0859 --epochs 3",
+        "--beta 0.0859 --epochs 12",
     ),
     Exhibit(
         "encoder-stuck",
@@ -93,7 +93,8 @@ EXHIBITS = (
         "healthy",
         "Nothing is wrong",
         "Latents live, and what the reconstruction misses is worth no further one.",
-        "--beta 0.0859 --epochs 100",
+        "--beta 0.3 --epochs 100",
+        latents=4,
     ),
     Exhibit(
         "revive",
@@ -109,7 +110,7 @@ EXHIBITS = (
         "forecast",
         "Before any training",
         "The data and the loss say which latents will live; on the page a slider moves β.",
-        (f"uncollapse forecast {DIGITS} --latents 16 --decoder-variance 0.05 --html forecast.html",),
+        (f"uncollapse forecast {DIGITS} --latents 24 --decoder-variance 0.05 --html forecast.html",),
         "forecast.html",
     ),
     Exhibit(
@@ -129,7 +130,7 @@ EXHIBITS = (
         "Counts of cells",
         "A table of cells and genes, as scVI models it: negative binomial counts, and a library size for each cell.",
         (
-            "uncollapse forecast cells.npy --likelihood negative-binomial --size-factors total --latents 10 "
+            "uncollapse forecast cells.npy --likelihood negative-binomial --size-factors total --latents 20 "
             "--html cells.html",
         ),
         "cells.html",
@@ -139,8 +140,8 @@ EXHIBITS = (
         "A folder of pictures, and blurred reconstructions",
         "Discs of any place, size and colour, and two latents to say it: all are alive and too few.",
         (
-            "uncollapse train photos::16,colour --latents 2 --hidden 64 --decoder-variance 0.01 --epochs 99 --out discs",
-            _diagnose("discs", "photos::16,colour", "images"),
+            "uncollapse train photos::16,colour --latents 2 --hidden 64 --decoder-variance 0.01 --epochs 99 --out disc",
+            _diagnose("disc", "photos::16,colour", "images"),
         ),
         "images.html",
     ),
