@@ -45,7 +45,8 @@ Model = Annotated[
     str,
     typer.Argument(
         help="A file of weights (.pth, .pt, .ckpt, .safetensors; then --model), a folder that `uncollapse train` or "
-        "pythae wrote, or FILE:FUNCTION, a function of yours that returns a model.",
+        "pythae wrote, a file of Keras, a folder with encoder.onnx and decoder.onnx, or FILE:FUNCTION, a function of "
+        "yours that returns a model.",
         show_default=False,
     ),
 ]
@@ -185,7 +186,7 @@ def files(model: str) -> list[str]:
         if path.is_dir():
             return [model, *map(str, path.iterdir())]
         if not colon or path.exists() or not all(parts):
-            return [model]
+            return [model, *(model.split(",") if "," in model else [])]
     except OSError:  # too long a name, a folder that may not be read: what opens the model says so
         return []
     return [model] + [

@@ -168,4 +168,4 @@ def _is_weights(model: Any, said: Said) -> bool:
 def _is_module(model: Any) -> bool:
     """Whether it is a PyTorch module of no library that is known."""
     roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    return "torch" in roots and not roots & {"pythae", "scvi", "diffusers", "pyro", "uncollapse"}
+    return "torch" in roots and not roots & {"pythae", "scvi", "diffusers", "pyro", "keras", "uncollapse"}

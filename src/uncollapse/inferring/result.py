@@ -118,8 +118,7 @@ class Inference(Noun):
     missing: tuple[Missing, ...] = ()
 
     def card(self) -> Card:
-        """What was inferred, as a table, and what must still be said."""
+        """What was inferred, a line each, and what must still be said."""
         lines = tuple(f"To be said: {one.what} ({one.typed})" for one in self.missing)
-        rows = tuple((one.what, one.value, one.reason, one.option) for one in self.found)
-        headline = f"{self.probe.name}: {len(rows)} things were inferred" + (", and not all." if lines else ".")
-        return Card(headline, (), lines, ("what", "value", "why", "or say"), rows)
+        headline = f"{self.probe.name}: {len(self.found)} things were inferred" + (", and not all." if lines else ".")
+        return Card(headline, (), (*map(str, self.found), *lines))

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from uncollapse.errors import ObjectiveError, SourceError, UncollapseError, kind
 from uncollapse.measure.protocol import RAISED, Probe, Spread, SpreadUnknown, check_spread, is_probe
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
+from uncollapse.probes.frameworks import of_object, of_path
 from uncollapse.probes.inputs import check_rows
 from uncollapse.probes.outputs import check_outputs
 from uncollapse.probes.restated import with_objective
@@ -50,9 +51,11 @@ def open_probe(
     ----------
     model : object or str
         One of: a `Trained`; a folder that `uncollapse train` wrote, or its checkpoint; a folder of pythae, or one of
-        diffusers' AutoencoderKL; ``module:function``, a function of no arguments that returns a model, imported from
-        the current folder; a model of pythae, scvi-tools, diffusers or Pyro; a PyTorch module with `encode` and
-        `decode`; a pair of PyTorch modules or of functions on NumPy arrays, encoder and decoder; a `Probe`.
+        diffusers' AutoencoderKL; a file of Keras; a folder with ``encoder.onnx`` and ``decoder.onnx`` (or ``.keras``),
+        or the two paths of ONNX; ``module:function``, a function of no arguments that returns a model, imported from
+        the current folder; a model of pythae, scvi-tools, diffusers, Pyro, Keras or Flax (of Linen with its params, as
+        a pair); a PyTorch module with `encode` and `decode`; a pair of PyTorch modules, Keras or Flax models or
+        functions on NumPy arrays, encoder and decoder; a `Probe`.
     objective : Objective, optional
         As trained, where the model does not say it; overrules what it says.
     spread : {"log_variance", "variance", "std"}, optional
@@ -125,6 +128,11 @@ class _Reading:
     outputs: tuple[int, int] | None
     trust: bool
 
+    @property
+    def of_frameworks(self) -> dict[str, Any]:
+        """All of it, by name."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
 
 def _text(model: str | os.PathLike[Any]) -> str:
     text = os.fsdecode(os.fspath(model))
@@ -157,6 +165,8 @@ def _of_object(model: Any, how: _Reading) -> Any:
         from uncollapse.probes.diffusers import diffusers_probe
 
         return diffusers_probe(model, input_shape=how.input_shape)
+    if (known := of_object(model, **how.of_frameworks)) is not None:
+        return known
     if "torch" in libraries:
         return _of_module(model, how)
     if isinstance(model, tuple | list) and len(model) == 2 and all(callable(part) for part in model):
@@ -226,6 +236,8 @@ def _of_path(text: str, path: Path, how: _Reading) -> Any:
             return pythae.pythae_folder(folder, input_shape=how.input_shape, trust=how.trust)
     if (path / diffusers.CONFIG).is_file():
         return diffusers.diffusers_folder(path, input_shape=how.input_shape)
+    if (known := of_path(text, **how.of_frameworks)) is not None:
+        return known
     if path.is_dir():
         hint = "; a folder of scvi-tools: load it with its data (SCVI.load) and hand over the model" if (
             path / "model.pt").is_file() else ""  # fmt: skip
