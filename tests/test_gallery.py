@@ -36,7 +36,7 @@ def test_each_command_is_one_that_the_parser_takes(command):
     with group.make_context(program, [name], resilient_parsing=True) as above:
         found = group.get_command(above, name)
         assert found is not None, name
-        with found.make_context(name, words, parent=above) as parsed:
+        with found.make_context(name, [*words], parent=above) as parsed:
             assert parsed.params["source"] in words
 
 
