@@ -112,7 +112,7 @@ def train_all(
                     warn(f"the device's memory does not hold {size} networks at once; they go on by {size // 2}")
                     size //= 2
                 else:
-                    members[at:] = [smaller_batch(member, len(placed.x)) for member in members[at:]]
+                    members[at:] = [smaller_batch(member, placed.n_rows) for member in members[at:]]
     return [results[i] for i in range(len(setups))]
 
 

@@ -108,7 +108,7 @@ def train(
             try:
                 return _train(setup, rows, device, path, checkpoint_seconds, progress=progress)
             except torch.OutOfMemoryError:
-                setup = smaller_batch(setup, len(rows.x), path)
+                setup = smaller_batch(setup, rows.n_rows, path)
 
 
 def smaller_batch(setup: Setup, n_rows: int, checkpoint: Path | None = None) -> Setup:
