@@ -20,7 +20,6 @@ from .forecasting.predict import forecast
 from .forecasting.result import Forecast
 from .forecasting.weights import Weights
 from .inferring.opening import open_weights
-from .inferring.result import Inference, Inferred
 from .landscape.descent import linear_warmup
 from .landscape.escape import EscapeTimes, escape_times
 from .landscape.flow import Flow, gradient_flow
@@ -31,9 +30,11 @@ from .loss import LossConvention
 from .measure.arrays import measure_posterior
 from .measure.result import Measurement
 from .objective import Level, Objective
+from .probes.measured import measure_model
 from .probes.open import open_probe
 from .reading.read import read_loss
 from .reading.result import LossReading
+from .report.notebook import slider
 from .report.written import write_report
 from .reviving.build import revive
 from .reviving.load import load_revived
@@ -51,8 +52,6 @@ __all__ = [
     "EscapeTimes",
     "Flow",
     "Forecast",
-    "Inference",
-    "Inferred",
     "Keep",
     "Level",
     "LevelForecast",
@@ -83,6 +82,7 @@ __all__ = [
     "linear_warmup",
     "load_revived",
     "loss_slice",
+    "measure_model",
     "measure_posterior",
     "moments",
     "nonlinear_residual",
@@ -92,6 +92,7 @@ __all__ = [
     "origin_hessian",
     "read_loss",
     "revive",
+    "slider",
     "spectrum",
     "stationary_point",
     "stationary_points",

@@ -19,9 +19,9 @@ from uncollapse.objective import Level
 
 pytest.importorskip("lightning")
 
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from scripted import SCALES, Scripted, fit
 from uncollapse.interop.alarm import Alarm, expected_alive
 from uncollapse.interop.callback import WatchCollapse
 
@@ -30,36 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:(GPU|MPS) available but not used"),
     pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated"),
 ]
-
-SCALES = [3.0, 2.0, 0.3, 0.2]
-
-
-class Scripted(LightningModule):
-    """A model whose latents alive in each epoch are written down: a living one has the mean x, a dead one 0."""
-
-    def __init__(self, counts: list[int], x: torch.Tensor, n_latents: int = 3) -> None:
-        super().__init__()
-        self.counts, self.x, self.n_latents = counts, x, n_latents
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-
-    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean = x[:, : self.n_latents] * (torch.arange(self.n_latents) < self.counts[self.current_epoch])
-        return mean, torch.zeros_like(mean)
-
-    def training_step(self, batch):
-        return self.weight.sum()
-
-    def validation_step(self, batch):
-        return None
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-    def train_dataloader(self):
-        return DataLoader(TensorDataset(self.x), batch_size=len(self.x))
-
-    def val_dataloader(self):
-        return DataLoader(TensorDataset(self.x), batch_size=30)
 
 
 @pytest.fixture
@@ -73,14 +43,6 @@ def two(x):
     found = forecast(x.numpy(), objective=Objective(beta=1.0, n_latents=3))
     assert expected_alive(found) == found.n_alive == 2
     return found
-
-
-def fit(model: LightningModule, watch: WatchCollapse, logger=False, resume=None, **settings) -> Trainer:
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    usual = {"accelerator": "cpu", "devices": 1, "max_epochs": len(model.counts), "log_every_n_steps": 1}
-    trainer = Trainer(logger=logger, callbacks=[watch], **(quiet | usual | settings))
-    trainer.fit(model, ckpt_path=resume)
-    return trainer
 
 
 def ours(caught: pytest.WarningsRecorder) -> list[str]:
@@ -253,6 +215,14 @@ def test_only_the_first_loader_is_measured(x):
     np.testing.assert_allclose(watch.measurement.kl, (x[:, :3].double() ** 2).mean(0) / 2, rtol=1e-6)
 
 
+def test_the_kl_is_that_from_the_forecasts_prior(x):
+    watch = WatchCollapse(forecast(x.numpy(), n_latents=3, prior_variance=4.0))
+    fit(Scripted([3], x), watch)
+    mean = x[:, :3].numpy()
+    expected = measure_posterior(mean, variance=np.ones_like(mean), prior_variance=4.0)
+    np.testing.assert_allclose(watch.measurement.kl, expected.kl, rtol=1e-6)
+
+
 def test_many_latents_are_summed_up_not_listed(x):
     model = Scripted([2], x)
     model.encode = lambda x: (x.repeat(1, 100), torch.zeros(len(x), 400))
@@ -315,6 +285,8 @@ def test_the_training_shown_in_the_docs_prints_what_its_comments_say(tmp_path):
         ({"patience": 0}, "patience must be"),
         ({"patience": 2.5}, "patience must be"),
         ({"prefix": None}, "prefix must be text"),
+        ({"prefix": "β=1"}, "prefix must be text of letters, digits"),
+        ({"prefix": "/collapse"}, "and / between them"),
     ],
 )
 def test_settings_are_checked_when_the_callback_is_made(settings, said):

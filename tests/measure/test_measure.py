@@ -8,9 +8,12 @@ from scipy import stats
 
 from uncollapse.errors import DataError
 from uncollapse.measure.arrays import measure_posterior
+from uncollapse.measure.decoder import measure_decoder
+from uncollapse.measure.observe import observe
 from uncollapse.measure.posterior import posterior
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import EPSILONS, posterior_sums
+from uncollapse.objective import Objective
 from uncollapse.theory.loglikelihood import negative_log_likelihood
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_mutual_information
 
@@ -198,3 +201,18 @@ def test_lower_levels_live_by_their_means_since_their_share_of_the_kl_may_be_neg
     assert m.alive.tolist() == [True, False, True, False]
     assert m.mutual_information_at_most is None
     assert m.rate == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("varied", ["prior_mean", "prior_variance"])
+def test_a_prior_of_each_rows_own_has_no_importance_bound(rng, varied):
+    class Conditional:
+        name, objective, decoder_variance, trained_for, notes = "mine", None, None, None, ()
+
+        def encode(self, x, given=None):
+            return posterior(x[:, :1], variance=np.ones((len(x), 1)), **{varied: x[:, 1:] ** 2 + 1})
+
+        def decode(self, z, given=None):
+            return np.pad(z, ((0, 0), (0, 1)))
+
+    seen = observe(Conditional(), rng.standard_normal((50, 2)))
+    assert measure_decoder(Conditional(), seen, Objective()).importance_bound is None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from uncollapse.commands.fail_on import causes_named, fail_on
 from uncollapse.commands.forecast_decoder import made, tokenized
 from uncollapse.commands.model_options import files
 from uncollapse.commands.training_options import training_side
@@ -26,7 +27,7 @@ __all__ = ["Inject", "Longest", "Sequences", "diagnose_sequences", "of_sequences
 PANEL = "Sequences"
 TEXT = (".txt", ".text", ".smi", ".smiles", ".jsonl", ".ndjson")
 OWN = {"sequences": "--sequences", "inject": "--inject", "longest": "--longest"}
-TAKEN = ("context", "model", "source", "beta", "rows", "seed", "json_to", *OWN)
+TAKEN = ("context", "model", "source", "beta", "rows", "seed", "json_to", "html_to", "fail_on_causes", *OWN)
 
 Sequences = Annotated[
     bool,
@@ -88,10 +89,13 @@ def diagnose_sequences(given: dict[str, Any]) -> None:
     from uncollapse.files import check_writable, write_text
     from uncollapse.sequence_diagnosis.examine import N_SEQUENCES
     from uncollapse.sequence_diagnosis.examine import diagnose_sequences as diagnosed
+    from uncollapse.sequence_diagnosis.result import CAUSES
 
+    unwanted = causes_named(given.get("fail_on_causes"), CAUSES)
     json_to, source = given.get("json_to"), given["source"]
     json_file = None if json_to in (None, "-") else Path(str(json_to))
-    check_writable(json_file, inputs=[source, *files(given["model"])])
+    html_to = given.get("html_to")
+    check_writable(html_to, json_file, inputs=[source, *files(given["model"])])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         model, tokens, notes = _opened(given["model"], source, given.get("longest"))
@@ -101,13 +105,19 @@ def diagnose_sequences(given: dict[str, Any]) -> None:
         )  # fmt: skip
     notes += [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
     diagnosis = replace(diagnosis, notes=tuple(dict.fromkeys((*diagnosis.notes, *notes))))
-    facts = {**diagnosis.to_dict(), "source": source.encode("utf-8", "replace").decode()}
+    named = source.encode("utf-8", "replace").decode()
+    facts = {**diagnosis.to_dict(), "source": named}
+    if html_to:
+        from uncollapse.report.sequence_diagnosis_page import sequence_diagnosis_page
+
+        write_text(html_to, sequence_diagnosis_page(diagnosis, named))
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
-        return
-    if json_file:
-        write_text(json_file, json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
-    _print(diagnosis)
+    else:
+        if json_file:
+            write_text(json_file, json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        _print(diagnosis)
+    fail_on(diagnosis.cause, unwanted)
 
 
 def _print(diagnosis: SequenceDiagnosis) -> None:
@@ -157,6 +167,10 @@ def _held_out(vae: SequenceVAE, tokens: Tokens) -> tuple[Tokens, str]:
 
 
 def _option(name: str) -> str:
-    return {"json_to": "--json", "html_to": "--html", "set_": "--set", "loss_function": "--loss"}.get(
-        name, "--" + name.replace("_", "-")
-    )
+    return {
+        "json_to": "--json",
+        "html_to": "--html",
+        "set_": "--set",
+        "loss_function": "--loss",
+        "fail_on_causes": "--fail-on",
+    }.get(name, "--" + name.replace("_", "-"))

@@ -18,11 +18,13 @@ from uncollapse.errors import DataError
 if TYPE_CHECKING:
     from uncollapse.data.rows import Rows
     from uncollapse.objective import Objective
+    from uncollapse.probes.probe import Probe
 
     Tables = tuple[Rows, Rows | None, Rows | None]
 
 __all__ = [
     "Arguments",
+    "Device",
     "InputShape",
     "Model",
     "OfClass",
@@ -37,6 +39,7 @@ __all__ = [
     "is_said",
     "model_settings",
     "objective_of",
+    "with_counts",
 ]
 
 MODEL = "The model"
@@ -45,7 +48,8 @@ Model = Annotated[
     str,
     typer.Argument(
         help="A file of weights (.pth, .pt, .ckpt, .safetensors; then --model), a folder that `uncollapse train` or "
-        "pythae wrote, or FILE:FUNCTION, a function of yours that returns a model.",
+        "pythae wrote, a file of Keras, a folder with encoder.onnx and decoder.onnx, or FILE:FUNCTION, a function of "
+        "yours that returns a model.",
         show_default=False,
     ),
 ]
@@ -87,6 +91,14 @@ InputShape = Annotated[
     str | None,
     typer.Option(metavar="LIST", help="Shape of a sample, if the model takes no rows: 1,28,28.", rich_help_panel=MODEL),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What the network runs on: cpu, cuda, cuda:1, mps. (default: where it is)",
+        rich_help_panel=MODEL,
+    ),
+]
 SampleRows = Annotated[
     int | None,
     typer.Option(help="Rows that the decoder and the residual are asked on. (default 2048)", rich_help_panel=OUT),
@@ -97,6 +109,21 @@ Seconds = Annotated[
         "--budget", help="Seconds for the bill and its trials; the cheap lines come first.", rich_help_panel=OUT
     ),
 ]
+
+
+def with_counts(probe: Probe, tables: Tables, dispersion: Any, size_factors: Any) -> tuple[Probe, Tables]:
+    """The probe with its dispersion and size factors, as far as they were said, and the tables with the latter."""
+    if dispersion is None and size_factors is None:
+        return probe, tables
+    from uncollapse.data.rows import as_rows
+    from uncollapse.probes.sized import with_dispersion, with_sizes
+
+    probe = with_dispersion(probe, dispersion)
+    if size_factors is None:
+        return probe, tables
+    rows, goal, condition = tables
+    probe, given = with_sizes(probe, size_factors, rows, condition)
+    return probe, (rows, goal, as_rows(given, "the condition"))
 
 
 def objective_of(
@@ -185,7 +212,7 @@ def files(model: str) -> list[str]:
         if path.is_dir():
             return [model, *map(str, path.iterdir())]
         if not colon or path.exists() or not all(parts):
-            return [model]
+            return [model, *(model.split(",") if "," in model else [])]
     except OSError:  # too long a name, a folder that may not be read: what opens the model says so
         return []
     return [model] + [

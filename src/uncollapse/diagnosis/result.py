@@ -310,6 +310,20 @@ class Diagnosis(Drawn):
         plain: dict[str, Any] = finite(facts)
         return plain
 
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: the measurement's, the forecast's as ``forecast_…``, what the reconstruction misses
+        along `residual`, and the loss of each row of the sample along `row`; needs the extra `xarray`.
+
+        Raises
+        ------
+        UncollapseError
+            xarray is not installed.
+        """
+        from uncollapse.diagnosis.labels import diagnosis_arrays, diagnosis_facts, diagnosis_places
+        from uncollapse.showing.labelled import dataset
+
+        return dataset(diagnosis_arrays(self), diagnosis_places(self), diagnosis_facts(self))
+
     def card(self) -> Card:
         """The headline and the facts: what `summary` and notebooks show."""
         from uncollapse.diagnosis.words import diagnosis_card

@@ -298,6 +298,28 @@ class Forecast(Drawn):
 
         return facts(self)
 
+    def to_xarray(self, *, directions: bool = True) -> Any:
+        """An `xarray.Dataset`: strength, KL (nats) and fate along `mode`, with the critical β of each as a coordinate.
+
+        Needs the extra `xarray`.
+
+        Parameters
+        ----------
+        directions : bool
+            Whether the direction of each mode among the features is in it, which is as many numbers as modes times
+            features.
+
+        Raises
+        ------
+        UncollapseError
+            xarray is not installed.
+        """
+        from uncollapse.forecasting.labels import forecast_arrays, forecast_facts, forecast_places
+        from uncollapse.showing.labelled import dataset
+
+        directions = checks.flag(directions, "directions")
+        return dataset(forecast_arrays(self, directions), forecast_places(self, directions), forecast_facts(self))
+
     def card(self) -> Card:
         """The headline and the facts: what `summary` and notebooks show."""
         from uncollapse.forecasting.cards import forecast_card

@@ -8,6 +8,7 @@ from typing import Any
 from uncollapse import checks
 from uncollapse.measure.protocol import Probe, Spread, check_spread
 from uncollapse.objective import Objective
+from uncollapse.showing.noun import Card, Noun
 
 __all__ = ["Inference", "Inferred", "Missing", "Said"]
 
@@ -90,8 +91,8 @@ class Said:
             object.__setattr__(self, "input_shape", checks.counts(self.input_shape, "input_shape", least=1))
 
 
-@dataclass(frozen=True, eq=False)
-class Inference:
+@dataclass(frozen=True, eq=False, repr=False)
+class Inference(Noun):
     """A trained model, ready to be measured.
 
     Attributes
@@ -115,3 +116,9 @@ class Inference:
     n_classes: int = 0
     found: tuple[Inferred, ...] = ()
     missing: tuple[Missing, ...] = ()
+
+    def card(self) -> Card:
+        """What was inferred, a line each, and what must still be said."""
+        lines = tuple(f"To be said: {one.what} ({one.typed})" for one in self.missing)
+        headline = f"{self.probe.name}: {len(self.found)} things were inferred" + (", and not all." if lines else ".")
+        return Card(headline, (), (*map(str, self.found), *lines))

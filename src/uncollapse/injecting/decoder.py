@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from uncollapse.data.tokens import Tokens
-from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.errors import DataError, UncollapseError, kind_and_line, warn
 from uncollapse.injecting.path import Path
 from uncollapse.injecting.place import PREFIX, Place, find_place, injected
 from uncollapse.injecting.steps import as_steps, shift_of
 from uncollapse.probes.probe import evaluating, mode_notes
+from uncollapse.probes.retrain import own_randomness
 
 __all__ = ["InjectedDecoder", "Scores", "open_decoder", "samples_of"]
+
+T = TypeVar("T")
 
 BATCH_NUMBERS = 2**24
 """Logits, or numbers, of a batch: 64 MB in float32, of which a backward pass holds a few copies."""
@@ -74,6 +77,7 @@ class InjectedDecoder:
     shift: int = 0
     notes: tuple[str, ...] = ()
     _sizes: list[int] = field(default_factory=list, repr=False)
+    _most: list[int] = field(default_factory=lambda: [BATCH_ROWS], repr=False)
 
     def run(self, x: Tensor, v: Tensor) -> Any:
         """What the module gives for a batch, with a vector of its own added for each row."""
@@ -87,6 +91,9 @@ class InjectedDecoder:
 
     def scores(self, x: np.ndarray, mask: np.ndarray | None, *, n_draws: int, seed: int) -> Scores:
         """Scores of every sequence and of draws from the decoder, a batch at a time; one backward pass for each."""
+        return self._fitting(x, lambda: self._scores(x, mask, n_draws, seed))
+
+    def _scores(self, x: np.ndarray, mask: np.ndarray | None, n_draws: int, seed: int) -> Scores:
         n, width = len(x), self.place.width
         result = Scores(np.empty((n, width)), np.empty((n, n_draws, width)), np.empty(n))
         with self._working(seed):
@@ -109,12 +116,17 @@ class InjectedDecoder:
         By a derivative of the derivative; by second differences where an operation of the decoder has only one. Those
         see more than the curvature in directions that the decoder hardly notices, where the step is long.
         """
+        return self._fitting(x, lambda: self._curvature(x, mask, directions))
+
+    def _curvature(self, x: np.ndarray, mask: np.ndarray | None, directions: np.ndarray) -> np.ndarray:
         result, curvature = np.empty((len(x), directions.shape[1])), self._differentiated
         with self._working(0):
             for rows, batch, kept in self._batches(x, mask):
                 along = torch.as_tensor(directions.T.copy(), dtype=torch.float32, device=batch.device)
                 try:
                     found = curvature(batch, kept, along)
+                except torch.OutOfMemoryError:
+                    raise
                 except (RuntimeError, NotImplementedError):  # such as fused attention, in every batch then
                     curvature = self._differenced
                     found = curvature(batch, kept, along)
@@ -128,6 +140,11 @@ class InjectedDecoder:
 
         Each pair of draws is z and its reflection about the mean, so that what is odd in the noise drops out.
         """
+        return self._fitting(x, lambda: self._gain(x, mask, path, features, n_draws, seed))
+
+    def _gain(
+        self, x: np.ndarray, mask: np.ndarray | None, path: Path, features: np.ndarray, n_draws: int, seed: int
+    ) -> np.ndarray:
         result = np.zeros(len(x))
         rng = np.random.default_rng([seed, 5])
         with self._working(seed), torch.no_grad():
@@ -141,6 +158,18 @@ class InjectedDecoder:
                     result[rows] += risen.cpu().numpy() / n_draws
                 result[rows] -= path.cost(mean)
         return result
+
+    def _fitting(self, x: np.ndarray, run: Callable[[], T]) -> T:
+        """What `run` gives, from its beginning with half the batch where the device's memory does not hold one."""
+        while True:
+            try:
+                return run()
+            except torch.OutOfMemoryError:
+                size = min(self._at_once(x), len(x))
+                if size == 1:
+                    raise DataError(f"{self.name}: the device's memory does not hold one sequence; use cpu") from None
+                self._most[0] = size // 2
+                warn(f"{self.name}: the device's memory does not hold {size} sequences at once; now {size // 2}")
 
     def _differentiated(self, batch: Tensor, mask: Tensor | None, along: Tensor) -> Tensor:
         v = torch.zeros(len(batch), self.place.width, device=batch.device, requires_grad=True)
@@ -172,10 +201,13 @@ class InjectedDecoder:
             raise DataError(f"{self.name}: what is added at {self.place.name} does not reach the log-probability")
         return gradient.double().cpu().numpy()
 
+    def _at_once(self, x: np.ndarray) -> int:
+        per_row = self._sizes[0] if self._sizes else x[0].size
+        return int(np.clip(BATCH_NUMBERS // max(per_row, 1), 1, self._most[0]))
+
     def _batches(self, x: np.ndarray, mask: np.ndarray | None) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        per_row = self._sizes[0] if self._sizes else x[0].size
-        size = int(np.clip(BATCH_NUMBERS // max(per_row, 1), 1, BATCH_ROWS))
+        size = self._at_once(x)
         for start in range(0, len(x), size):
             rows = slice(start, start + size)
             kept = None if mask is None else torch.as_tensor(mask[rows], device=device)
@@ -185,13 +217,13 @@ class InjectedDecoder:
     def _working(self, seed: int) -> Iterator[None]:
         """In evaluation mode, parameters without gradients, draws from a seed; all as it was afterwards."""
         wanted = [(p, p.requires_grad) for p in self.module.parameters()]
-        with evaluating(self.module), torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(enabled=False):
-            torch.default_generator.manual_seed(seed)
+        off = torch.backends.cudnn.flags(enabled=False)
+        with evaluating(self.module), own_randomness(self.module, seed), off:
             for p, _ in wanted:
                 p.requires_grad_(False)
             try:
                 yield
-            except (UncollapseError, MemoryError):
+            except (UncollapseError, MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # a user's decoder raises anything
                 raise DataError(f"{self.name}: fails on its sequences: {kind_and_line(error)}") from error
@@ -235,7 +267,7 @@ def open_decoder(
         kept = None if mask is None else torch.as_tensor(mask[:PROBED_ROWS], device=device)
         steps, value = as_steps(out, some, kept, shift)
         steps.log_prob(value)
-        logits = getattr(steps, "logits", None)
+        logits = getattr(getattr(steps, "distribution", steps), "logits", None)
         probed._sizes.append(x[0].size if logits is None else logits[0].numel())
     return probed
 

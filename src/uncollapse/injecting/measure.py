@@ -20,6 +20,7 @@ from uncollapse.theory.information_matrix import (
     well_known,
 )
 from uncollapse.theory.residual import predicted_out_of_fold
+from uncollapse.training.placing import device_named
 
 __all__ = ["injection_spectrum"]
 
@@ -52,6 +53,7 @@ def injection_spectrum(
     n_draws: int = N_DRAWS,
     n_directions: int = N_DIRECTIONS,
     seed: int = 0,
+    device: str | None = None,
 ) -> InjectionSpectrum:
     """At which weight a latent lives that enters a trained decoder through an added vector.
 
@@ -79,6 +81,8 @@ def injection_spectrum(
     n_directions : int
         Of which the strength is taken on samples that did not choose them.
     seed : int
+    device : str, optional
+        To which the decoder is moved first: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; where it is when left out.
 
     Returns
     -------
@@ -112,6 +116,8 @@ def injection_spectrum(
     n_draws = checks.count(n_draws, "n_draws", least=1)
     n_directions = checks.count(n_directions, "n_directions", least=1)
     n_latents = None if n_latents is None else checks.count(n_latents, "n_latents", least=1)
+    if device is not None and hasattr(decoder, "to"):
+        decoder.to(device_named(device))
     rows = _chosen(data, checks.count(n_sequences, "n_sequences", least=2), seed)
     some = data[rows] if isinstance(data, Tokens) else np.asarray(data)[rows]
     x, mask = samples_of(some)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 try:
@@ -17,21 +16,18 @@ except ImportError as error:
     raise ImportError("watching a training needs Lightning: pip install 'uncollapse[lightning]'") from error
 
 from uncollapse import checks
-from uncollapse.errors import DataError, ObjectiveError, UncollapseError, UncollapseWarning, kind_and_line
+from uncollapse.errors import DataError, UncollapseError, UncollapseWarning, kind_and_line
 from uncollapse.forecasting.result import Forecast
-from uncollapse.interop.alarm import Alarm, expected_alive
+from uncollapse.interop.loggers import log_latents
 from uncollapse.interop.metric import PosteriorCollapse
+from uncollapse.interop.watch import Watch
 from uncollapse.measure.protocol import RAISED
 from uncollapse.measure.result import Measurement
-from uncollapse.measure.words import alive_words
 from uncollapse.probes.outputs import mean_and_spread
 
 __all__ = ["WatchCollapse", "encoded"]
 
 READ = "say how to read it with WatchCollapse(posterior=lambda module, batch: (mean, log_variance))"
-
-MOST_LOGGED = 256
-"""Latents up to which the KL of each is logged; beyond (spatial latents), the counts and the rate alone."""
 
 
 def encoded(module: LightningModule, batch: Any) -> tuple[Tensor, Tensor]:
@@ -76,7 +72,7 @@ class WatchCollapse(Callback):
     patience : int
         Validations that a training may take to bring the forecast's latents to life.
     prefix : str
-        Of the logged names.
+        Of the logged names: letters, digits, ``_``, ``-``, ``.`` and ``/``, which every logger takes.
 
     Attributes
     ----------
@@ -105,18 +101,14 @@ class WatchCollapse(Callback):
         patience: int = 10,
         prefix: str = "collapse",
     ) -> None:
-        if not isinstance(prefix, str) or not prefix:
-            raise ObjectiveError(f"prefix must be text, got {checks.shown(prefix)}")
+        self.watch = Watch(forecast, warmup_epochs=warmup_epochs, patience=patience, prefix=prefix)
         self.forecast, self.prefix = forecast, prefix
         self.posterior = checks.function(posterior, "posterior")
-        self.warmup_epochs = checks.non_negative(warmup_epochs, "warmup_epochs")
-        patience = checks.count(patience, "patience", least=1)
-        self._fresh = None if forecast is None else Alarm(expected_alive(forecast), patience)
         self._start()
 
     def _start(self) -> None:
-        self._alarm, self._readable = self._fresh, False
-        self._warned: set[str] = set()
+        self.watch.restart()
+        self._readable = False
         self.measurement: Measurement | None = None
         self._forget()
 
@@ -150,7 +142,7 @@ class WatchCollapse(Callback):
             mean, log_variance = self._read(pl_module, batch, batch_idx)
             if self._metric is None:
                 self._metric = self._metric_for(tuple(mean.shape[1:]))
-            self._metric.update(mean, log_variance)
+            self._metric.update(mean, log_variance, prior_variance=self.watch.prior_variance)
             self._readable = True
         except DataError as error:
             if not self._readable:
@@ -191,25 +183,28 @@ class WatchCollapse(Callback):
         if trainer.sanity_checking:
             return
         self.measurement = measurement
-        pl_module.log_dict(self._logged(measurement), sync_dist=trainer.world_size > 1)
-        if trainer.state.fn == TrainerFn.FITTING and trainer.current_epoch >= self.warmup_epochs:
-            self._judge(trainer, measurement)
+        pl_module.log_dict(self.watch.logged(measurement), sync_dist=trainer.world_size > 1)
+        if trainer.state.fn == TrainerFn.FITTING:
+            complaint = self.watch.complaint(measurement, trainer.current_epoch)
+            if complaint is not None:
+                rank_zero_warn(complaint, category=UncollapseWarning)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say so if nothing was watched."""
+        """Show each latent of the last validation in the loggers that take more than numbers; or say that nothing was
+        watched."""
         if not self._readable:
             self._warn_once("idle", "nothing was watched: no validation batches came; give the trainer some")
+        if self.measurement is not None and trainer.is_global_zero:
+            for logger in trainer.loggers:
+                log_latents(logger, self.measurement, f"{self.prefix}/latents", trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs so as not to warn again, or too late."""
-        watched = {} if self._alarm is None else {"reached": self._alarm.reached, "below": self._alarm.below}
-        return {**watched, "warned": sorted(self._warned)}
+        return self.watch.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self._warned = set(state_dict["warned"])
-        if self._alarm is not None and "below" in state_dict:
-            self._alarm = replace(self._alarm, reached=state_dict["reached"], below=state_dict["below"])
+        self.watch.load_state_dict(state_dict)
 
     @property
     def state_key(self) -> str:
@@ -218,46 +213,11 @@ class WatchCollapse(Callback):
 
     def _metric_for(self, latent_shape: tuple[int, ...]) -> PosteriorCollapse:
         metric = PosteriorCollapse(latent_shape)
-        wanted = None if self.forecast is None else self.forecast.objective.n_latents
-        if wanted is not None and wanted != math.prod(latent_shape):
-            raise DataError(
-                f"the forecast is for {wanted} latents and the encoder gives {math.prod(latent_shape)}; forecast with "
-                f"n_latents={math.prod(latent_shape)}"
-            )
+        self.watch.check_latents(math.prod(latent_shape))
         return metric
 
-    def _logged(self, measurement: Measurement) -> dict[str, float]:
-        values: dict[str, float] = {
-            "n_alive": measurement.n_alive,
-            "n_active": measurement.n_active,
-            "rate": measurement.rate,
-        }
-        if self.forecast is not None and self._alarm is not None:
-            values |= {"n_alive_forecast": self._alarm.expected, "water_level": self.forecast.water_level}
-        if measurement.n_latents <= MOST_LOGGED:
-            width = len(str(measurement.n_latents))
-            values |= {f"kl/latent_{i:0{width}}": float(kl) for i, kl in enumerate(measurement.kl, start=1)}
-        return {f"{self.prefix}/{name}": float(value) for name, value in values.items()}
-
-    def _judge(self, trainer: Trainer, measurement: Measurement) -> None:
-        if self._alarm is None:
-            return
-        self._alarm = self._alarm.after(measurement.n_alive)
-        if self._alarm.rings:
-            self._warn_once("collapse", self._message(self._alarm, measurement, trainer.current_epoch))
-
-    def _message(self, alarm: Alarm, measurement: Measurement, epoch: int) -> str:
-        level = "" if self.forecast is None else f" at water level {self.forecast.water_level:.4g}"
-        so_far = "so many were alive before" if alarm.reached else f"so it was for {alarm.below} validations"
-        return (
-            f"epoch {epoch}: {alive_words(measurement.n_alive, measurement.n_latents)}, and {alarm.expected} "
-            f"were forecast{level}; {so_far}. A network that is not linear may carry several modes in one latent, and "
-            f"a slow one may not be there yet, so this is worth a diagnosis: uncollapse diagnose"
-        )
-
     def _warn_once(self, about: str, message: str) -> None:
-        if about not in self._warned:
-            self._warned.add(about)
+        if self.watch.once(about):
             rank_zero_warn(message, category=UncollapseWarning)
 
 

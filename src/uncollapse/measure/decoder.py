@@ -10,6 +10,7 @@ import numpy as np
 
 from uncollapse import checks
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.measure.covariates import covariates_of
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import MOST, Posterior
 from uncollapse.measure.protocol import RAISED, Probe, check_probe
@@ -21,7 +22,14 @@ from uncollapse.theory.loglikelihood import fisher_information, in_totals, misfi
 from uncollapse.theory.posterior import importance_bound, log_ratio, sampled_mutual_information, tuned_elbo
 from uncollapse.theory.residual import ResidualSpectrum, predicted_out_of_fold, residual_spectrum
 
-__all__ = ["DecoderMeasurement", "dispersion_of", "measure_decoder", "residual_water_level"]
+__all__ = [
+    "DecodedDraws",
+    "DecoderMeasurement",
+    "decoded_draws",
+    "dispersion_of",
+    "measure_decoder",
+    "residual_water_level",
+]
 
 DRAWS = 4
 """Draws of z per row. The residual test takes the noise of the draws off, so more rows serve it better."""
@@ -129,17 +137,17 @@ def measure_decoder(
     DataError
         The decoder's output does not fit the target.
     """
-    drawn = _draw(probe, observation, objective, n_draws, seed)
+    drawn = decoded_draws(probe, observation, objective, n_draws, seed)
     y, q = np.asarray(observation.y, dtype=np.float64), observation.posterior
     with np.errstate(under="ignore"):
         return _measured(y, q, drawn, observation, objective)
 
 
 def _measured(
-    y: np.ndarray, q: Posterior, drawn: _Drawn, observation: Observation, objective: Objective
+    y: np.ndarray, q: Posterior, drawn: DecodedDraws, observation: Observation, objective: Objective
 ) -> DecoderMeasurement:
     seen_by_encoder = None if observation.y is observation.x else observation.x
-    kl = q.kl.sum(axis=1)
+    kl = q.row_kl
     bounds = -drawn.costs.mean(axis=0) - kl
     # a decoder that makes no error at all has no best variance above 0
     tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" and drawn.misfit > 0 else None
@@ -166,12 +174,12 @@ def row_losses(
     probe: Probe, observation: Observation, objective: Objective, *, n_draws: int = DRAWS, seed: int = 0
 ) -> np.ndarray:
     """`losses` of `measure_decoder` alone, at a fraction of the cost; the same arguments and errors."""
-    drawn = _draw(probe, observation, objective, n_draws, seed)
+    drawn = decoded_draws(probe, observation, objective, n_draws, seed)
     return _losses(drawn, observation.posterior, objective)
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
+class DecodedDraws:
     """Draws of z, each of shape (n, l); the decoder's means of them, (n, d); and −log p(y|z) of each row, (K, n)."""
 
     z: list[np.ndarray]
@@ -182,7 +190,8 @@ class _Drawn:
     dispersion: np.ndarray | float
 
 
-def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed: int) -> _Drawn:
+def decoded_draws(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed: int) -> DecodedDraws:
+    """Draws of z for the sample of an observation, decoded; arguments and errors as in `measure_decoder`."""
     check_probe(probe)
     checks.instance(o, "observation", Observation, error=DataError)
     checks.instance(objective, "objective", Objective)
@@ -195,7 +204,7 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
     means = [_decode(probe, z[:, q.lowest], o, likelihood) for z in draws]
     with np.errstate(all="ignore"):  # what is too large is refused
         missed = float(np.mean([misfit(y, mean) for mean in means]))
-        variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y)
+        variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y, o.given)
         costs = [
             negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means
         ]
@@ -209,22 +218,28 @@ def _draw(probe: Probe, o: Observation, objective: Objective, n_draws: int, seed
             f"{probe.name}: the decoder's output is up to {max(float(np.abs(mean).max()) for mean in means):.4g}, too "
             f"far from the data to be measured"
         )
-    return _Drawn(draws, means, np.array(costs), missed, variance, r)
+    return DecodedDraws(draws, means, np.array(costs), missed, variance, r)
 
 
-def _losses(drawn: _Drawn, q: Posterior, objective: Objective) -> np.ndarray:
+def _losses(drawn: DecodedDraws, q: Posterior, objective: Objective) -> np.ndarray:
     with np.errstate(under="ignore"):
-        return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
+        return drawn.costs.mean(axis=0) + paid_kl(q, objective)
 
 
-def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarray | float:
+def dispersion_of(
+    probe: Probe, objective: Objective, y: np.ndarray, given: np.ndarray | None = None
+) -> np.ndarray | float:
     """r of a negative binomial decoder: the probe's own, else by moments of each column, as a forecast estimates it;
     infinite for any other likelihood."""
     if objective.likelihood != "negative-binomial":
         return np.inf
     own = getattr(probe, "dispersion", None)
-    mean = y.mean(axis=0)
-    return inverse_dispersion(mean, ((y - mean) ** 2).mean(axis=0)) if own is None else np.asarray(own)
+    if own is not None:
+        return np.asarray(own)
+    sizes = covariates_of(probe, given).sizes
+    mean, s = y.mean(axis=0), np.ones(len(y)) if sizes is None else sizes
+    left = ((y - np.multiply.outer(s, mean / s.mean())) ** 2).mean(axis=0)
+    return inverse_dispersion(mean, left, float(s.mean()), float((s**2).mean()))
 
 
 def residual_water_level(objective: Objective, decoder: DecoderMeasurement) -> float:
@@ -247,6 +262,13 @@ def kl_weights(objective: Objective, level_sizes: tuple[int, ...]) -> np.ndarray
     if len(betas) != len(level_sizes):
         raise DataError(f"the model has {len(level_sizes)} levels of latents and the objective {len(betas)}")
     return np.repeat(betas, level_sizes)
+
+
+def paid_kl(q: Posterior, objective: Objective) -> np.ndarray:
+    """Weighted KL of each row, shape (n,)."""
+    weights = kl_weights(objective, q.level_sizes)
+    whole: np.ndarray = q.kl @ weights
+    return whole if q.beyond is None else whole + weights[0] * q.beyond
 
 
 def _decode(probe: Probe, z: np.ndarray, o: Observation, likelihood: str) -> np.ndarray:
@@ -296,13 +318,13 @@ def _variance(probe: Probe, objective: Objective, tuned: float) -> float:
 
 
 def _importance(q: Posterior, draws: list[np.ndarray], costs: np.ndarray) -> float | None:
-    if np.isnan(q.prior_variance).any() or len(q.level_sizes) > 1:
+    if not q.knows_prior:
         return None
     ratios = [log_ratio(z, q.mean, q.variance, q.prior_variance, q.prior_mean) for z in draws]
     return importance_bound(-costs - np.array(ratios))
 
 
-def _residuals(likelihood: str, y: np.ndarray, drawn: _Drawn, x: np.ndarray | None) -> Iterable[np.ndarray]:
+def _residuals(likelihood: str, y: np.ndarray, drawn: DecodedDraws, x: np.ndarray | None) -> Iterable[np.ndarray]:
     """What is left of y in each draw; of a target that is not the input, paired with what x tells of it (linearly), so
     that the noise in y, which no encoder sees, does not count."""
     r = drawn.dispersion

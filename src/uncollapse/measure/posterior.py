@@ -30,7 +30,10 @@ class RowError(DataError):
 
     def __init__(self, before: str, row: int, after: str, number: int | None = None) -> None:
         super().__init__(f"{before}row {(row if number is None else number) + 1}{after}")
-        self.before, self.row, self.after = before, row, after
+        self.before, self.row, self.after, self.number = before, row, after, number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowError, (self.before, self.row, self.after, self.number)
 
     def at(self, number: int) -> RowError:
         """The same, of a row of that number (from 0)."""
@@ -52,6 +55,9 @@ class Posterior:
         Latents of each level; one level usually.
     latent_shape : tuple of int
         Shape of one row's latents before they were flattened: (l,), or (channels, height, width).
+    beyond : ndarray of shape (n,) or None
+        Of a prior that is no Gaussian of each latent: what each row's KL from it is above `kl`, which is then that from
+        N(0, I); sampled.
     """
 
     mean: np.ndarray
@@ -61,6 +67,13 @@ class Posterior:
     kl: np.ndarray
     level_sizes: tuple[int, ...]
     latent_shape: tuple[int, ...]
+    beyond: np.ndarray | None = None
+
+    @property
+    def row_kl(self) -> np.ndarray:
+        """KL of all latents of each row, shape (n,)."""
+        whole: np.ndarray = self.kl.sum(axis=1)
+        return whole if self.beyond is None else whole + self.beyond
 
     @property
     def n_latents(self) -> int:
@@ -71,6 +84,12 @@ class Posterior:
     def lowest(self) -> slice:
         """Columns of the level that the decoder sees."""
         return slice(0, self.level_sizes[0])
+
+    @property
+    def knows_prior(self) -> bool:
+        """Whether the density of z before the row is seen can be told: one level, and no prior that was not kept."""
+        unknown = np.isnan(self.prior_variance).any() or np.isnan(self.prior_mean).any()
+        return len(self.level_sizes) == 1 and not unknown and self.beyond is None
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One z per row, shape (n, l)."""
@@ -83,7 +102,8 @@ class Posterior:
             for part in (self.prior_mean, self.prior_variance)
         )
         parts = (self.mean[rows], self.variance[rows], prior_mean, prior_variance, self.kl[rows])
-        return Posterior(*parts, self.level_sizes, self.latent_shape)
+        beyond = None if self.beyond is None else self.beyond[rows]
+        return Posterior(*parts, self.level_sizes, self.latent_shape, beyond)
 
 
 def posterior(

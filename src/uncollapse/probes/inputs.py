@@ -12,7 +12,7 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.errors import DataError
 
-__all__ = ["check_condition", "check_rows", "in_shape"]
+__all__ = ["check_condition", "check_rows", "in_shape", "own_shape"]
 
 
 def check_rows(values: Any, what: str, where: str) -> np.ndarray:
@@ -39,6 +39,30 @@ def in_shape(rows: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray
         raise DataError(f"{where}: samples of shape {shape} are due, and the rows have {math.prod(rows.shape[1:])} "
                         f"numbers")  # fmt: skip
     return rows.reshape(len(rows), *shape)
+
+
+def own_shape(own: tuple[int | None, ...] | None, said: tuple[int, ...] | None, where: str) -> tuple[int, ...] | None:
+    """Shape of a sample: the model's own, where it is known whole; else the one that the user or the data say.
+
+    Raises
+    ------
+    DataError
+        Both are there, and the same numbers lie in another order: channels first and channels last.
+
+    Examples
+    --------
+    >>> own_shape((28, 28, 1), (28, 28), "the model"), own_shape((None, 3), (5, 3), "the model")
+    ((28, 28, 1), (5, 3))
+    """
+    if own is None or any(side is None for side in own):
+        return said
+    known = tuple(int(side or 0) for side in own)
+    if said is not None and math.prod(said) == math.prod(known):
+        one, other = (tuple(side for side in shape if side != 1) for shape in (known, said))
+        if one != other and min(len(one), len(other)) > 1:
+            raise DataError(f"{where}: samples of shape {known} are due, and the data's have shape {said}: bring their "
+                            f"axes into that order")  # fmt: skip
+    return known
 
 
 def check_condition(function: Callable[..., Any], has_condition: bool, where: str) -> None:

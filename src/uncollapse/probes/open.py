@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,15 @@ from uncollapse.errors import ObjectiveError, SourceError, UncollapseError, kind
 from uncollapse.measure.protocol import RAISED, Probe, Spread, SpreadUnknown, check_spread, is_probe
 from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
+from uncollapse.probes.frameworks import of_object, of_path
 from uncollapse.probes.inputs import check_rows
+from uncollapse.probes.numpyro import is_numpyro, numpyro_probe
 from uncollapse.probes.outputs import check_outputs
+from uncollapse.probes.priors import with_prior
 from uncollapse.probes.restated import with_objective
 from uncollapse.reading.named import maker_named
 
-__all__ = ["WEIGHTS", "as_object", "open_probe"]
+__all__ = ["WEIGHTS", "as_object", "has_both", "open_probe"]
 
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin")
 WHOLE_MODULES = (".pkl", ".pickle", *WEIGHTS)
@@ -42,6 +45,7 @@ def open_probe(
     input_shape: tuple[int, ...] | None = None,
     rows: np.ndarray | None = None,
     outputs: tuple[int, int] | None = None,
+    prior: Any = None,
     trust: bool = False,
 ) -> Probe:
     """Open a trained model of any library, so that it can be measured and diagnosed.
@@ -50,9 +54,11 @@ def open_probe(
     ----------
     model : object or str
         One of: a `Trained`; a folder that `uncollapse train` wrote, or its checkpoint; a folder of pythae, or one of
-        diffusers' AutoencoderKL; ``module:function``, a function of no arguments that returns a model, imported from
-        the current folder; a model of pythae, scvi-tools, diffusers or Pyro; a PyTorch module with `encode` and
-        `decode`; a pair of PyTorch modules or of functions on NumPy arrays, encoder and decoder; a `Probe`.
+        diffusers' AutoencoderKL; a file of Keras; a folder with ``encoder.onnx`` and ``decoder.onnx`` (or ``.keras``),
+        or the two paths of ONNX; ``module:function``, a function of no arguments that returns a model, imported from
+        the current folder; a model of pythae, scvi-tools, diffusers, Pyro, Keras or Flax (of Linen with its params, as
+        a pair); the triple (model, guide, params) of NumPyro; a PyTorch module with `encode` and `decode`; a pair of
+        PyTorch modules, Keras or Flax models or functions on NumPy arrays, encoder and decoder; a `Probe`.
     objective : Objective, optional
         As trained, where the model does not say it; overrules what it says.
     spread : {"log_variance", "variance", "std"}, optional
@@ -60,10 +66,12 @@ def open_probe(
     input_shape : tuple of int, optional
         Of one sample, if the model does not take rows and does not say its shape.
     rows : ndarray of shape (n, d), optional
-        A few rows of data, which a Pyro model must see to say its likelihood.
+        A few rows of data, which a model of Pyro or NumPyro must see to say its likelihood.
     outputs : tuple of two int, optional
         Positions of mean and spread in what the encoder gives, from 0, if it gives more than the two: (1, 2) for
         (z, mean, log-variance). Read from what the encoder does when left out.
+    prior : torch distribution, or callable z (n, l) → log p(z) (n,), optional
+        Where it is not N(0, I): a mixture, a flow. The KL is then sampled. A function gets and gives NumPy arrays.
     trust : bool
         Load pickled models, which may run any code.
 
@@ -94,7 +102,8 @@ def open_probe(
     if objective is not None:
         checks.instance(objective, "objective", Objective)
     probe: Any = _of_name(_text(model), how) if isinstance(model, str | os.PathLike) else _of_object(model, how)
-    return probe if objective is None else with_objective(probe, objective)
+    probe = probe if objective is None else with_objective(probe, objective)
+    return probe if prior is None else with_prior(probe, prior)
 
 
 def as_object(model: Any) -> Any:
@@ -124,6 +133,11 @@ class _Reading:
     rows: np.ndarray | None
     outputs: tuple[int, int] | None
     trust: bool
+
+    @property
+    def of_frameworks(self) -> dict[str, Any]:
+        """All of it, by name."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 def _text(model: str | os.PathLike[Any]) -> str:
@@ -157,16 +171,21 @@ def _of_object(model: Any, how: _Reading) -> Any:
         from uncollapse.probes.diffusers import diffusers_probe
 
         return diffusers_probe(model, input_shape=how.input_shape)
+    if (known := of_object(model, **how.of_frameworks)) is not None:
+        return known
     if "torch" in libraries:
         return _of_module(model, how)
+    if is_numpyro(model):
+        return numpyro_probe(*model, input_shape=how.input_shape, rows=how.rows)
     if isinstance(model, tuple | list) and len(model) == 2 and all(callable(part) for part in model):
         return _pair(model[0], model[1], how)
-    if _has_both(model):
+    if has_both(model):
         return replace(_pair(model.encode, model.decode, how), name=type(model).__name__)
     raise _unknown(model)
 
 
-def _has_both(model: Any) -> bool:
+def has_both(model: Any) -> bool:
+    """Whether a model has `encode` and `decode`."""
     try:
         return callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
     except RAISED:  # an object's own __getattr__ raises anything
@@ -180,7 +199,7 @@ def _of_module(module: Any, how: _Reading) -> Any:
 
     if is_pyro(module):
         return pyro_probe(module, input_shape=how.input_shape, rows=how.rows)
-    if _has_both(module):
+    if has_both(module):
         return module_probe(module, spread=how.spread, input_shape=how.input_shape, outputs=how.outputs)
     raise _unknown(module)
 
@@ -226,6 +245,8 @@ def _of_path(text: str, path: Path, how: _Reading) -> Any:
             return pythae.pythae_folder(folder, input_shape=how.input_shape, trust=how.trust)
     if (path / diffusers.CONFIG).is_file():
         return diffusers.diffusers_folder(path, input_shape=how.input_shape)
+    if (known := of_path(text, **how.of_frameworks)) is not None:
+        return known
     if path.is_dir():
         hint = "; a folder of scvi-tools: load it with its data (SCVI.load) and hand over the model" if (
             path / "model.pt").is_file() else ""  # fmt: skip

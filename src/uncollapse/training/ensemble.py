@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import torch
 
 from uncollapse.checks import count, flag, function, instance, shown
-from uncollapse.errors import DataError, ObjectiveError
+from uncollapse.errors import DataError, ObjectiveError, warn
 from uncollapse.progress import watching_epochs
 from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Setup, Training
 from uncollapse.training.data import Table, table
-from uncollapse.training.fit import prepared, warm_starts
+from uncollapse.training.fit import prepared, smaller_batch, warm_starts
 from uncollapse.training.likelihoods import check_fits
 from uncollapse.training.loop import Run
 from uncollapse.training.packed import Packed
@@ -100,12 +100,25 @@ def train_all(
         placed, a = prepared(members[0], rows, device)
         starts = warm_starts(members, placed)
         size = stack or best_size(members, a, placed)
-        for at in range(0, len(group), size):
+        at = 0
+        while at < len(group):
             part = slice(at, at + size)
-            run = Run(Stack(members[part], a, placed, starts[part]), group[part], stop)
-            with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as on_epoch:
-                run.go(on_epoch)
+            try:
+                _side_by_side(Stack(members[part], a, placed, starts[part]), group[part], stop, progress)
+                at += size
+            except torch.OutOfMemoryError:
+                size = min(size, len(group) - at)
+                if size > 1:  # members do not depend on each other
+                    warn(f"the device's memory does not hold {size} networks at once; they go on by {size // 2}")
+                    size //= 2
+                else:
+                    members[at:] = [smaller_batch(member, placed.n_rows) for member in members[at:]]
     return [results[i] for i in range(len(setups))]
+
+
+def _side_by_side(stack: Stack, indices: list[int], stop: Callable[[int, Trained], None], progress: bool) -> None:
+    with watching_epochs(max(setup.training.epochs for setup in stack.setups), shown=progress) as on_epoch:
+        Run(stack, indices, stop).go(on_epoch)
 
 
 def _rows(setups: list[Setup], data: Any, target: Any, given: Any) -> Table | Packed:
@@ -165,7 +178,10 @@ def fastest(setups: list[Setup], a: Architecture, rows: Table | Packed) -> Faste
     largest = min(len(setups), SIZES[-1])
     best = Fastest(1, float("inf"))
     for size in [*(size for size in SIZES if size < largest), largest]:
-        seconds = _seconds_per_member_step(setups[:size], a, rows)
+        try:
+            seconds = _seconds_per_member_step(setups[:size], a, rows)
+        except torch.OutOfMemoryError:  # of the smallest, the training itself says what to do
+            break
         if size == 1 and seconds > LONG_STEP_SECONDS and rows.device.type != "cuda":
             return Fastest(1, seconds)
         if seconds < GAIN * best.seconds:
