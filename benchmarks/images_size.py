@@ -1,9 +1,9 @@
 """Memory and time of Table 1's CelebA half at its full size, by the slope between two numbers of made images.
 
 `python benchmarks/images_size.py FOLDER` makes the images there (10,000 of 64 × 64, half a minute and 100 MB). Each
-number of them, in a process of its own, is read as the study does, the full preset's network is trained for one epoch on
-one thread, and the modes that its forecast needs are found. It writes results/lucas-table-1-celeba/size.json. Seconds are
-the process's own.
+number of them, in a process of its own, is read as the study does, the full preset's network is trained for one epoch
+on one thread, and the modes that its forecast needs are found. It writes results/lucas-table-1-celeba/size.json.
+Seconds are the process's own.
 """
 
 from __future__ import annotations
