@@ -99,7 +99,7 @@ ANSWERS = {
     "uncollapse diagnose coarse.pth": "spans 4 of 64 dimensions",
     "uncollapse diagnose early digits --scale 0.0625": "mutual information",
     "uncollapse revive coarse.pth": "linear path",
-    "uncollapse loss losses.py:summed": "water level 0.0007812",
+    "uncollapse loss losses.py:summed": "water level 0.00078",
     "uncollapse loss losses.py:free_nats": "a KL under 3 nats in all costs nothing",
     "uncollapse loss losses.py:of_means": "the variances' part",
     "uncollapse loss my_vae.py:loss digits": "water level 32",
