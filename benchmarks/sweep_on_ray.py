@@ -1,4 +1,4 @@
-"""A sweep through joblib's Ray back end beside one process: `python benchmarks/sweep_on_ray.py`, where Ray is installed.
+"""A sweep through joblib's Ray back end beside one process: `python benchmarks/sweep_on_ray.py`, with Ray installed.
 
 Prints the versions, the seconds of both, and how far their losses are apart.
 """

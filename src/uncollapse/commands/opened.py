@@ -125,7 +125,7 @@ def opened(
         from uncollapse.inferring.result import Said
 
         said = Said(of_class, settings_of(arguments), spread, shape, scale if scale_said else None, loss_said, trust)
-        found = open_model(model, x, few_given, said, n_classes=n_classes)
+        found = open_model(model, rows.shaped(x), few_given, said, n_classes=n_classes)
     except ImportError as error:
         raise UncollapseError(
             f"{model}: seeing into it needs {error.name or error}; pip install 'uncollapse[torch]', and the library it "

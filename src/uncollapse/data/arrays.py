@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.data.blocks import Rows, rows_per_block
+from uncollapse.data.blocks import Rows, rows_per_block, sample_shape_of
 from uncollapse.data.rows import as_rows
 from uncollapse.errors import SourceError, first_line
 
@@ -87,7 +87,7 @@ def read_idx(path: Path) -> Rows:
                     raise truncated(start + len(content) // row)
                 yield np.frombuffer(content, dtype).reshape(-1, d)
 
-    return Rows(str(path), d, n, blocks)
+    return Rows(str(path), d, n, blocks, sample_shape=sample_shape_of(shape))
 
 
 def _idx_header(path: Path) -> tuple[np.dtype[Any], tuple[int, ...], int]:

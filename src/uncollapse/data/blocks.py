@@ -60,6 +60,8 @@ class Rows:
         Whether each item that `blocks` gives is a pair ``(x, y)``.
     note : str
         How its numbers were made, where a user has to know: a sentence without its full stop, or "".
+    sample_shape : tuple of int
+        Of a sample, where the data have it and it is no row of numbers; else ().
     """
 
     name: str
@@ -69,6 +71,11 @@ class Rows:
     repeatable: bool = True
     paired: bool = False
     note: str = ""
+    sample_shape: tuple[int, ...] = ()
+
+    def shaped(self, some: np.ndarray) -> np.ndarray:
+        """Some of its rows in the shape that a sample has."""
+        return some.reshape(len(some), *self.sample_shape) if self.sample_shape else some
 
     def watched(self, on_step: Callable[[int], None]) -> Rows:
         """The same rows; `on_step` is called with the number of rows of each block as it is handed over."""
@@ -102,6 +109,17 @@ class Spans:
     def __call__(self) -> Iterator[Block]:
         """All blocks in turn."""
         return self.walk() if self.walk is not None else (self.read(*span) for span in pairwise(self.edges))
+
+
+def sample_shape_of(shape: Any) -> tuple[int, ...]:
+    """Of an array's shape that of a sample; () of rows of numbers.
+
+    Examples
+    --------
+    >>> sample_shape_of((100, 28, 28)), sample_shape_of((100, 784))
+    ((28, 28), ())
+    """
+    return tuple(map(int, shape[1:])) if isinstance(shape, tuple) and len(shape) > 2 else ()
 
 
 def guarded(rows: Rows, kind: type[UncollapseError]) -> Rows:

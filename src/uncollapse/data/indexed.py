@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.data.blocks import Rows, rows_per_block
+from uncollapse.data.blocks import Rows, rows_per_block, sample_shape_of
 from uncollapse.data.items import column_block, sample_of
 from uncollapse.errors import DataError, UncollapseError, first_line
 
@@ -50,7 +50,7 @@ def indexed_rows(data: Any, name: str) -> Rows:
                     raise DataError(f"{name}: sample 0 is {one} and sample {i} is {other}; all need one shape")
             yield column_block(samples, name)
 
-    return Rows(name, first.size, n, blocks)
+    return Rows(name, first.size, n, blocks, sample_shape=sample_shape_of((1, *first.shape)))
 
 
 def _sample(data: Any, i: int, name: str) -> np.ndarray:

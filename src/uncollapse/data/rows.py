@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 from numbers import Number
 from typing import Any
 
@@ -20,6 +21,7 @@ from uncollapse.data.blocks import (
     is_sparse,
     paired_blocks,
     row_edges,
+    sample_shape_of,
     sparse_table,
 )
 from uncollapse.data.hugging_face import hugging_face_rows, is_hugging_face
@@ -73,7 +75,7 @@ def as_rows(data: Any, name: str = "the data", *, paired: bool = False) -> Rows:
     if is_dask(data):
         return _dask_rows(data, name)
     if hasattr(data, "detach"):
-        return _array_rows(as_block(data, name), name)
+        return replace(_array_rows(as_block(data, name), name), sample_shape=sample_shape_of(_shape(data)))
     if hasattr(data, "__array__") or isinstance(data, memoryview):
         return _array_rows(data, name)
     if isinstance(data, list | tuple) and not paired:
@@ -125,7 +127,7 @@ def _array_rows(data: Any, name: str) -> Rows:
         rows: np.ndarray = array[start:stop] if windows is None else windows(start, stop)
         return rows
 
-    return Rows(name, d, n, Spans(row_edges(n, d), read))
+    return Rows(name, d, n, Spans(row_edges(n, d), read), sample_shape=sample_shape_of(_shape(data)))
 
 
 def _sparse_rows(matrix: Any, name: str) -> Rows:
@@ -147,4 +149,4 @@ def _dask_rows(array: Any, name: str) -> Rows:
     def blocks() -> Iterator[np.ndarray]:
         return (checked_array(part.compute(), name) for part in table.partitions)
 
-    return Rows(name, table.shape[1], table.shape[0], blocks)
+    return Rows(name, table.shape[1], table.shape[0], blocks, sample_shape=sample_shape_of(array.shape))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.data.blocks import Rows, rows_per_block
+from uncollapse.data.blocks import Rows, rows_per_block, sample_shape_of
 from uncollapse.errors import SourceError, UncollapseError, first_line, shortened, warn
 
 __all__ = ["Files", "rows_of_files", "sides"]
@@ -87,7 +87,8 @@ def rows_of_files(
         if block is not None:
             yield block[:n_kept]
 
-    return Rows(name, first.size, n_files if skip_broken else None, blocks), first.shape
+    shape = sample_shape_of((1, *first.shape))
+    return Rows(name, first.size, n_files if skip_broken else None, blocks, sample_shape=shape), first.shape
 
 
 def sides(sample: np.ndarray) -> str:

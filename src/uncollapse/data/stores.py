@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uncollapse import checks
-from uncollapse.data.blocks import Block, Rows, Spans, row_edges
+from uncollapse.data.blocks import Block, Rows, Spans, row_edges, sample_shape_of
 from uncollapse.errors import SourceError, UncollapseError, first_line, warn
 
 __all__ = ["encoded", "only_table", "read_zarr", "sliced"]
@@ -91,7 +91,8 @@ def sliced(name: str, matrix: Any, *, error: type[UncollapseError] = SourceError
         block = matrix[start:stop]
         return block.reshape(len(block), -1) if getattr(block, "ndim", 2) > 2 else block
 
-    return Rows(name, d, n, Spans(row_edges(n, d, int(pieces[0])), read))
+    spans = Spans(row_edges(n, d, int(pieces[0])), read)
+    return Rows(name, d, n, spans, sample_shape=sample_shape_of(tuple(shape)))
 
 
 def _by_rows(name: str, matrix: Any) -> Any:

@@ -14,11 +14,13 @@ from uncollapse.errors import kind_and_line
 from uncollapse.inferring.calls import UNKNOWN
 from uncollapse.inferring.slots import Config, Slot, Unset, candidates, nested, slots_of
 
-__all__ = ["Fit", "arguments_for", "differences"]
+__all__ = ["Fit", "arguments_for", "differences", "shapes_of"]
 
 Shapes = dict[str, tuple[int, ...]]
 
 ROUNDS = 4
+
+OPENED = ("lacking", "with a default", "all")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,7 @@ def arguments_for(
     known: list[tuple[str, dict[str, Any]]],
     sample: tuple[int, ...],
     until: float,
+    parts: Callable[[Slot], list[Any]] = lambda slot: [],
 ) -> Fit:
     """Arguments with which a class has weights of given shapes, or those that come nearest.
 
@@ -78,13 +81,15 @@ def arguments_for(
         Shape of a sample of the data.
     until : float
         When to give up, on the monotonic clock.
+    parts : callable, optional
+        Classes and modules that an argument may be.
     """
-    search = _Search(make, target, sample, until)
+    search = _Search(make, target, sample, until, parts)
     best: Fit | None = None
     for source, values in known:
         said = dict.fromkeys(values, source)
-        for optional in (False, True):
-            found = search.completed(values, said, optional=optional)
+        for opened in OPENED if source.startswith("as ") else OPENED[:2]:
+            found = search.completed(values, said, opened)
             if found.exact(target) or (found.shapes and not found.shapes.keys() & target.keys()):
                 return found  # the weights, or those of another class altogether
             if best is None or found.score(target) > best.score(target):
@@ -101,20 +106,27 @@ class _Search:
     target: Shapes
     sample: tuple[int, ...]
     until: float
+    parts: Callable[[Slot], list[Any]]
     read: list[str] = field(default_factory=list)  # settings that the class reads from its configuration
 
-    def completed(self, values: dict[str, Any], sources: dict[str, str], *, optional: bool) -> Fit:
-        """The arguments given, with those that are lacking, and where asked those with a default."""
+    def completed(self, values: dict[str, Any], sources: dict[str, str], opened: str) -> Fit:
+        """The arguments given, with those that are lacking; where asked those with a default; or all but to begin with.
+
+        A file may build its model from a parser's options, which were others on the day.
+        """
         first = self._built(values, sources)
         if first.exact(self.target):
             return first
-        open_ = [s for s in slots_of(self.make, self.read) if s.name not in values and (s.default is UNKNOWN or (
-            optional and s.kind in ("int", "sizes", "bool", "any")))]  # fmt: skip
-        options = {s.name: candidates(s, self.target, self.sample) for s in open_}
+        kinds = ("int", "sizes", "bool", "any")
+        open_ = [s for s in slots_of(self.make, self.read) if (s.name not in values or opened == "all") and (
+            s.default is UNKNOWN or (opened != "lacking" and s.kind in kinds))]  # fmt: skip
+        options = {s.name: self._options(s) for s in open_}
         if not open_ or not all(options.values()):
             return first
+        if opened == "all":
+            sources = {name: source for name, source in sources.items() if name not in options}
         best = first
-        for start in self._starts(open_, options):
+        for start in self._starts(open_, options, values):
             best = max(best, self._climbed(start, values, sources, open_, options), key=self._score)
             if best.exact(self.target) or time.monotonic() > self.until:
                 break
@@ -127,7 +139,7 @@ class _Search:
         best = self._built(values | start, sources)
         for _ in range(ROUNDS):
             before = self._score(best)
-            for slot in open_:
+            for slot in sorted(open_, key=lambda slot: slot.kind == "bool"):  # a switch alone may fit nothing
                 for value in options[slot.name]:
                     trial = self._built({**best.values, slot.name: value}, sources)
                     if self._score(trial) > self._score(best):
@@ -138,10 +150,21 @@ class _Search:
                 break
         return best
 
-    def _starts(self, open_: list[Slot], options: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-        """Defaults where there are any, else the likeliest; then the same value in all places, one after the other."""
-        defaults = {s.name: s.default for s in open_ if s.default is not UNKNOWN}
-        yield {s.name: defaults.get(s.name, options[s.name][0]) for s in open_}
+    def _options(self, slot: Slot) -> list[Any]:
+        given = self.parts(slot) if slot.kind == "any" else []
+        return [*given, *candidates(slot, self.target, self.sample)]
+
+    def _starts(
+        self, open_: list[Slot], options: dict[str, list[Any]], values: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """Defaults where there are any, else the likeliest, each switch turned; then the same value in all places."""
+        defaults = {s.name: values.get(s.name, s.default) for s in open_}
+        defaults = {name: value for name, value in defaults.items() if value is not UNKNOWN}
+        first = {s.name: defaults.get(s.name, options[s.name][0]) for s in open_}
+        yield first
+        for slot in open_:
+            if slot.kind == "bool":
+                yield {**first, slot.name: not first[slot.name]}
         for i in range(1, max(map(len, options.values()))):
             yield {name: defaults.get(name, some[min(i, len(some) - 1)]) for name, some in options.items()}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,11 @@ import torch
 from torch import nn
 
 from uncollapse.errors import SourceError, UncollapseError, kind_and_line
-from uncollapse.inferring.arguments import Fit, arguments_for, differences
-from uncollapse.inferring.calls import UNKNOWN, calls_of
+from uncollapse.inferring.arguments import Fit, arguments_for, differences, shapes_of
+from uncollapse.inferring.calls import UNKNOWN, calls_of, settings_in
 from uncollapse.inferring.guarded import guarded
 from uncollapse.inferring.result import Inferred, Said
-from uncollapse.inferring.slots import nested, slots_of
+from uncollapse.inferring.slots import Part, Slot, configs_of, nested, slots_of
 from uncollapse.inferring.source import HINT, Source, load_source
 from uncollapse.inferring.weights import Weights
 
@@ -24,6 +26,9 @@ __all__ = ["construct", "source_named"]
 
 MOST_SECONDS = 20.0
 """For the search of arguments."""
+
+LEAST_SECONDS = 5.0
+"""For one class, however many there are."""
 
 SHOWN = 6
 """Arguments in a line."""
@@ -48,9 +53,10 @@ def source_named(text: str) -> tuple[Source, str | None]:
     return source, name or None
 
 
-def construct(source: Source, name: str | None, weights: Weights, said: Said, sample: tuple[int, ...]) -> tuple[
-    nn.Module, list[Inferred]
-]:  # fmt: skip
+def construct(
+    source: Source, name: str | None, weights: Weights, said: Said, sample: tuple[int, ...],
+    works: Callable[[nn.Module], bool] = lambda module: True,
+) -> tuple[nn.Module, list[Inferred]]:  # fmt: skip
     """Build the class whose weights the file holds, and load them.
 
     Parameters
@@ -62,6 +68,8 @@ def construct(source: Source, name: str | None, weights: Weights, said: Said, sa
     said : Said
     sample : tuple of int
         Shape of a sample of the data.
+    works : callable, optional
+        Whether a module takes the data; what no weight shows (a length, say) is then what makes it work.
 
     Raises
     ------
@@ -72,14 +80,17 @@ def construct(source: Source, name: str | None, weights: Weights, said: Said, sa
     makers = [_maker(source, name)] if name else _modules(source)
     if not makers:
         raise SourceError(f"{source.path}: has no class that is a PyTorch module; say FILE:CLASS (--model)")
-    until = time.monotonic() + MOST_SECONDS
+    tries = [*product(makers, weights.variants())]
+    seconds = max(MOST_SECONDS / len(tries), LEAST_SECONDS)
     best: tuple[float, Any, Fit, str, dict[str, Any]] | None = None
     with guarded(f"{source.path}:{name or 'its classes'}", hint=HINT):
-        for make, (how, state) in product(makers, weights.variants()):
+        for make, (how, state) in tries:
             target = {key: tuple(value.shape) for key, value in state.items()}
-            fit = arguments_for(make, target, _known(make, source, weights, said), sample, until)
+            finder = _Finder(source, weights, said, sample, time.monotonic() + seconds)
+            fit = finder.fit(make, target)
             if fit.exact(target):
-                return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
+                module, fit = finder.working(make, fit, state, works)
+                return module, _said(make, fit, source, weights, how, named=bool(name))
             if best is None or fit.score(target) > best[0]:
                 best = (fit.score(target), make, fit, how, state)
         assert best is not None
@@ -87,6 +98,62 @@ def construct(source: Source, name: str | None, weights: Weights, said: Said, sa
         if _fits_but_for_more(fit, state):
             return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
         raise _unfit(source, make, fit, state, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class _Finder:
+    """Arguments of the classes of one file."""
+
+    source: Source
+    weights: Weights
+    said: Said
+    sample: tuple[int, ...]
+    until: float
+
+    def fit(self, make: Callable[..., Any], target: dict[str, tuple[int, ...]]) -> Fit:
+        known = _known(make, self.source, self.weights, self.said)
+        return arguments_for(make, target, known, self.sample, self.until, lambda slot: [*self._parts(slot, target)])
+
+    def _parts(self, slot: Slot, target: dict[str, tuple[int, ...]]) -> Iterator[Any]:
+        """Classes of the file that are called as an argument is, and modules of them that fit weights of its name."""
+        plain = slot.plain.lower().replace("_", "")
+        for kind in _modules(self.source):
+            name = kind.__name__.lower()
+            if not plain or not (plain in name or name in plain):
+                continue
+            yield kind
+            for prefix in dict.fromkeys(key.partition(".")[0] for key in target):
+                inner = {k.removeprefix(f"{prefix}."): v for k, v in target.items() if k.startswith(f"{prefix}.")}
+                if inner and (prefix.lower().replace("_", "") in (name, plain)):
+                    fit = self.fit(kind, inner)
+                    if fit.exact(inner):
+                        yield Part(kind, fit.values)
+
+    def working(
+        self, make: Callable[..., Any], fit: Fit, state: dict[str, Any], works: Callable[[nn.Module], bool]
+    ) -> tuple[nn.Module, Fit]:
+        """The module; where it does not take the data, with another value of what no weight shows, if that helps."""
+        module = _loaded(make, fit, state)
+        if works(module):
+            return module, fit
+        for values in _others(make, fit, self.sample):
+            if time.monotonic() > self.until:
+                break
+            other = replace(fit, values=values)
+            try:
+                if shapes_of(make, values) == fit.shapes and works(again := _loaded(make, other, state)):
+                    return again, other
+            except (Exception, SystemExit):  # a user's class raises anything
+                continue
+        return module, fit
+
+
+def _others(make: Callable[..., Any], fit: Fit, sample: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """The same arguments, one of them with another size of the data."""
+    sizes = dict.fromkeys([*sample, math.prod(sample)])
+    for slot in slots_of(make):
+        if slot.kind in ("int", "any") and slot.name not in fit.sources:
+            yield from ({**fit.values, slot.name: size} for size in sizes if size != fit.values.get(slot.name))
 
 
 def _maker(source: Source, name: str) -> Callable[..., Any]:
@@ -117,6 +184,10 @@ def _known(make: Any, source: Source, weights: Weights, said: Said) -> list[tupl
         call = {k: v for k, v in (by_place | named).items() if v is not UNKNOWN and k in names}
         if call:
             options.append((f"as {source.path.name} builds it", call | spoken))
+    held = {f"saved in {weights.path.name}": weights.settings}
+    held |= {f"{name} in {source.path.name}": settings for name, settings in settings_in(source.tree).items()}
+    for config, (where, some) in product(configs_of(make), held.items()):
+        options += [(where, {f"{config}.{k}": v for k, v in some.items()} | spoken)] if some else []
     return [*options, ("said", spoken)] if spoken or options else [("said", {})]
 
 
@@ -161,11 +232,15 @@ def _arguments_said(make: Any, fit: Fit, weights: Weights) -> Iterator[Inferred]
         where = fit.sources.get(name, f"by the shapes in {weights.path.name}")
         if isinstance(value, float) and name not in fit.sources:
             where = "no weight shows it; it counts only if encoder or decoder use it"
-        by_source.setdefault(where, []).append(f"{name.rpartition('.')[2]}={value!r}")
+        by_source.setdefault(where, []).append(f"{name.rpartition('.')[2]}={_shown(value)}")
     for where, texts in by_source.items():
         if where != "said":
             more = f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
             yield Inferred("arguments", ", ".join(texts[:SHOWN]) + more, where, "--args NAME=VALUE")
+
+
+def _shown(value: Any) -> str:
+    return value.__name__ if isinstance(value, type) else repr(value)
 
 
 def _unfit(source: Source, make: Any, fit: Fit, state: dict[str, Any], weights: Weights) -> SourceError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -15,7 +15,7 @@ from uncollapse.inferring.halves import FORWARD, SPREADS, Halves, Reading, as_gi
 from uncollapse.inferring.source import source_of
 from uncollapse.reading.roles import role_of
 
-__all__ = ["door_of", "spread_by_draws", "spread_by_names"]
+__all__ = ["door_of", "spread_by_names", "spreads_by_draws"]
 
 DRAWS = 1024
 """A standard deviation is then known to about 2 %; over several latents to less."""
@@ -23,49 +23,96 @@ DRAWS = 1024
 CLOSE = 0.08
 """In log σ: readings differ by far more, but for a spread near a fixed point of one of them."""
 
+FAR = 4.0
+"""Standard errors between the mean of the draws and what is taken for the mean."""
+
+LARGER = (-1.0, 3.0, -3.0, 10.0)
+MOST_SPREAD = 8.0
+"""A sample beyond which exponentials differ by more than numbers hold."""
+
 HEADS = {"logvar": "log_variance", "log_var": "log_variance", "logstd": "log_std", "log_std": "log_std",
          "logsigma": "log_std", "log_sigma": "log_std"}  # fmt: skip
 NAMED = {"log variance": "log_variance", "log std": "log_std", "std": "std", "variance": "variance"}
 
 
-def spread_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> str | None:
-    """The reading of the spread under which the module's own draws of z have the standard deviation that they have.
+def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[str] | None:
+    """Readings of the spread under which the module's own draws of z have the standard deviation that they have.
 
     Parameters
     ----------
     halves : Halves
         Its reading's `spread` does not count.
     x : Tensor of shape (B, …)
-        Samples; that of the largest spread, where the readings differ most, is drawn for many times.
+        Samples; that of the largest spread, where the readings differ most, is drawn for many times. Where all latents
+        are dead no sample has one, so that much larger ones are tried as well.
     given : Tensor of shape (B, c), optional
 
     Returns
     -------
-    str or None
-        One of `SPREADS`; None where the module draws no z that is seen, or two readings explain it.
+    list of str, or None
+        Of `SPREADS`; empty where none explains the draws; None where the module draws no z that is seen.
     """
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), sampling(halves.model):
-        torch.manual_seed(0)
-        try:
-            far = halves.mean_and_spread(x, given)[1].flatten(1).abs().mean(dim=1).argmax()
-            many = x[far][None].expand(DRAWS, *x.shape[1:])
-            of_given = None if given is None else given[far][None].expand(DRAWS, -1)
-            _, spread = halves.mean_and_spread(many, of_given)
-            z = _drawn(halves, many, of_given)
-        except Exception:  # whatever a user's module does with these rows, it does not say the spread
-            return None
-    if z is None:
+    answers: list[list[str]] = []
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for mode in (sampling(halves.model), nullcontext()):  # some draw only while training, some drop units there
+            with mode:
+                torch.manual_seed(0)
+                kinds = _of_samples(halves, x, given)
+            if kinds:
+                return kinds
+            answers += [] if kinds is None else [kinds]
+    return answers[0] if answers else None
+
+
+def _of_samples(halves: Halves, x: Tensor, given: Tensor | None) -> list[str] | None:
+    kinds: list[str] | None = None
+    for row, of_row in _telling(halves, x, given):
+        found = _explaining(halves, row, of_row)
+        kinds = [kind for kind in kinds if kind in found] if kinds and found else kinds or found
+        if kinds and len(kinds) == 1:
+            break
+    return kinds
+
+
+def _explaining(halves: Halves, row: Tensor, of_row: Tensor | None) -> list[str] | None:
+    """The readings under which draws of z for one sample have the deviation that they have; None if none is seen."""
+    try:
+        many = row.expand(DRAWS, *row.shape[1:])
+        of_given = None if of_row is None else of_row.expand(DRAWS, -1)
+        mean, spread = halves.mean_and_spread(many, of_given)
+        z = _drawn(halves, many, of_given)
+    except Exception:  # whatever a user's module does with these rows, it does not say the spread
         return None
-    std = z.flatten(1).double().std(dim=0)
+    if z is None or z[0].numel() != mean[0].numel():
+        return None
+    z = z.flatten(1).double()
+    std = z.std(dim=0)
+    away = (z.mean(dim=0) - mean[:1].flatten(1).double()[0]).abs() / std.clamp_min(1e-12)
     if not bool((std > 1e-6).any()):
         return None
-    misses = {}
+    if float(away.median()) > FAR / DRAWS**0.5:
+        return []
+    close = []
     for kind, log_variance in SPREADS.items():
         expected = (log_variance(spread[:1].flatten(1).double())[0] / 2).exp()
         off = (std.clamp_min(1e-12).log() - expected.clamp_min(1e-12).log()).abs()
-        misses[kind] = float(off.median()) if bool(torch.isfinite(off).all()) else float("inf")
-    close = [kind for kind, miss in misses.items() if miss < CLOSE]
-    return close[0] if len(close) == 1 else None
+        if bool(torch.isfinite(off).all()) and float(off.median()) < CLOSE and float(off.max()) < 3 * CLOSE:
+            close.append(kind)
+    return close
+
+
+def _telling(halves: Halves, x: Tensor, given: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Samples at which readings differ: of the largest spread that does not overflow, then of the least."""
+    rows = torch.cat([x, *(by * x for by in LARGER)])
+    conditions = None if given is None else given.repeat(1 + len(LARGER), 1)
+    try:
+        size = halves.mean_and_spread(rows, conditions)[1].flatten(1).abs()
+    except Exception:  # as above
+        return
+    fits = torch.isfinite(size).all(dim=1) & (size.amax(dim=1) < MOST_SPREAD)
+    size = size.mean(dim=1)
+    for at in (torch.where(fits, size, -1.0).argmax(), torch.where(fits, size, torch.inf).argmin()):
+        yield rows[at][None], None if conditions is None else conditions[at][None]
 
 
 def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> Tensor | None:
@@ -74,13 +121,13 @@ def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> Tensor | None:
     seen: list[Tensor] = []
     if r.decoder == FORWARD:
         with _watched(attrgetter(r.door)(model), seen):
-            called(model, FORWARD, x, as_given(given, r.encoder_given or r.decoder_given))
+            called(model, FORWARD, r.presented(x), as_given(given, r.encoder_given or r.decoder_given))
         z = seen[0] if seen else None
         return z if z is None or r.columns is None else z.flatten(1)[:, list(r.columns)]
     decoder = attrgetter(r.decoder)(model)
     watch = _watched(decoder, seen) if isinstance(decoder, nn.Module) else _replaced(model, r.decoder, decoder, seen)
     with watch:
-        called(model, FORWARD, x, as_given(given, r.encoder_given or r.decoder_given))
+        called(model, FORWARD, r.presented(x), as_given(given, r.encoder_given or r.decoder_given))
     return seen[0] if seen else None
 
 
@@ -180,11 +227,14 @@ def spread_by_names(model: nn.Module, reading: Reading) -> str | None:
     kinds: list[str] = []
     for node in [] if tree is None else ast.walk(tree):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            names = [
-                part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
-                for part in node.value.elts
-            ]
-            roles = [role_of(name) for name in names]
+            roles = [role_of(_name_of(part)) for part in node.value.elts]
             if "mean" in roles:
                 kinds += [NAMED[role] for role in roles if role in NAMED]
     return kinds[0] if len(set(kinds)) == 1 else None
+
+
+def _name_of(node: ast.expr) -> str:
+    """Of a variable, an attribute, or the layer that is called."""
+    while isinstance(node, ast.Call):
+        node = node.func
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""

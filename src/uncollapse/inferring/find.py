@@ -14,18 +14,24 @@ from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError, UncollapseError, kind_and_line
 from uncollapse.inferring.draws import door_of
-from uncollapse.inferring.halves import FORWARD, Halves, Reading, as_given, called, tensors_in
-from uncollapse.inferring.shapes import given_forms, in_words
+from uncollapse.inferring.halves import FORWARD, Halves, Reading, as_given, called
+from uncollapse.inferring.shapes import Layout, given_forms, in_words
+from uncollapse.inferring.trees import Path, at, tensors_in
+from uncollapse.measure.protocol import RAISED
 from uncollapse.probes.examples import known_pair
 from uncollapse.probes.outputs import mean_and_spread
 from uncollapse.reading.roles import SPREADS, role_of
 
-__all__ = ["find_halves"]
+__all__ = ["Sample", "find_halves", "reconstruction_in"]
 
 ENCODERS = ("encode", "encoder", "enc", "encode_x", "encoding", "inference", "infer", "recognition",
             "inference_network", "encoder_net", "net_encoder", "Encoder", "q", "Q")  # fmt: skip
 DECODERS = ("decode", "decoder", "dec", "decode_z", "decoding", "generate", "generator", "decoder_net", "net_decoder",
             "Decoder", "p", "P")  # fmt: skip
+
+
+class OutsideError(ObjectiveError):
+    """A model of a kind that is not read at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +42,13 @@ class Sample:
     ----------
     x : Tensor of shape (B, d)
     given : Tensor of shape (B, c) or None
-    shapes : list of (tuple of int, str)
-        To try, and why each.
+    layouts : list of Layout
+        To try.
     """
 
     x: Tensor
     given: Tensor | None
-    shapes: list[tuple[tuple[int, ...], str]]
+    layouts: list[Layout]
 
 
 def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
@@ -68,37 +74,45 @@ def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
     """
     failures: dict[str, str] = {}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for (shape, why), form in product(sample.shapes, given_forms(sample.given)):
-            x = sample.x.reshape(len(sample.x), *shape)
-            for name in (*ENCODERS, FORWARD):
+        for names, layout, form in product((ENCODERS, (FORWARD,)), sample.layouts, given_forms(sample.given)):
+            x = sample.x.reshape(len(sample.x), *layout.shape)
+            blank = Reading(spread="", encoder_given=form, input_shape=layout.shape, channels_last=layout.channels_last)
+            shown = blank.presented(x)
+            for name in names:
                 if not callable(getattr(model, name, None)):
                     continue
                 try:
-                    out = called(model, name, x, as_given(sample.given, form))
-                    for reading in _encodings(model, name, out, x, as_given(sample.given, form)):
-                        reading = replace(reading, encoder_given=form, input_shape=shape)
+                    out = called(model, name, shown, as_given(sample.given, form))
+                    for reading in _encodings(model, replace(blank, encoder=name), out, shown, sample.given):
                         halves = _with_decoder(model, reading, x, sample.given, failures)
                         if halves is not None:
-                            return halves, why
+                            return halves, layout.why
+                except OutsideError:  # its own parts may still look like a model that is read
+                    raise
                 except UncollapseError as error:
                     failures.setdefault(name, str(error))
-                except Exception as error:  # a user's module raises anything
-                    failures.setdefault(name, f"{name} fails on {in_words(shape)}: {kind_and_line(error)}")
+                except RAISED as error:  # a user's module raises anything
+                    failures.setdefault(name, f"{name} fails on {in_words(layout.shape)}: {kind_and_line(error)}")
     raise _unread(model, sample, failures)
 
 
-def _encodings(model: nn.Module, name: str, out: Any, x: Tensor, given: Tensor | None) -> Iterator[Reading]:
+def _encodings(model: nn.Module, blank: Reading, out: Any, x: Tensor, given: Tensor | None) -> Iterator[Reading]:
     """Ways to see a mean and a spread in what came out."""
-    blank = Reading(encoder=name, spread="")
+    name, given = blank.encoder, as_given(given, blank.encoder_given)
     if known_pair(out, name) is not None:
         yield replace(blank, parts=None, spread="known")
         return
+    if isinstance(out, torch.distributions.Distribution) and name != FORWARD:
+        raise OutsideError(
+            f"{name} gives a {type(out).__name__}: only a diagonal Gaussian q(z|x) has a KL of each latent, so this "
+            f"model is outside (docs/models.md)"
+        )
     if isinstance(out, Mapping):
         keys = {role_of(str(key)): key for key in out if torch.is_tensor(out[key])}
         spread = next((keys[role] for role in SPREADS if role in keys), None)
         if "mean" in keys and spread is not None:
-            yield replace(blank, parts=(keys["mean"], spread))
-        return
+            yield replace(blank, parts=((keys["mean"],), (spread,)))
+            return
     if torch.is_tensor(out):
         if name != FORWARD:
             yield from (replace(blank, heads=heads, parts=None) for heads in _heads(model, name, out))
@@ -107,12 +121,28 @@ def _encodings(model: nn.Module, name: str, out: Any, x: Tensor, given: Tensor |
         return
     places = [i for i, part in tensors_in(out) if _may_be_latent(part, x, as_reconstruction=name == FORWARD)]
     for first in places:
-        group = [i for i in places if out[i].shape == out[first].shape]
+        group = [i for i in places if at(out, i).shape == at(out, first).shape]
         if len(group) > 1:
-            again = [called(model, name, x, given)[i] for i in group] if len(group) > 2 else []
-            one, other = mean_and_spread([out[i] for i in group], lambda: again, name)  # noqa: B023  (called at once)
+            once_more = called(model, name, x, given) if len(group) > 2 else None
+            again = [at(once_more, i) for i in group] if len(group) > 2 else []
+            one, other = mean_and_spread([at(out, i) for i in group], lambda: again, name)  # noqa: B023  (called at once)
             yield replace(blank, parts=(group[one], group[other]))
             return
+    if name != FORWARD:
+        _refuse_full_covariance(name, out, x)
+
+
+def _refuse_full_covariance(name: str, out: Any, x: Tensor) -> None:
+    """Of a mean with a matrix, or with as many numbers as a triangle has."""
+    parts = [part for _, part in tensors_in(out) if part.ndim in (2, 3) and len(part) == len(x)]
+    for mean, other in product(parts, parts):
+        k = mean.shape[-1]
+        beside = tuple(other.shape[1:])
+        if mean.ndim == 2 and k > 1 and beside in ((k, k), (k * (k + 1) // 2,)):
+            raise OutsideError(
+                f"{name} gives a mean of {k} numbers and {' × '.join(map(str, beside))} beside it: a full covariance; "
+                f"only a diagonal q(z|x) has a KL of each latent, so this model is outside (docs/models.md)"
+            )
 
 
 def _may_be_latent(part: Tensor, x: Tensor, *, as_reconstruction: bool) -> bool:
@@ -154,12 +184,12 @@ def _with_decoder(
             continue
         try:
             out = called(model, name, mean, as_given(given, form))
-        except Exception as error:  # a user's module raises anything
+        except RAISED as error:  # a user's module raises anything
             failures.setdefault(
                 name, f"{name} fails on latents of shape {tuple(mean.shape[1:])}: {kind_and_line(error)}"
             )
             continue
-        if (place := _reconstruction(out, x)) is not NOWHERE:
+        if (place := reconstruction_in(out, x)) is not None:
             return Halves(model, replace(reading, decoder=name, decoder_given=form, out=place))
         failures.setdefault(name, f"{name} gives {_sizes(out)} for a sample of {x[0].numel()} numbers")
     return _through_forward(model, reading, x, given, mean)
@@ -169,13 +199,14 @@ def _through_forward(
     model: nn.Module, reading: Reading, x: Tensor, given: Tensor | None, mean: Tensor
 ) -> Halves | None:
     """Decoding by a call of the whole with z put in the place of its own, where the whole shows no decoder."""
+    shown = reading.presented(x)
     for form in given_forms(given):
         try:
-            out = called(model, FORWARD, x, as_given(given, form))
-            place, door = _reconstruction(out, x), door_of(model, x, as_given(given, form), mean)
+            out = called(model, FORWARD, shown, as_given(given, form))
+            place, door = reconstruction_in(out, x), door_of(model, shown, as_given(given, form), mean)
         except Exception:  # it takes the condition in another form
             continue
-        if place is NOWHERE or door is None:
+        if place is None or door is None:
             continue
         halves = Halves(model, replace(reading, decoder=FORWARD, door=door[0], columns=door[1], out=place,
                                        decoder_given=form))  # fmt: skip
@@ -194,16 +225,13 @@ def _sees_x(halves: Halves, x: Tensor, given: Tensor | None, mean: Tensor) -> bo
     return not torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-NOWHERE = object()
-
-
-def _reconstruction(out: Any, x: Tensor) -> Any:
-    """Place of what has as many numbers as a sample; x itself, handed back, is none."""
+def reconstruction_in(out: Any, x: Tensor) -> Path | None:
+    """Where that is which has as many numbers as a sample; x itself, handed back, is none."""
     for place, part in tensors_in(out):
         same_size = part.ndim and len(part) == len(x) and part[0].numel() == x[0].numel()
         if same_size and part.is_floating_point() and not torch.equal(part.flatten(1), x.flatten(1)):
             return place
-    return NOWHERE
+    return None
 
 
 def _sizes(out: Any) -> str:
@@ -220,7 +248,7 @@ def _unread(model: nn.Module, sample: Sample, failures: dict[str, str]) -> Objec
     needs = f"; it takes {' and '.join(more)} as well: if that is a condition, give it (--given)" if more else ""
     return ObjectiveError(
         f"{type(model).__name__}: no way to encode and decode was seen: tried {tried or 'nothing'} on "
-        f"{' and '.join(in_words(shape) for shape, _ in sample.shapes[:3])}; {why}{needs}; or give a function that "
+        f"{' and '.join(in_words(one.shape) for one in sample.layouts[:3])}; {why}{needs}; or give a function that "
         f"returns a module with encode(x) → mean, spread and decode(z) → mean of x"
     )
 

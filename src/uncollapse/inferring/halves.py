@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from uncollapse.errors import DataError
+from uncollapse.inferring.trees import Path, at
 from uncollapse.probes.examples import known_pair
 
-__all__ = ["SPREADS", "Halves", "Reading", "as_given", "leaf", "sampling"]
+__all__ = ["LINKS", "SPREADS", "Halves", "Reading", "as_given", "leaf", "sampling"]
 
 SPREADS: dict[str, Callable[[Tensor], Tensor]] = {
     "log_variance": lambda s: s,
@@ -26,6 +27,13 @@ SPREADS: dict[str, Callable[[Tensor], Tensor]] = {
     "std before softplus": lambda s: 2 * softplus(s).log(),
 }
 """log σ² of what an encoder gives beside the mean."""
+
+LINKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "": lambda out: out,
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda out: out.softmax(dim=-1),
+    "exp": torch.exp,
+}
 
 FORWARD = "forward"
 
@@ -40,8 +48,10 @@ class Reading:
         What is called: "encode", "encoder", or "forward".
     heads : tuple of two str, optional
         Layers that turn what the encoder gives into mean and spread.
-    parts : tuple of two int or str, optional
-        Places or keys of mean and spread in what comes out; the two halves of one tensor where left out.
+    parts : tuple of two paths, optional
+        Where mean and spread are in what comes out; the two halves of one tensor where left out.
+    paired : bool
+        Whether in that one tensor each mean is followed by its spread.
     spread : str
         One of `SPREADS`; "known" where a distribution says it.
     decoder : str
@@ -50,28 +60,42 @@ class Reading:
         With "forward": the layer whose input is z.
     columns : tuple of int, optional
         Those of the door's input that are z.
-    out : int, str or None
-        Place or key of the mean of x in what the decoder gives, if that is several things.
-    sigmoid : bool
-        Whether the decoder gives logits.
+    out : path
+        Where the mean of x is in what the decoder gives.
+    link : str
+        One of `LINKS`, that makes a mean of x of what the decoder gives; none where it is one.
     encoder_given, decoder_given : str
         How each takes a condition: "" (not at all), "rows", "labels".
     input_shape : tuple of int
-        Of one sample.
+        Of one sample of the data.
+    channels_last : bool
+        Whether the data have the channels last, and the module takes them first.
     """
 
     encoder: str = "encode"
     heads: tuple[str, str] | None = None
-    parts: tuple[Any, Any] | None = (0, 1)
+    parts: tuple[Path, Path] | None = ((0,), (1,))
+    paired: bool = False
     spread: str = "log_variance"
     decoder: str = "decode"
     door: str = ""
     columns: tuple[int, ...] | None = None
-    out: Any = None
-    sigmoid: bool = False
+    out: Path = ()
+    link: str = ""
     encoder_given: str = ""
     decoder_given: str = ""
     input_shape: tuple[int, ...] = ()
+    channels_last: bool = False
+
+    @property
+    def own_shape(self) -> tuple[int, ...]:
+        """Of one sample as the module takes it."""
+        *sides, channels = self.input_shape
+        return (channels, *sides) if self.channels_last else self.input_shape
+
+    def presented(self, x: Tensor) -> Tensor:
+        """Samples of the data as the module takes them."""
+        return x.movedim(-1, 1) if self.channels_last else x
 
 
 class Halves(nn.Module):
@@ -88,7 +112,7 @@ class Halves(nn.Module):
         self.model, self.reading = model, reading
 
     def encode(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of samples in their shape."""
+        """Mean and log-variance of samples in the shape that they have in the data."""
         mean, spread = self.mean_and_spread(x, given)
         if self.reading.spread == "known":
             return mean, spread
@@ -97,15 +121,15 @@ class Halves(nn.Module):
     def mean_and_spread(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What the encoder gives, as it is."""
         r = self.reading
-        out: Any = called(self.model, r.encoder, x, as_given(given, r.encoder_given))
+        out: Any = called(self.model, r.encoder, r.presented(x), as_given(given, r.encoder_given))
         if (known := known_pair(out, type(self.model).__name__)) is not None and r.spread == "known":
             return known
         if r.heads is not None:
             mean, spread = (attrgetter(head)(self.model)(out) for head in r.heads)
         elif r.parts is None:
-            mean, spread = out.chunk(2, dim=1)
+            mean, spread = out.unflatten(1, (-1, 2)).unbind(2) if r.paired else out.chunk(2, dim=1)
         else:
-            mean, spread = (out[part] for part in r.parts)
+            mean, spread = (at(out, part) for part in r.parts)
         return mean, spread
 
     def decode(self, z: Tensor, given: Tensor | None = None, x: Tensor | None = None) -> Tensor:
@@ -116,9 +140,13 @@ class Halves(nn.Module):
         else:
             x = z.new_zeros(len(z), *r.input_shape) if x is None else x
             with _instead(attrgetter(r.door)(self.model), z, r.columns):
-                out = called(self.model, FORWARD, x, as_given(given, r.decoder_given))
+                out = called(self.model, FORWARD, r.presented(x), as_given(given, r.decoder_given))
         mean = leaf(out, r.out)
-        return mean.sigmoid() if r.sigmoid else mean
+        if r.link == "softmax" and mean.ndim == 2:  # its own last axis is that of the classes, but where it is flat
+            mean = mean.reshape(len(mean), *r.own_shape)
+        if r.channels_last:
+            mean = mean.reshape(len(mean), *r.own_shape).movedim(1, -1)
+        return LINKS[r.link](mean)
 
 
 def called(model: nn.Module, name: str, x: Tensor, given: Tensor | None) -> Any:
@@ -134,9 +162,9 @@ def as_given(given: Tensor | None, form: str) -> Tensor | None:
     return given.argmax(dim=1) if form == "labels" else given.clone()
 
 
-def leaf(out: Any, place: Any) -> Tensor:
+def leaf(out: Any, path: Path) -> Tensor:
     """The mean of x in what a decoder gives."""
-    part = out if place is None else out[place]
+    part = at(out, path)
     if isinstance(part, torch.distributions.Distribution):
         return part.mean
     if not torch.is_tensor(part):
@@ -180,16 +208,3 @@ def sampling(model: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
-
-
-def tensors_in(out: Any) -> list[tuple[Any, Tensor]]:
-    """Tensors among several outputs, with their places or keys."""
-    if torch.is_tensor(out):
-        return [(None, out)]
-    if isinstance(out, torch.distributions.Distribution):
-        return [(None, out.mean)]
-    pairs: Any = out.items() if isinstance(out, Mapping) else enumerate(out) if isinstance(out, tuple | list) else ()
-    if not pairs and hasattr(out, "__dict__"):
-        return []
-    return [(k, v.mean if isinstance(v, torch.distributions.Distribution) else v) for k, v in pairs
-            if torch.is_tensor(v) or isinstance(v, torch.distributions.Distribution)]  # fmt: skip

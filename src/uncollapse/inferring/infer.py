@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import SourceError
+from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
 from uncollapse.inferring.construct import construct, source_named
-from uncollapse.inferring.draws import spread_by_draws, spread_by_names
+from uncollapse.inferring.draws import spread_by_names, spreads_by_draws
 from uncollapse.inferring.find import Sample, find_halves
 from uncollapse.inferring.halves import SPREADS, Halves
 from uncollapse.inferring.loss import loss_in
 from uncollapse.inferring.result import Inference, Inferred, Missing, Said
 from uncollapse.inferring.scale import Scaled, range_of
-from uncollapse.inferring.shapes import in_words, sample_shapes
+from uncollapse.inferring.shapes import in_words, layouts
 from uncollapse.inferring.source import Source
 from uncollapse.inferring.weights import read_weights
 from uncollapse.probes.examples import module_probe, spread_of
@@ -80,26 +80,24 @@ def infer(
     (['what its loss weighs'], 'log_variance')
     """
     said = said or Said()
-    source, module, found = _built(model, rows, said)
     sample = np.nan_to_num(np.asarray(rows[:ROWS], dtype=np.float64), posinf=0.0, neginf=0.0)
-    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
-    x = torch.as_tensor(sample.reshape(len(sample), -1)).to(like.dtype)
-    shape = said.input_shape or (tuple(sample.shape[1:]) if sample.ndim > 2 else None)
-    shapes = sample_shapes(module, x.shape[1], shape)
-    halves, why, condition, one_hot = _halves(module, x, given, shapes, n_classes, like.dtype)
-    found += _of_reading(halves, why, said, one_hot)
-    x = x.reshape(len(x), *halves.reading.input_shape)
+    source, module, found = _built(model, sample, given, n_classes, said)
+    seen = _seen(module, sample, given, n_classes, said)
+    halves, condition, x, one_hot = seen.halves, seen.given, seen.x, seen.n_classes
+    found += _of_reading(halves, seen.why, said, one_hot)
     halves, of_spread, missing = _with_spread(halves, x, condition, said)
-    scaled = Scaled(halves) if halves.reading.spread == "" else range_of(halves, x, condition, said=said.scale)
-    n_latents = scaled.halves.mean_and_spread(x[:2], None if condition is None else condition[:2])[0][0].numel()
-    objective, of_loss, no_loss = _with_loss(source, scaled, said, n_latents)
+    objective, kind, of_loss, no_loss = _with_loss(source, halves, said, x, condition)
+    known = halves.reading.spread != ""
+    scaled = range_of(halves, x, condition, kind=kind, said=said.scale) if known else Scaled(halves)
     return Inference(
         _probe(scaled.halves), objective, scaled.scale, scaled.shift, one_hot,
         (*found, *of_spread, *scaled.found, *of_loss), (*missing, *no_loss),
     )  # fmt: skip
 
 
-def _built(model: Any, rows: np.ndarray, said: Said) -> tuple[Source | None, nn.Module, list[Inferred]]:
+def _built(
+    model: Any, sample: np.ndarray, given: np.ndarray | None, n_classes: int, said: Said
+) -> tuple[Source | None, nn.Module, list[Inferred]]:
     if isinstance(model, nn.Module):
         return None, model, []
     weights = read_weights(Path(model), trust=said.trust)
@@ -108,29 +106,47 @@ def _built(model: Any, rows: np.ndarray, said: Said) -> tuple[Source | None, nn.
             return None, weights.whole.eval(), []
         raise SourceError(f"{model}: holds weights and no model; say the class they belong to (--model my_vae.py:VAE)")
     source, name = source_named(said.model)
-    shape = said.input_shape or tuple(rows.shape[1:])
-    module, found = construct(source, name, weights, said, shape)
+
+    def works(module: nn.Module) -> bool:
+        try:
+            _seen(module, sample, given, n_classes, said)
+        except UncollapseError:
+            return False
+        return True
+
+    module, found = construct(source, name, weights, said, said.input_shape or tuple(sample.shape[1:]), works)
     return source, module, found
 
 
-def _halves(
-    module: nn.Module, x: Tensor, given: np.ndarray | None, shapes: Any, n_classes: int, dtype: torch.dtype
-) -> tuple[Halves, str, Tensor | None, int]:
-    """How the module is read, why its samples have their shape, the condition, and its classes if it is one-hot."""
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """How a module is read, with a few samples in its shape and type, and their condition; `n_classes` if one-hot."""
+
+    halves: Halves
+    why: str
+    x: Tensor
+    given: Tensor | None = None
+    n_classes: int = 0
+
+
+def _seen(module: nn.Module, sample: np.ndarray, given: np.ndarray | None, n_classes: int, said: Said) -> _Seen:
+    dtype = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0)).dtype
+    x = torch.as_tensor(sample.reshape(len(sample), -1)).to(dtype)
+    options = layouts(module, x.shape[1], tuple(sample.shape[1:]) if sample.ndim > 2 else None, said.input_shape)
+
+    def found(condition: Tensor | None, n_classes: int = 0) -> _Seen:
+        halves, why = find_halves(module, Sample(x, condition, options))
+        return _Seen(halves, why, x.reshape(len(x), *halves.reading.input_shape), condition, n_classes)
+
     if given is None:
-        halves, why = find_halves(module, Sample(x, None, shapes))
-        return halves, why, None, 0
+        return found(None)
     own = torch.as_tensor(np.asarray(given[: len(x)], dtype=np.float64)).to(dtype)
     if n_classes:
-        one_hot = torch.nn.functional.one_hot(own[:, 0].long(), n_classes).to(dtype)
         try:
-            halves, why = find_halves(module, Sample(x, one_hot, shapes))
+            return found(torch.nn.functional.one_hot(own[:, 0].long(), n_classes).to(dtype), n_classes)
         except ValueError:  # it takes the column as a number
             pass
-        else:
-            return halves, why, one_hot, n_classes
-    halves, why = find_halves(module, Sample(x, own, shapes))
-    return halves, why, own, 0
+    return found(own)
 
 
 def _of_reading(halves: Halves, why: str, said: Said, n_classes: int) -> list[Inferred]:
@@ -156,16 +172,10 @@ def _with_spread(
         return halves, [], []
     kind: Any = said.spread
     reason = ""
-    if kind is None and (kind := spread_by_draws(halves, x, given)) is not None:
-        reason = "the model's own draws of z have that spread"
-    if kind is None and (kind := spread_of(model)) is not None:
-        reason = "so its reparameterize takes it"
-    if kind is None and (kind := spread_by_names(model, r)) is not None:
-        reason = "the code calls it so"
-    with torch.no_grad():
-        spread = halves.mean_and_spread(x, given)[1]
-    if kind is None and bool((spread < 0).any()):
-        kind, reason = "log_variance", "some are negative; a log of the standard deviation is rarer"
+    if kind is None:
+        halves, drawn = _drawn(halves, x, given)
+        r = halves.reading
+        kind, reason = _told(halves, drawn, x, given)
     if kind is None:
         return halves, [], [Missing("what its encoder gives beside the mean", "--spread log_variance")]
     found = [] if said.spread else [Inferred("spread", kind.replace("_", "-"), reason, "--spread")]
@@ -173,27 +183,62 @@ def _with_spread(
     return Halves(model, replace(r, spread=kind)), found, []
 
 
+def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> tuple[Halves, list[str]]:
+    """Spreads that the module's draws of z allow; of one tensor for both, how mean and spread lie in it."""
+    r = halves.reading
+    kinds = spreads_by_draws(halves, x, given)
+    if kinds:
+        return halves, kinds
+    if r.parts is None and r.heads is None:
+        paired = Halves(halves.model, replace(r, paired=True))
+        if of_pairs := spreads_by_draws(paired, x, given):
+            return paired, of_pairs
+    if kinds is not None:
+        raise ObjectiveError(
+            f"{type(halves.model).__name__}: its own draws of z are none of a Gaussian with the mean and the spread "
+            f"that its encoder gives: does z go through a flow? Such a model is outside (docs/models.md); if it is a "
+            f"Gaussian, say its spread (--spread)"
+        )
+    return halves, []
+
+
+def _told(halves: Halves, drawn: list[str], x: Tensor, given: Tensor | None) -> tuple[str | None, str]:
+    """The spread, and what told it: draws, and where they allow several, the code."""
+    if len(drawn) == 1:
+        return drawn[0], "the model's own draws of z have that spread"
+    with torch.no_grad():
+        spread = halves.mean_and_spread(x, given)[1]
+    negative = "log_variance" if bool((spread < 0).any()) else None
+    told = (
+        (spread_of(halves.model), "so its reparameterize takes it"),
+        (spread_by_names(halves.model, halves.reading), "the code calls it so"),
+        (negative, "some are negative; a log of the standard deviation is rarer"),
+    )
+    return next(((kind, why) for kind, why in told if kind is not None and (not drawn or kind in drawn)), (None, ""))
+
+
 def _with_loss(
-    source: Source | None, scaled: Scaled, said: Said, n_latents: int
-) -> tuple[Any, list[Inferred], list[Missing]]:
+    source: Source | None, halves: Halves, said: Said, x: Tensor, given: Tensor | None
+) -> tuple[Any, str, list[Inferred], list[Missing]]:
     if said.loss:
-        return None, [], []
-    loss = loss_in(source, scaled.halves.model, scaled.halves.reading.input_shape, n_latents)
+        return None, "", [], []
+    loss = loss_in(source, halves, x, given)
     if loss.objective is None:
-        return None, [], [Missing(f"what its loss weighs ({loss.why})" if source else "what its loss weighs",
+        return None, "", [], [Missing(f"what its loss weighs ({loss.why})" if source else "what its loss weighs",
                                   "--recon mse --reduction sum --kl-weight 1")]  # fmt: skip
     assert loss.found is not None
-    return loss.objective, [loss.found], []
+    return loss.objective, loss.kind, [loss.found], []
 
 
 def _probe(halves: Halves) -> TorchProbe:
     """Of the module itself where it is read as it stands, so that what is trained further is of the user's class."""
     r, model = halves.reading, halves.model
-    plain = (r.encoder, r.decoder, r.parts, r.heads, r.sigmoid) == ("encode", "decode", (0, 1), None, False)
+    as_it_is = not (r.link or r.channels_last)
+    plain = as_it_is and (r.encoder, r.decoder, r.parts, r.heads) == ("encode", "decode", ((0,), (1,)), None)
     same = r.encoder_given == r.decoder_given != "labels"
     shape = r.input_shape if len(r.input_shape) > 1 else None
     kinds = ("log_variance", "variance", "std")
-    if plain and same and r.out in (None, 0) and r.spread in (*kinds, "known", ""):
+    if plain and same and r.out in ((), (0,)) and r.spread in (*kinds, "known", ""):
         known: Any = r.spread if r.spread in kinds else None
         return module_probe(model, spread=known, input_shape=shape)
     probe = module_probe(halves, spread="log_variance", input_shape=shape)

@@ -13,11 +13,12 @@ from uncollapse.data.rows import Rows, as_rows, dense
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.inferring.result import Inference, Said
 from uncollapse.measure.protocol import Probe, Spread
-from uncollapse.probes.open import WEIGHTS, as_object, open_probe
+from uncollapse.probes.open import WEIGHTS, as_object, has_both, open_probe
 
 __all__ = ["open_model", "open_weights", "tables_for"]
 
 FEW_ROWS, MANY_ROWS = 16, 64
+KERAS = (".keras", ".h5")
 
 
 def open_model(
@@ -42,6 +43,8 @@ def open_model(
     ()
     """
     said = said or Said()
+    if said.model is not None and _is_keras(model):
+        return _keras(Path(model), rows, said)
     if _is_weights(model, said):
         from uncollapse.inferring.infer import infer
 
@@ -59,6 +62,8 @@ def open_model(
         try:
             return infer(held, rows, given, said, n_classes=n_classes)
         except ObjectiveError as error:
+            if has_both(held):  # what its own encode or decode did says more
+                raise refused from error
             raise error from refused
     return Inference(probe, scale=said.scale or 1.0)
 
@@ -105,12 +110,10 @@ def open_weights(
         As in `infer`.
     """
     said = Said(model, dict(arguments or {}), spread, input_shape, scale, False, trust)
+    given = np.asarray(given)[:, None] if getattr(given, "ndim", 2) == 1 else given
     rows, condition = as_rows(data), None if given is None else as_rows(given, "the condition")
     n_classes = 0 if condition is None else n_classes_of(condition)
-    shape = getattr(data, "shape", ())
-    x = _first_rows(rows)
-    if isinstance(shape, tuple) and len(shape) > 2:
-        x = x.reshape(len(x), *shape[1:])
+    x = rows.shaped(_first_rows(rows))
     return open_model(weights, x, None if condition is None else _first_rows(condition), said, n_classes=n_classes)
 
 
@@ -139,8 +142,10 @@ def tables_for(found: Inference, rows: Rows, given: Rows | None) -> tuple[Rows, 
 
 
 def _opened(model: Any, x: np.ndarray, given: np.ndarray | None, said: Said, *, labels: bool) -> Probe:
-    """As `open_probe` has it, images as images first; a module must encode a few rows, which shows what it lacks."""
-    images = [] if x.ndim < 3 or said.input_shape is not None else [tuple(x.shape[1:])]
+    """As `open_probe` has it, a module's images as images first; it must encode a few rows, to show what it lacks."""
+    is_shaped = x.ndim > 2 and said.input_shape is None and _is_module(model)
+    images = [tuple(x.shape[1:])] if is_shaped else []
+    x = x.reshape(len(x), -1) if not is_shaped else x
     refused: DataError | None = None
     for shape in [*images, said.input_shape]:
         probe = open_probe(model, spread=said.spread, input_shape=shape, rows=x, trust=said.trust)
@@ -163,6 +168,23 @@ def _is_weights(model: Any, said: Said) -> bool:
         return True
     is_path = isinstance(model, str | os.PathLike)
     return is_path and Path(os.fspath(model)).suffix in WEIGHTS and not said.trust
+
+
+def _is_keras(model: Any) -> bool:
+    return isinstance(model, str | os.PathLike) and Path(os.fspath(model)).suffix in KERAS
+
+
+def _keras(path: Path, rows: np.ndarray, said: Said) -> Inference:
+    """Of a file of Keras with the file of its classes, or of the function that makes what the weights belong to."""
+    from uncollapse.inferring.construct import source_named
+    from uncollapse.probes.keras_files import imported, keras_file
+
+    imported(str(path))  # with a back end, which the file may set in a line that is not run
+    source, name = source_named(str(said.model))
+    make = getattr(source.module, name) if name else next(iter(source.classes()), None)
+    x = np.asarray(rows).reshape(len(rows), -1)
+    probe = keras_file(path, make=make, trust=said.trust, spread=said.spread, input_shape=said.input_shape, rows=x)
+    return Inference(probe, scale=said.scale or 1.0)
 
 
 def _is_module(model: Any) -> bool:

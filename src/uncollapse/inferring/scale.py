@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 from torch import Tensor
 
-from uncollapse.inferring.halves import Halves
+from uncollapse.inferring.filled import template_of
+from uncollapse.inferring.halves import FORWARD, Halves
 from uncollapse.inferring.result import Inferred
+from uncollapse.inferring.trees import at
 
 __all__ = ["Scaled", "range_of"]
+
+Way = tuple[float, float, str]
+"""Scale, shift and link."""
 
 BETTER = 0.8
 """Another range is taken where its error is less than so much of that of the data as they are."""
@@ -33,7 +39,7 @@ class Scaled:
     found: tuple[Inferred, ...] = ()
 
 
-def range_of(halves: Halves, x: Tensor, given: Tensor | None, *, said: float | None = None) -> Scaled:
+def range_of(halves: Halves, x: Tensor, given: Tensor | None, *, kind: str = "", said: float | None = None) -> Scaled:
     """The range of the data under which the model reconstructs them best, and whether it gives logits.
 
     The error is compared with the data's own variance in that range, so that ranges can be compared; a model whose
@@ -45,30 +51,58 @@ def range_of(halves: Halves, x: Tensor, given: Tensor | None, *, said: float | N
     x : Tensor of shape (B, …)
         In its own range.
     given : Tensor, optional
+    kind : str
+        Of the reconstruction term, where the loss is known; it says which outputs make sense.
     said : float, optional
         The scale that the user says.
     """
-    options = _ranges(x) if said is None else [(said, 0.0)]
+    options = _ranges(x, kind) if said is None else [(said, 0.0)]
+    links = _links(halves, x, given, kind)
     tried = {}
-    for scale, shift in options:
-        for sigmoid in (False, True):
-            read = halves if not sigmoid else Halves(halves.model, replace(halves.reading, sigmoid=True))
-            error = _error(read, x * scale + shift, given, of_logits=sigmoid)
-            if error is not None:
-                tried[scale, shift, sigmoid] = error
-    if not tried:
-        return Scaled(halves, *options[0])
-    own = (*options[0], False)
-    best = min(tried, key=lambda key: tried[key])
+    for (scale, shift), link in product(options, links):
+        read = Halves(halves.model, replace(halves.reading, link=link))
+        error = _error(read, x * scale + shift, given, of_logits=link == "sigmoid")
+        if error is not None:
+            tried[scale, shift, link] = error
+    own = (*options[0], links[0])
+    best = min(tried, key=lambda key: tried[key], default=own)
     if own in tried and tried[best] > BETTER * tried[own]:
         best = own
-    scale, shift, sigmoid = best
-    found = _said(best, own, tried)
-    return Scaled(Halves(halves.model, replace(halves.reading, sigmoid=sigmoid)), scale, shift, found)
+    scale, shift, link = best
+    found = _said(best, own, tried, kind)
+    return Scaled(Halves(halves.model, replace(halves.reading, link=link)), scale, shift, found)
 
 
-def _ranges(x: Tensor) -> list[tuple[float, float]]:
+def _links(halves: Halves, x: Tensor, given: Tensor | None, kind: str) -> list[str]:
+    """Ways to make a mean of what the decoder gives: with the loss known one, else none or that of logits."""
+    with torch.no_grad():
+        out = halves.decode(halves.mean_and_spread(x, given)[0], given)
+    if kind.startswith("bernoulli"):
+        return ["sigmoid" if bool((out < 0).any() or (out > 1).any()) else ""]
+    if kind.startswith("categorical"):
+        return ["" if bool((out >= 0).all() and (out.sum(-1) - 1).abs().max() < 1e-3) else "softmax"]
+    if kind.endswith("log-rates") or kind.endswith("log-means"):
+        return ["exp" if bool((out < 0).any()) else ""]
+    outside = bool((out < 0).any() or (out > 1).any())
+    return ["", "sigmoid"] if kind in ("", "squared") and outside and _ends_in_unit(halves, x, given) else [""]
+
+
+def _ends_in_unit(halves: Halves, x: Tensor, given: Tensor | None) -> bool:
+    """Whether what the module gives as a whole may have gone through a sigmoid; where nothing is seen, it may."""
+    try:
+        whole = template_of(halves, FORWARD, x, given)
+        seen = [at(whole.out, path) for path, role in whole.roles.items() if role in ("recon", "probabilities")]
+    except Exception:  # a user's module raises anything
+        return True
+    return not seen or any(bool((part >= 0).all() and (part <= 1).all()) for part in seen)
+
+
+def _ranges(x: Tensor, kind: str) -> list[tuple[float, float]]:
     least, most = float(x.min()), float(x.max())
+    if kind.startswith("bernoulli") and least >= 0 and 1 < most <= 255:
+        return [(1 / 255, 0.0)]  # no other range has a cross-entropy
+    if kind and not kind.startswith(("squared", "learned", "optimal")):
+        return [(1.0, 0.0)]
     if least < 0 or most <= 0:
         return [(1.0, 0.0)]
     if most <= 1:
@@ -91,16 +125,17 @@ def _error(halves: Halves, x: Tensor, given: Tensor | None, *, of_logits: bool) 
     return float(error) if bool(torch.isfinite(error)) else None
 
 
-def _said(
-    best: tuple[float, float, bool], own: tuple[float, float, bool], tried: dict[tuple[float, float, bool], float]
-) -> tuple[Inferred, ...]:
-    scale, shift, sigmoid = best
+def _said(best: Way, own: Way, tried: dict[Way, float], kind: str) -> tuple[Inferred, ...]:
+    scale, shift, link = best
     found = []
-    how = f"the reconstruction's error is then {tried[best]:.2g} of the data's variance"
+    how = f"the reconstruction's error is then {tried[best]:.2g} of the data's variance" if best in tried else ""
     beside = f", else {tried[own]:.2g}" if own in tried and own != best else ""
-    if (scale, shift) != own[:2]:
+    if (scale, shift) != (1.0, 0.0):
         value = f"data × {scale:.4g}" + (f" − {-shift:g}" if shift else "")
-        found.append(Inferred("range of the data", value, how + beside, "--scale"))
-    if sigmoid:
-        found.append(Inferred("what the decoder gives", "logits", how + beside, "a decode of your own"))
+        why = how + beside if best != own or not kind else "its loss takes numbers from 0 to 1"
+        found.append(Inferred("range of the data", value, why, "--scale"))
+    if link:
+        gives = {"sigmoid": "logits", "softmax": "logits of classes", "exp": "logarithms"}[link]
+        why = f"its loss takes them ({kind})" if kind and kind != "squared" else how + beside
+        found.append(Inferred("what the decoder gives", gives, why, "a decode of your own"))
     return tuple(found)

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from uncollapse.inferring.calls import UNKNOWN
 
-__all__ = ["Config", "Slot", "Unset", "candidates", "nested", "slots_of"]
+__all__ = ["Config", "Part", "Slot", "Unset", "candidates", "configs_of", "nested", "slots_of"]
 
 CONFIGS = ("config", "cfg", "conf", "args", "hparams", "params", "opt", "options", "opts", "model_config", "settings")
 MOST_LAYERS = 6
@@ -33,6 +33,34 @@ class Config(dict[str, Any]):
 
     def __missing__(self, key: str) -> Any:
         raise Unset(key)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Config:
+        """With settings inside settings read in the same way."""
+        return cls({k: cls.of(v) if isinstance(v, dict) else v for k, v in settings.items()})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module that is an argument: a class with its own arguments, built anew each time.
+
+    Attributes
+    ----------
+    make : callable
+    values : dict
+    """
+
+    make: Callable[..., Any]
+    values: dict[str, Any]
+
+    def built(self) -> Any:
+        """The module."""
+        given, named = nested(self.make, self.values)
+        return self.make(*given, **named)
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"{self.make.__name__}({inner})"
 
 
 @dataclass(frozen=True)
@@ -92,9 +120,10 @@ def nested(make: Callable[..., Any], values: dict[str, Any]) -> tuple[list[Any],
             kind: Any = type(p.default) if hint is None else hint
             value: Any = kind(**{f.name: inner[f.name] for f in fields if f.name in inner})
         elif _is_config(p) and p.name not in values:
-            value = Config(inner)
+            value = Config.of(inner)
         elif p.name in values:
             value = values[p.name]
+            value = value.built() if isinstance(value, Part) else value
         else:
             continue
         if p.kind is p.POSITIONAL_ONLY:
@@ -174,6 +203,11 @@ def _parameters(make: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _is_config(p: inspect.Parameter) -> bool:
     return p.name in CONFIGS and p.default in (p.empty, None)
+
+
+def configs_of(make: Callable[..., Any]) -> list[str]:
+    """Arguments that are configurations without fields that are known."""
+    return [p.name for p in _parameters(make) if _is_config(p)]
 
 
 def _fields(hint: Any, default: Any) -> tuple[dataclasses.Field[Any], ...] | None:

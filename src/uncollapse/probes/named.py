@@ -54,15 +54,19 @@ def names_mean(name: str) -> bool:
 
 
 def places_of_names(names: Sequence[str]) -> tuple[int, int] | None:
-    """Positions of mean and spread, where the names of the outputs say it.
+    """Positions of mean and spread, where the names of the outputs say it; a mean without a name is before its spread.
 
     Examples
     --------
     >>> places_of_names(["z", "z_log_var", "z_mean"]), places_of_names(["output_1", "output_2"])
     ((2, 1), None)
+    >>> places_of_names(["kl_layer", "log_var", "sampling"])
+    (0, 1)
     """
     spreads = [i for i, name in enumerate(names) if kind_of_name(name) is not None]
     means = [i for i, name in enumerate(names) if names_mean(name)]
+    if len(spreads) == 1 and not means and spreads[0] > 0:
+        return spreads[0] - 1, spreads[0]
     return (means[0], spreads[0]) if len(means) == len(spreads) == 1 else None
 
 

@@ -26,7 +26,7 @@ from uncollapse.probes.priors import with_prior
 from uncollapse.probes.restated import with_objective
 from uncollapse.reading.named import maker_named
 
-__all__ = ["WEIGHTS", "as_object", "open_probe"]
+__all__ = ["WEIGHTS", "as_object", "has_both", "open_probe"]
 
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin")
 WHOLE_MODULES = (".pkl", ".pickle", *WEIGHTS)
@@ -179,12 +179,13 @@ def _of_object(model: Any, how: _Reading) -> Any:
         return numpyro_probe(*model, input_shape=how.input_shape, rows=how.rows)
     if isinstance(model, tuple | list) and len(model) == 2 and all(callable(part) for part in model):
         return _pair(model[0], model[1], how)
-    if _has_both(model):
+    if has_both(model):
         return replace(_pair(model.encode, model.decode, how), name=type(model).__name__)
     raise _unknown(model)
 
 
-def _has_both(model: Any) -> bool:
+def has_both(model: Any) -> bool:
+    """Whether a model has `encode` and `decode`."""
     try:
         return callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
     except RAISED:  # an object's own __getattr__ raises anything
@@ -198,7 +199,7 @@ def _of_module(module: Any, how: _Reading) -> Any:
 
     if is_pyro(module):
         return pyro_probe(module, input_shape=how.input_shape, rows=how.rows)
-    if _has_both(module):
+    if has_both(module):
         return module_probe(module, spread=how.spread, input_shape=how.input_shape, outputs=how.outputs)
     raise _unknown(module)
 

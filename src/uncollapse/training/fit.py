@@ -6,7 +6,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -22,12 +22,15 @@ from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Network, Setup, Training, differences
 from uncollapse.training.data import Table, table
 from uncollapse.training.loop import COLUMNS, Member, Run
+from uncollapse.training.packed import Packed
 from uncollapse.training.placing import device_named
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 from uncollapse.training.state import HISTORY, LATENT_KL, read_state, save
 
 __all__ = ["prepared", "smaller_batch", "train", "warm_starts"]
+
+R = TypeVar("R", bound=Table | Packed)
 
 CHECKPOINT_SECONDS = 10.0
 """Least time between two checkpoints: writing one of 100 MB takes about a tenth of a second."""
@@ -105,7 +108,7 @@ def train(
             try:
                 return _train(setup, rows, device, path, checkpoint_seconds, progress=progress)
             except torch.OutOfMemoryError:
-                setup = smaller_batch(setup, len(rows.x), path)
+                setup = smaller_batch(setup, rows.n_rows, path)
 
 
 def smaller_batch(setup: Setup, n_rows: int, checkpoint: Path | None = None) -> Setup:
@@ -172,18 +175,20 @@ def _train(
     return result
 
 
-def prepared(setup: Setup, rows: Table, device: str | None) -> tuple[Table, Architecture]:
+def prepared(setup: Setup, rows: R, device: str | None) -> tuple[R, Architecture]:
     """The rows on the device, in the precision of the training, and the architecture that fits them."""
     a = architecture(setup, *rows.widths)
-    if a.log_input and float(rows.x.min()) <= -1:
+    if isinstance(rows, Table) and a.log_input and float(rows.x.min()) <= -1:
         raise DataError(f"{rows.name}: the encoder sees log(1 + x) and x goes down to {float(rows.x.min()):g}; set "
                         f"Network(log_input=False)")  # fmt: skip
     double = setup.training.double or setup.training.estimator == "analytic"
-    return rows.to(device_named(device), torch.float64 if double else torch.float32), a
+    return cast(R, rows.to(device_named(device), torch.float64 if double else torch.float32)), a
 
 
-def warm_starts(setups: list[Setup], rows: Table) -> list[Weights | None]:
+def warm_starts(setups: list[Setup], rows: Table | Packed) -> list[Weights | None]:
     """The closed-form optimum for each setup that asks for it; the data are read once."""
+    if isinstance(rows, Packed):
+        return [None] * len(setups)
     result: list[Weights | None] = []
     parts = [rows.x.cpu().numpy(), None if rows.y is rows.x else rows.y.cpu().numpy()]
     condition: dict[str, Any] = {} if rows.given is None else {"given": rows.given.cpu().numpy()}

@@ -1,0 +1,104 @@
+"""The record of strangers' models → docs/strangers.md: `python benchmarks/strangers/page.py`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from uncollapse.files import write_text
+
+PAGE = Path(__file__).parents[2] / "docs" / "strangers.md"
+RESULTS = Path(__file__).parent / "results" / "strangers.json"
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Write the tables between their marks."""
+    rows = json.loads(RESULTS.read_text(encoding="utf-8"))
+    seen, held_back = ([row for row in rows if row["held_back"] is side] for side in (False, True))
+    parts = {"summary": summary(seen, held_back), "record": table(seen), "inferred": inferred(seen),
+             "held back": table(held_back), "misses": misses(rows)}  # fmt: skip
+    text = PAGE.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = marks.sub(lambda m, part=part: f"{m[1]}\n{part}\n\n{m[2]}", text)
+    write_text(PAGE, text)
+
+
+def summary(seen: list[Row], held_back: list[Row]) -> str:
+    """How many are right, and how long one takes."""
+    seconds = [row["seconds"] for row in (*seen, *held_back)]
+    refused = [row for row in seen if row["right"] and not row["cause"]]
+    right = f"**{_right(seen)} of {len(seen)} are right**, {len(refused)} of them refused for the true reason."
+    more = f"Of {len(held_back)} more, written after the last repair, {_right(held_back)} are right."
+    times = f"One command takes {median(seconds):.0f} seconds in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
+    return f"{right} {more} {times}"
+
+
+def _right(rows: list[Row]) -> int:
+    return sum(row["right"] for row in rows)
+
+
+def table(rows: list[Row]) -> str:
+    """A line a model."""
+    heads = ["model", "planted", "verdict", "alive", "checks that agree", "seconds", "right"]
+    lines = [
+        [f"{row['kind']} (`{row['file']}.py`)", row["planted"], _verdict(row), _alive(row), _agree(row),
+         f"{row['seconds']:.0f}", "yes" if row["right"] else "**no**"]
+        for row in rows
+    ]  # fmt: skip
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *lines))
+
+
+def _verdict(row: Row) -> str:
+    if not row["cause"]:
+        return "refused"
+    return row["cause"] if row["confidence"] == "high" else f"{row['cause']}, low confidence"
+
+
+def _alive(row: Row) -> str:
+    return f"{row['n_alive']} of {row['n_latents']}" if row["cause"] else ""
+
+
+def _agree(row: Row) -> str:
+    checks = row["checks"]
+    failed = [name for name, ok in checks.items() if not ok]
+    return f"{len(checks) - len(failed)} of {len(checks)}" + (f"; not {', '.join(failed)}" if failed else "")
+
+
+def inferred(rows: list[Row]) -> str:
+    """The command of each, and what was inferred."""
+    blocks = []
+    for row in rows:
+        lines = [f"**{row['kind']}**", "", "```text", row["command"], "```", ""]
+        lines += [f"* {one['what']}: {_code(one['value'])} ({one['reason']})" for one in row["inferred"]]
+        lines += [f"* refused: {row['line']}"] if not row["cause"] else []
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _code(text: str) -> str:
+    return text.replace("*", "\\*").replace("<", "&lt;")
+
+
+def misses(rows: list[Row]) -> str:
+    """Each that is not right, and what was wrong."""
+    return "\n".join(_misses(rows)) or "None."
+
+
+def _misses(rows: list[Row]) -> Iterator[str]:
+    for row in rows:
+        if not row["right"]:
+            failed = ", ".join(name for name, ok in row["checks"].items() if not ok)
+            said = row["cause"] or row["line"]
+            wanted = ", ".join(row["wanted"]) or "a refusal"
+            yield f"* {row['kind']}: {failed}. Planted: {row['planted']}; wanted: {wanted}; said: {said}."
+
+
+if __name__ == "__main__":
+    main()
