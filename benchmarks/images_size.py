@@ -1,8 +1,9 @@
 """Memory and time of Table 1's CelebA half at its full size, by the slope between two numbers of made images.
 
-`python benchmarks/images_size.py FOLDER` makes the images there (10,000 of 64 × 64, half a minute and 100 MB), reads
-them as the study does, trains the full preset's network for one epoch on one thread, each number in a process of its
-own, and writes results/lucas-table-1-celeba/size.json. Seconds are the process's own.
+`python benchmarks/images_size.py FOLDER` makes the images there (10,000 of 64 × 64, half a minute and 100 MB). Each
+number of them, in a process of its own, is read as the study does, the full preset's network is trained for one epoch
+on one thread, and the modes that its forecast needs are found. It writes results/lucas-table-1-celeba/size.json.
+Seconds are the process's own.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench_memory import peak
-from uncollapse.files import write_text
+from uncollapse.files import made_folder, write_text
 from uncollapse.studies.made_faces import MARK, write_faces
 
 NUMBERS, CELEBA_IMAGES = (2_500, 10_000), 162_770
 OUT = Path(__file__).parents[1] / "results" / "lucas-table-1-celeba" / "size.json"
-COLUMNS = ("read_seconds", "epoch_seconds", "peak_bytes")
+COLUMNS = ("read_seconds", "epoch_seconds", "modes_seconds", "training_peak_bytes", "peak_bytes")
 
 
 def measure(folder: str, n: int) -> dict[str, float]:
-    """Read `n` images and train one epoch of one case."""
+    """Read `n` images, train one epoch of one case, and find the modes."""
     import torch
 
+    from uncollapse.studies.lucas_data import modes_of
     from uncollapse.studies.lucas_images import CELEBA, SIZES, image_bytes, logit_rows, packed
     from uncollapse.training import train_all
 
@@ -38,7 +40,15 @@ def measure(folder: str, n: int) -> dict[str, float]:
     mean = next(iter(logit_rows(levels).blocks())).mean(0)
     begun = time.process_time()
     train_all([sizes.setup(CELEBA[1])], packed(levels, mean), stack=1)
-    return {"read_seconds": read - started, "epoch_seconds": time.process_time() - begun, "peak_bytes": peak()}
+    trained, most = time.process_time(), peak()
+    modes_of(logit_rows(levels), n_modes=sizes.latents + 1)
+    return {
+        "read_seconds": read - started,
+        "epoch_seconds": trained - begun,
+        "modes_seconds": time.process_time() - trained,
+        "training_peak_bytes": most,
+        "peak_bytes": peak(),
+    }
 
 
 def main(folder: Path) -> None:
@@ -55,6 +65,7 @@ def main(folder: Path) -> None:
         name: found[many][name] + (CELEBA_IMAGES - many) * (found[many][name] - found[few][name]) / (many - few)
         for name in COLUMNS
     }
+    made_folder(OUT.parent)
     facts = {"measured": {str(n): found[n] for n in NUMBERS}, "images": CELEBA_IMAGES, "by the slope": line}
     write_text(OUT, json.dumps(facts, indent=1) + "\n")
 

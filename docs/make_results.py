@@ -88,8 +88,11 @@ def _size(path: Path) -> list[str]:
 
 
 def _of_size(found: dict[str, float]) -> str:
-    peak, read, epoch = found["peak_bytes"] / 2**30, found["read_seconds"], found["epoch_seconds"]
-    return f"{peak:.2f} GiB at most, {read:.0f} s to read them once, {epoch:.0f} s of computing an epoch"
+    peak, training = found["peak_bytes"] / 2**30, found["training_peak_bytes"] / 2**30
+    return (
+        f"{found['read_seconds']:.0f} s to read them once, {found['epoch_seconds']:.0f} s an epoch with at most "
+        f"{training:.2f} GiB, {found['modes_seconds']:.0f} s for the modes with at most {peak:.2f} GiB"
+    )
 
 
 def _table(path: Path) -> list[str]:
