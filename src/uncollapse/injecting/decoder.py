@@ -53,8 +53,8 @@ class Scores:
         S = ∂ log p(x; v)/∂v.
     draws : ndarray of shape (n, m, k)
         The same of m draws of every step from the decoder itself, given the true past: given x they have mean 0 and the
-        covariance Σ_t J_tᵀ(diag p_t − p_t p_tᵀ)J_t, so the mean of their squares is F without a bias. m = 0 of a decoder
-        that gives no steps to draw from.
+        covariance Σ_t J_tᵀ(diag p_t − p_t p_tᵀ)J_t, so the mean of their squares is F without a bias. m = 0 of a
+        decoder that gives no steps to draw from.
     log_prob : ndarray of shape (n,)
         Nats.
     curved : ndarray of shape (k, k), optional
