@@ -88,11 +88,8 @@ def _size(path: Path) -> list[str]:
 
 
 def _of_size(found: dict[str, float]) -> str:
-    peak, training = found["peak_bytes"] / 2**30, found["training_peak_bytes"] / 2**30
-    return (
-        f"{found['read_seconds']:.0f} s to read them once, {found['epoch_seconds']:.0f} s an epoch with at most "
-        f"{training:.2f} GiB, {found['modes_seconds']:.0f} s for the modes with at most {peak:.2f} GiB"
-    )
+    peak, read, epoch = found["peak_bytes"] / 2**30, found["read_seconds"], found["epoch_seconds"]
+    return f"{read:.0f} s to read them once, {epoch:.0f} s an epoch, {peak:.2f} GiB at most"
 
 
 def _table(path: Path) -> list[str]:

@@ -216,7 +216,7 @@ def table_on_images(levels: np.ndarray, sizes: Sizes, *, made: bool = False) -> 
         "the paper": "162,770 images if its training set was CelebA's, 64 × 64, 500 latents, 5 trials",
     }
     return Result(
-        [*table, *_thresholds(linear)],
+        [*_thresholds(linear), *table],
         epsilon_figure(CELEBA, result, theory, f" on {what}"),
         settings,
         ON_MADE_IMAGES if made else verdict,
@@ -253,17 +253,13 @@ def _thresholds(linear: Spectrum) -> list[dict[str, Any]]:
     """What holds for every network on these images."""
     second = linear.global_threshold
     name = "σ² from which every network collapses (second threshold)"
+    levels = {
+        "σ² under which some latent lives (first threshold)": float(linear.strengths[0]),
+        name if second.level is not None else f"{name}: {second.why_not}": second.level,
+    }
     return [
-        {
-            "case": "any network",
-            "quantity": "σ² under which some latent lives (first threshold)",
-            "theory": float(linear.strengths[0]),
-        },
-        {
-            "case": "any network",
-            "quantity": name if second.level is not None else f"{name}: {second.why_not}",
-            "theory": second.level,
-        },
+        {"case": "any network", "quantity": quantity, "paper": None, "ours": None, "theory": level}
+        for quantity, level in levels.items()
     ]
 
 
