@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from cases import CASES, HELD_BACK, Case
-from sets import write_sets
+from stranger_sets import write_sets
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "build" / "strangers"

@@ -20,7 +20,7 @@ def _strangers(monkeypatch):
     yield
     for name in set(sys.modules) - before:
         if "strangers" in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]  # short names such as `sets` are the record's own only here
+            del sys.modules[name]  # short names such as `record` are the record's own only here
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def recorded(tmp_path, monkeypatch):
     """A case → its row in the record, from a training on few rows."""
     import record
     from cases import CASES
-    from sets import write_sets
+    from stranger_sets import write_sets
 
     def row_of(name, **changed):
         case = next(case for case in CASES if case.file == name)

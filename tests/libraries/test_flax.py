@@ -311,3 +311,44 @@ def test_a_pair_of_nnx_modules_is_encoder_and_decoder(rng):
 class Head(Unnamed):
     def __call__(self, x):
         return {"mean": self.a(x), "logvar": self.b(x)}
+
+
+FILE = """
+import flax.linen as nn
+import jax.numpy as jnp
+
+class Small(nn.Module):
+    hidden: int
+
+    def setup(self):
+        self.first, self.mean, self.log_variance = nn.Dense(self.hidden), nn.Dense(2), nn.Dense(2)
+        self.out = nn.Dense(4)
+
+    def encode(self, x):
+        h = jnp.tanh(self.first(x))
+        return self.mean(h), self.log_variance(h)
+
+    def decode(self, z):
+        return self.out(z)
+
+    def __call__(self, x):
+        mean, log_variance = self.encode(x)
+        return self.decode(mean), mean, log_variance
+"""
+
+
+def test_a_file_of_weights_and_the_file_of_its_module_are_enough(tmp_path):
+    from uncollapse import open_weights
+
+    (tmp_path / "small.py").write_text(FILE)
+    namespace: dict = {}
+    exec(FILE, namespace)
+    model, x = namespace["Small"](8), np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    params = model.init(jax.random.key(0), x[:2])
+    (tmp_path / "w.msgpack").write_bytes(serialization.to_bytes(params))
+    found = open_weights(tmp_path / "w.msgpack", f"{tmp_path / 'small.py'}:Small", x, arguments={"hidden": 8},
+                         spread="log_variance")  # fmt: skip
+    mean, log_variance = model.apply(params, x, method="encode")
+    seen = found.probe.encode(x)
+    np.testing.assert_allclose(seen.mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(seen.variance, np.exp(log_variance), rtol=1e-4, atol=1e-5)

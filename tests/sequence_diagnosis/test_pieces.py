@@ -241,7 +241,9 @@ def test_the_questions_in_their_order(beta, critical, told, n_earning, cause):
 
 def test_numbers_that_are_not_clear_are_said_with_low_confidence():
     clear, near = spectrum([3.0], [0.1], [3.0], [0.1]), spectrum([3.0], [0.1], [3.0], [0.1], offset_gain=0.5)
-    assert cause_of(4.0, 0, 0.0, clear, 2.0)[1] == "high"
+    right = spectrum([1.0], [0.02], [1.0], [0.02])
+    assert cause_of(1.5, 0, 0.0, right, 0.9) == ("objective", "high")  # a right decoder is best without latents
+    assert cause_of(4.0, 0, 0.0, clear, 2.0) == ("objective", "low")  # another may have some that beat collapse
     assert cause_of(3.1, 0, 0.0, clear, 2.0)[1] == "low"
     assert cause_of(4.0, 0, 0.0, near, 2.0)[1] == "low"
     assert cause_of(1.0, 0, 0.0, clear, 0.5, known_features=False)[1] == "low"

@@ -292,7 +292,7 @@ def test_bad_data_are_refused(rng):
         train(np.ones((30, 2)), np.ones((31, 2)))
     with pytest.raises(DataError, match="give the condition as given, and no target"):
         train(np.ones((30, 2)), np.ones((30, 2)), np.ones((30, 2)))
-    with pytest.raises(ObjectiveError, match="device 'warp'"):
+    with pytest.raises(ObjectiveError, match="device warp: cannot be used here"):
         train(np.eye(4), device="warp")
     vae = train(np.eye(4), objective=Objective(n_latents=2), training=Training(epochs=1))
     with pytest.raises(ObjectiveError, match="takes 4 \\+ 0 columns"):

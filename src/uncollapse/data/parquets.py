@@ -77,6 +77,8 @@ def _columns(path: Path) -> tuple[list[str], list[int]]:
         n_rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     except Exception as error:  # pyarrow raises what it likes on a damaged file
         raise SourceError(f"{path}: cannot be read as Parquet: {first_line(error)}") from error
+    if sum(n_rows) != metadata.num_rows:
+        raise SourceError(f"{path}: damaged: holds {sum(n_rows)} rows where {metadata.num_rows} are expected")
     types = pa.types
     text = [
         item.name

@@ -22,6 +22,9 @@ ROUNDS = 4
 
 OPENED = ("lacking", "with a default", "all")
 
+SAID = "said"
+"""Where what the user says is from."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fit:
@@ -84,7 +87,8 @@ def arguments_for(
     parts : callable, optional
         Classes and modules that an argument may be.
     """
-    search = _Search(make, target, sample, until, parts)
+    fixed = frozenset(name for source, values in known if source == SAID for name in values)
+    search = _Search(make, target, sample, until, parts, fixed)
     best: Fit | None = None
     for source, values in known:
         said = dict.fromkeys(values, source)
@@ -107,10 +111,11 @@ class _Search:
     sample: tuple[int, ...]
     until: float
     parts: Callable[[Slot], list[Any]]
+    fixed: frozenset[str]  # what the user says
     read: list[str] = field(default_factory=list)  # settings that the class reads from its configuration
 
     def completed(self, values: dict[str, Any], sources: dict[str, str], opened: str) -> Fit:
-        """The arguments given, with those that are lacking; where asked those with a default; or all but to begin with.
+        """The arguments given, with those lacking; where asked those with a default; or all that the user did not say.
 
         A file may build its model from a parser's options, which were others on the day.
         """
@@ -118,7 +123,8 @@ class _Search:
         if first.exact(self.target):
             return first
         kinds = ("int", "sizes", "bool", "any")
-        open_ = [s for s in slots_of(self.make, self.read) if (s.name not in values or opened == "all") and (
+        kept = self.fixed if opened == "all" else values
+        open_ = [s for s in slots_of(self.make, self.read) if s.name not in kept and (
             s.default is UNKNOWN or (opened != "lacking" and s.kind in kinds))]  # fmt: skip
         options = {s.name: self._options(s) for s in open_}
         if not open_ or not all(options.values()):

@@ -81,7 +81,7 @@ def _field(statement: ast.stmt) -> dict[str, Any]:
 
 
 def settings_in(tree: ast.Module) -> dict[str, dict[str, Any]]:
-    """Dictionaries of plain values in a file, by their names: what may be a configuration.
+    r"""Dictionaries of plain values in a file, by their names: what may be a configuration.
 
     Examples
     --------

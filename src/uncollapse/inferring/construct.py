@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from uncollapse.errors import SourceError, UncollapseError, kind_and_line
-from uncollapse.inferring.arguments import Fit, arguments_for, differences, shapes_of
+from uncollapse.inferring.arguments import SAID, Fit, arguments_for, differences, shapes_of
 from uncollapse.inferring.calls import UNKNOWN, calls_of, settings_in
 from uncollapse.inferring.guarded import guarded
 from uncollapse.inferring.result import Inferred, Said
@@ -188,7 +188,7 @@ def _known(make: Any, source: Source, weights: Weights, said: Said) -> list[tupl
     held |= {f"{name} in {source.path.name}": settings for name, settings in settings_in(source.tree).items()}
     for config, (where, some) in product(configs_of(make), held.items()):
         options += [(where, {f"{config}.{k}": v for k, v in some.items()} | spoken)] if some else []
-    return [*options, ("said", spoken)] if spoken or options else [("said", {})]
+    return [*options, (SAID, spoken)]
 
 
 def _loaded(make: Any, fit: Fit, state: dict[str, Any]) -> nn.Module:
@@ -234,7 +234,7 @@ def _arguments_said(make: Any, fit: Fit, weights: Weights) -> Iterator[Inferred]
             where = "no weight shows it; it counts only if encoder or decoder use it"
         by_source.setdefault(where, []).append(f"{name.rpartition('.')[2]}={_shown(value)}")
     for where, texts in by_source.items():
-        if where != "said":
+        if where != SAID:
             more = f", and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
             yield Inferred("arguments", ", ".join(texts[:SHOWN]) + more, where, "--args NAME=VALUE")
 

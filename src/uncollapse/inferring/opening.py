@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = ["open_model", "open_weights", "tables_for"]
 
 FEW_ROWS, MANY_ROWS = 16, 64
 KERAS = (".keras", ".h5")
+MSGPACK = ".msgpack"
 
 
 def open_model(
@@ -43,8 +45,12 @@ def open_model(
     ()
     """
     said = said or Said()
-    if said.model is not None and _is_keras(model):
-        return _keras(Path(model), rows, said)
+    if said.model is not None and isinstance(model, str | os.PathLike):
+        path = Path(os.fspath(model))
+        if path.suffix in KERAS:
+            return _keras(path, rows, said)
+        if path.suffix == MSGPACK or (path.is_dir() and _is_orbax(path)):
+            return _flax(path, rows, said)
     if _is_weights(model, said):
         from uncollapse.inferring.infer import infer
 
@@ -170,10 +176,6 @@ def _is_weights(model: Any, said: Said) -> bool:
     return is_path and Path(os.fspath(model)).suffix in WEIGHTS and not said.trust
 
 
-def _is_keras(model: Any) -> bool:
-    return isinstance(model, str | os.PathLike) and Path(os.fspath(model)).suffix in KERAS
-
-
 def _keras(path: Path, rows: np.ndarray, said: Said) -> Inference:
     """Of a file of Keras with the file of its classes, or of the function that makes what the weights belong to."""
     from uncollapse.inferring.construct import source_named
@@ -184,6 +186,25 @@ def _keras(path: Path, rows: np.ndarray, said: Said) -> Inference:
     make = getattr(source.module, name) if name else next(iter(source.classes()), None)
     x = np.asarray(rows).reshape(len(rows), -1)
     probe = keras_file(path, make=make, trust=said.trust, spread=said.spread, input_shape=said.input_shape, rows=x)
+    return Inference(probe, scale=said.scale or 1.0)
+
+
+def _is_orbax(folder: Path) -> bool:
+    from uncollapse.probes.flax_files import is_orbax
+
+    return is_orbax(folder)
+
+
+def _flax(path: Path, rows: np.ndarray, said: Said) -> Inference:
+    """Of weights of Flax with the file of the module, or of the function that makes it; arguments as they are said."""
+    from uncollapse.inferring.construct import source_named
+    from uncollapse.probes.flax_files import flax_weights
+
+    source, name = source_named(str(said.model))
+    make = getattr(source.module, name) if name else next(iter(source.classes()), None)
+    make = None if make is None else partial(make, **said.arguments)
+    x = np.asarray(rows).reshape(len(rows), -1)
+    probe = flax_weights(path, make, spread=said.spread, input_shape=said.input_shape, rows=x)
     return Inference(probe, scale=said.scale or 1.0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,6 +29,12 @@ BATCH_NUMBERS = 2**24
 BATCH_ROWS = 64
 """Most of a batch: deep decoders hold many times what their logits take."""
 
+WHOLE = "log_prob"
+"""The place of a decoder that takes v itself."""
+
+MOST_WHOLE = 64
+"""Numbers of a v that a decoder takes itself: the curvature is taken along all pairs of them."""
+
 PROBED_ROWS = 4
 """With which a decoder is tried first."""
 
@@ -47,14 +53,26 @@ class Scores:
         S = ∂ log p(x; v)/∂v.
     draws : ndarray of shape (n, m, k)
         The same of m draws of every step from the decoder itself, given the true past: given x they have mean 0 and the
-        covariance Σ_t J_tᵀ(diag p_t − p_t p_tᵀ)J_t, so the mean of their squares is F without a bias.
+        covariance Σ_t J_tᵀ(diag p_t − p_t p_tᵀ)J_t, so the mean of their squares is F without a bias. m = 0 of a
+        decoder that gives no steps to draw from.
     log_prob : ndarray of shape (n,)
         Nats.
+    curved : ndarray of shape (k, k), optional
+        A = −E ∂² log p/∂v², in the place of F where there are no draws.
     """
 
     scores: np.ndarray
     draws: np.ndarray
     log_prob: np.ndarray
+    curved: np.ndarray | None = None
+
+    def information(self, rows: Any) -> np.ndarray:
+        """F of some of the sequences, (k, k); A of all where no steps can be drawn."""
+        if self.curved is not None:
+            return self.curved
+        d = self.draws[rows]
+        found: np.ndarray = np.einsum("nmk,nml->kl", d, d, optimize=True) / (len(d) * d.shape[1])
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +113,32 @@ class InjectedDecoder:
 
     def _scores(self, x: np.ndarray, mask: np.ndarray | None, n_draws: int, seed: int) -> Scores:
         n, width = len(x), self.place.width
+        n_draws = 0 if self.as_a_whole else n_draws
         result = Scores(np.empty((n, width)), np.empty((n, n_draws, width)), np.empty(n))
         with self._working(seed):
             for rows, batch, kept in self._batches(x, mask):
                 v = torch.zeros(len(batch), width, device=batch.device, requires_grad=True)
-                steps, value = as_steps(self.run(batch, v), batch, kept, self.shift)
-                log_prob = steps.log_prob(value)
+                steps, log_prob = self._at(batch, kept, v)
                 result.log_prob[rows] = log_prob.detach().double().cpu().numpy()
                 result.scores[rows] = self._gradient(log_prob, v, last=not n_draws)
                 for i in range(n_draws):
+                    assert steps is not None
                     drawn = steps.log_prob(steps.sample())
                     result.draws[rows, i] = self._gradient(drawn, v, last=i == n_draws - 1)
         if not all(np.isfinite(part).all() for part in (result.scores, result.draws, result.log_prob)):
             raise DataError(f"{self.name}: its log-probabilities, or their gradients, are not finite")
+        return replace(result, curved=self._whole_curvature(x, mask)) if self.as_a_whole else result
+
+    def _whole_curvature(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """A by polarisation: from the curvature along each axis and each sum of two."""
+        k = self.place.width
+        axes = np.eye(k)
+        pairs = [(i, j) for i in range(k) for j in range(i)]
+        sums = np.array([axes[i] + axes[j] for i, j in pairs]).reshape(-1, k)
+        along = self._curvature(x, mask, np.vstack([axes, sums]).T).mean(axis=0)
+        result = np.diag(along[:k])
+        for (i, j), both in zip(pairs, along[k:], strict=True):
+            result[i, j] = result[j, i] = (both - along[i] - along[j]) / 2
         return result
 
     def curvature(self, x: np.ndarray, mask: np.ndarray | None, directions: np.ndarray) -> np.ndarray:
@@ -173,8 +204,7 @@ class InjectedDecoder:
 
     def _differentiated(self, batch: Tensor, mask: Tensor | None, along: Tensor) -> Tensor:
         v = torch.zeros(len(batch), self.place.width, device=batch.device, requires_grad=True)
-        steps, value = as_steps(self.run(batch, v), batch, mask, self.shift)
-        (score,) = torch.autograd.grad(steps.log_prob(value).sum(), v, create_graph=True)
+        (score,) = torch.autograd.grad(self._at(batch, mask, v)[1].sum(), v, create_graph=True)
         if not score.requires_grad:  # a log-probability that is linear in v
             return torch.zeros(len(batch), len(along))
         columns = [torch.autograd.grad((score @ u).sum(), v, retain_graph=True)[0] @ u for u in along]
@@ -190,8 +220,23 @@ class InjectedDecoder:
         return torch.stack(columns, dim=1)
 
     def _log_prob(self, batch: Tensor, mask: Tensor | None, v: Tensor) -> Tensor:
+        return self._at(batch, mask, v)[1].double()
+
+    @property
+    def as_a_whole(self) -> bool:
+        """Whether it gives log p(x; v) of a sample, and no distribution of its steps."""
+        return self.place.name == WHOLE
+
+    def _at(self, batch: Tensor, mask: Tensor | None, v: Tensor) -> tuple[Any, Tensor]:
+        """The steps, if there are any, and log p(x; v) of each sample, (n,)."""
+        if self.as_a_whole:
+            module: Any = self.module
+            log_prob = module.log_prob(batch, v)
+            if not torch.is_tensor(log_prob) or log_prob.shape != (len(batch),):
+                raise DataError(f"{self.name}: log_prob(x, v) must give one number a sample")
+            return None, log_prob
         steps, value = as_steps(self.run(batch, v), batch, mask, self.shift)
-        return steps.log_prob(value).double()
+        return steps, steps.log_prob(value)
 
     def _gradient(self, log_prob: Tensor, v: Tensor, *, last: bool) -> np.ndarray:
         if not log_prob.requires_grad:
@@ -240,7 +285,8 @@ def open_decoder(
     Parameters
     ----------
     model : Module
-        Called with a batch, gives logits (n, T, V) of tokens, or a torch Distribution of the steps given their past.
+        Called with a batch, gives logits (n, T, V) of tokens, or a torch Distribution of the steps given their past; or
+        it has a method log_prob(x, v) → (n,) and an attribute `width`, the length of v.
     x : ndarray
         Some of the samples, on which it is tried.
     mask : ndarray of bool, optional
@@ -259,6 +305,8 @@ def open_decoder(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     some = _tensor(x[:PROBED_ROWS], device)
     trial = InjectedDecoder(name, model, Place("", 0), notes=mode_notes(model))
+    if inject is None and callable(getattr(model, "log_prob", None)):
+        return _as_a_whole(trial, some, x)
     with trial._working(0), torch.no_grad():
         place = find_place(model, inject, len(some), lambda: model(some))
         shift = shift_of(model, some)
@@ -270,6 +318,22 @@ def open_decoder(
         logits = getattr(getattr(steps, "distribution", steps), "logits", None)
         probed._sizes.append(x[0].size if logits is None else logits[0].numel())
     return probed
+
+
+def _as_a_whole(trial: InjectedDecoder, some: Tensor, x: np.ndarray) -> InjectedDecoder:
+    """A decoder with log_prob(x, v), v of shape (n, width)."""
+    width = getattr(trial.module, "width", None)
+    if not isinstance(width, int) or not 1 <= width <= MOST_WHOLE:
+        raise DataError(
+            f"{trial.name}: log_prob(x, v) is there, and the length of v is not known: set its attribute width to a "
+            f"whole number from 1 to {MOST_WHOLE}"
+        )
+    note = "only log p(x; v) is known, so the curvature is in the place of the decoder's own Fisher information"
+    whole = replace(trial, place=Place(WHOLE, width), notes=(*trial.notes, note))
+    with whole._working(0), torch.no_grad():
+        whole._log_prob(some, None, torch.zeros(len(some), width, device=some.device))
+    whole._sizes.append(x[0].size)
+    return whole
 
 
 def _check_tokens(model: nn.Module, x: np.ndarray, name: str) -> None:
