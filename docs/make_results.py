@@ -60,7 +60,7 @@ def _section(study: Any, summary: dict[str, Any]) -> str:
             "",
             f"{study.source}. Should show: {study.shows}",
             "",
-            f"**{summary['verdict'].capitalize()}.** {summary['because']}",
+            f"**{summary['verdict'][0].upper()}{summary['verdict'][1:]}.** {summary['because']}",
             "",
             f"![{study.name}](figures/results/{study.name}.svg)",
             "",
