@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import tempfile
 import warnings
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -40,6 +41,7 @@ from uncollapse.errors import DataError, ObjectiveError, UncollapseWarning
 from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.forecasting.sequential import sequential
 from uncollapse.injecting.measure import injection_spectrum
+from uncollapse.injecting.sweep import sequence_sweep
 from uncollapse.piloting.pilot import pilot
 from uncollapse.sequence_diagnosis.examine import diagnose_sequences
 from uncollapse.sequences import SequenceTraining, train_language_model, train_sequence_vae
@@ -124,10 +126,17 @@ def made() -> dict[str, Any]:
         "SequenceVAE": sequences,
         "SequenceDiagnosis": diagnose_sequences(sequences, tokens),
         "SequenceEvaluation": sequences.held_out,
+        "SequenceSweep": swept(tokens),
         "SequenceSetup": sequences.setup,
         "Sequential": sequential(x, f),
         "Pilot": pilot(x, f, n_levels=2, n_seeds=1, training=Training(epochs=1)),
     }
+
+
+def swept(tokens: np.ndarray) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        how = {"betas": (0.5, 2.0), "latents": (1, 2), "training": SequenceTraining(epochs=1)}
+        return sequence_sweep(tokens, "window:0", folder, **how)
 
 
 # Named here, so that collecting the tests builds none of them; the first test says whether a name is missing.
@@ -160,6 +169,7 @@ ONE_WAY = (
     "SequenceVAE",
     "Sequential",
     "SequenceDiagnosis",
+    "SequenceSweep",
     "Pilot",
 )
 BOTH_WAYS = (

@@ -30,6 +30,7 @@ from .loss import LossConvention
 from .measure.arrays import measure_posterior
 from .measure.result import Measurement
 from .objective import Level, Objective
+from .probes.measured import measure_model
 from .probes.open import open_probe
 from .reading.read import read_loss
 from .reading.result import LossReading
@@ -81,6 +82,7 @@ __all__ = [
     "linear_warmup",
     "load_revived",
     "loss_slice",
+    "measure_model",
     "measure_posterior",
     "moments",
     "nonlinear_residual",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from uncollapse import checks
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import ObjectiveError, UncollapseWarning
 from uncollapse.loss import LossConvention
 from uncollapse.showing.noun import Settings
 from uncollapse.showing.plain import Record
@@ -251,7 +252,7 @@ class Objective(Record, Settings):
 
     @classmethod
     def from_reading(cls, reading: LossReading) -> Objective:
-        """The objective behind a loss that is read already.
+        """The objective behind a loss that is read already, without its floor under the KL, of which it warns.
 
         Raises
         ------
@@ -262,6 +263,15 @@ class Objective(Record, Settings):
 
         checks.instance(reading, "reading", LossReading)
         level, n = reading.water_level, reading.n_latents
+        if reading.kl.free_nats is not None:
+            each, name = reading.kl.a_latent, reading.name
+            how = "--free-bits, free_bits(each=…)" if each else "--free-bits-total, free_bits(in_all=…)"
+            warnings.warn(
+                f"{name}: {reading.kl.free_nats:.3g} nats {'of each latent' if each else 'in all'} are free in this "
+                f"loss, and an objective knows no such floor: ask the forecast for it ({how})",
+                UncollapseWarning,
+                stacklevel=2,
+            )
         if reading.learns_variance:
             return cls(beta=level, decoder_variance="learned", n_latents=n)
         return cls(beta=level, n_latents=n, likelihood=reading.likelihood, loss=reading.convention)

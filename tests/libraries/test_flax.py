@@ -138,7 +138,7 @@ def test_an_untrained_model_is_revived_and_trains(trained, tmp_path):
     model = Linen()
     variables = model.init(jax.random.key(7), x[:2], jax.random.key(1))
     objective = Objective(n_latents=N_LATENTS)
-    better = revive((model, variables), x, objective=objective, spread="log_variance")
+    better = revive((model, variables), x, objective=objective, spread="log_variance", budget=300)
     assert better.loss_after < better.loss_before
     better.write(tmp_path)
     module = load_revived((model, variables), tmp_path)
@@ -146,7 +146,7 @@ def test_an_untrained_model_is_revived_and_trains(trained, tmp_path):
     np.testing.assert_allclose(mean.detach(), better.probe.encode(x[:50]).mean, atol=1e-3)
     mean.sum().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
-    d = verify(diagnose((model, variables), x, objective=objective), (model, variables), x, n_steps=100)
+    d = verify(diagnose((model, variables), x, objective=objective, budget=300), (model, variables), x, n_steps=100)
     assert all(trial.loss_after < trial.loss_before for trial in d.trials)
 
 

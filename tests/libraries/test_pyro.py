@@ -34,7 +34,7 @@ class Encoder(nn.Module):
 class VAE(nn.Module):
     """A Pyro VAE as its tutorial has it."""
 
-    def __init__(self, pyro, likelihood="bernoulli", d=6, n_latents=3, kl_scale=1.0, logits=False):
+    def __init__(self, pyro, likelihood="bernoulli", d=6, n_latents=3, kl_scale=1.0, logits=False, prior=None):
         super().__init__()
         self.pyro, self.likelihood, self.kl_scale, self.n_latents = pyro, likelihood, kl_scale, n_latents
         self.encoder = Encoder(d, n_latents)
@@ -42,7 +42,7 @@ class VAE(nn.Module):
         if likelihood == "bernoulli" and not logits:
             layers.append(nn.Sigmoid())
         self.decoder = nn.Sequential(*layers)
-        self.logits = logits
+        self.logits, self.prior = logits, prior
 
     def model(self, x):
         pyro, dist = self.pyro, self.pyro.distributions
@@ -50,7 +50,7 @@ class VAE(nn.Module):
         with pyro.plate("data", len(x)):
             zero = x.new_zeros(len(x), self.n_latents)
             with pyro.poutine.scale(scale=self.kl_scale):
-                z = pyro.sample("latent", dist.Normal(zero, zero + 1).to_event(1))
+                z = pyro.sample("latent", self.prior or dist.Normal(zero, zero + 1).to_event(1))
             out = self.decoder(z)
             if self.likelihood == "bernoulli":
                 seen = dist.Bernoulli(logits=out) if self.logits else dist.Bernoulli(out, validate_args=False)
@@ -128,3 +128,20 @@ def test_without_rows_the_objective_is_asked_for(pyro):
 def test_a_decoder_that_gives_logits_is_refused(pyro):
     with pytest.raises(ObjectiveError, match="decoder.z. is not the mean of the site 'obs'"):
         open_probe(VAE(pyro, logits=True), rows=np.zeros((2, 6)))
+
+
+def test_a_mixture_as_a_prior_is_sampled_as_the_library_would(pyro, rng):
+    torch.manual_seed(0)
+    parts = pyro.distributions.Normal(torch.tensor([[-2.0] * 3, [2.0] * 3]), 0.5).to_event(1)
+    mixture = pyro.distributions.MixtureSameFamily(pyro.distributions.Categorical(torch.tensor([0.3, 0.7])), parts)
+    vae = VAE(pyro, prior=mixture)
+    x = (rng.random((300, 6)) > 0.5).astype("float32")
+    probe = open_probe(vae, rows=x[:20])
+    assert probe.objective.likelihood == "bernoulli"
+    q = probe.encode(x)
+    own = torch.distributions.Independent(
+        torch.distributions.Normal(torch.tensor(q.mean), torch.tensor(q.variance).sqrt()), 1
+    )
+    z = own.sample((400,))
+    expected = (own.log_prob(z) - mixture.log_prob(z.float())).mean()
+    assert q.row_kl.mean() == pytest.approx(float(expected), rel=0.02)

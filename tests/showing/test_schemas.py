@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from importlib.resources import files
 
@@ -65,6 +66,9 @@ def test_forecasts_of_every_kind_follow_their_schema(name, rng):
 
 def test_the_json_of_commands_follows_its_schema(tmp_path):
     validated(forecast_json("iris", "--beta", "0.5", "--latents", "2", "--learning-rate", "0.001", "--bootstrap", "20"))
+    for option in ("--free-bits", "--free-bits-total"):
+        floor = validated(forecast_json("iris", "--latents", "2", option, "0.1", "--bootstrap", "0"))["free_bits"]
+        assert max(floor["each"], floor["in_all"]) == 0.1
     answer = validated(forecast_json("iris", "--beta", "0.1", "--nonlinear", "--bootstrap", "0"))
     assert answer["sequential"]["n_rows"] == 150
     words = ["train", "iris", "--latents", 2, "--epochs", 2, "--out", tmp_path / "vae"]
@@ -84,6 +88,23 @@ def test_the_json_of_a_decoder_follows_its_schema(rng, tmp_path):
     assert said.returncode == 0, said.stderr
     answer = validated(json.loads(said.stdout))
     assert answer["place"] == "0"
+
+
+def test_the_json_of_sequences_follows_its_schema(rng, tmp_path):
+    lines = ["".join(rng.choice(list("abc"), size=rng.integers(2, 7))) for _ in range(80)]
+    (tmp_path / "lines.txt").write_text("\n".join(lines), "utf-8")
+    short = ("--decoder", "window:1", "--epochs", 2, "--width", 8)
+    assert run("train", tmp_path / "lines.txt", *short, "--latents", 2, "--out", tmp_path / "vae").returncode == 0
+    assert validated(json.loads((tmp_path / "vae" / "result.json").read_text("utf-8")))["noun"] == "SequenceVAE"
+    said = run("diagnose", tmp_path / "vae", tmp_path / "lines.txt", "--json", "-", "--html", tmp_path / "d.html")
+    assert said.returncode == 0, said.stderr
+    answer = validated(json.loads(said.stdout))
+    validated(answer["spectrum"])
+    assert answer["headline"] in html.unescape((tmp_path / "d.html").read_text("utf-8"))
+    swept = run("sweep", tmp_path / "lines.txt", *short, "--beta", "0.5,9", "--out", tmp_path / "sweep")
+    assert swept.returncode == 0, swept.stderr
+    validated(json.loads((tmp_path / "sweep" / "result.json").read_text("utf-8")))
+    validated(json.loads((tmp_path / "sweep" / "language" / "result.json").read_text("utf-8")))
 
 
 def test_readings_of_losses_follow_their_schema(tmp_path):

@@ -57,13 +57,16 @@ def bill_of(
     judged, before = slice(len(find) + len(choose), len(sample)), judge.losses()
     for name, losses in (baselines or {}).items():
         tried.append(_line(name, mean_and_error(before - losses[judged])))
-    earned = earning(find, sample.part(slice(len(find), len(sample))), lambda: budget.left(0.4))
-    if not earned.tried.all():
+    own_prior = find.q.beyond is not None
+    earned = earning(find, sample.part(slice(len(find), len(sample))), lambda: budget.left(0.4) and not own_prior)
+    if own_prior:
+        untried.append("latents held constant: what one alone costs is known of N(0, I) only, and the prior is another")
+    elif not earned.tried.all():
         untried.append(f"{int((~earned.tried).sum())} latents held constant, one after another: no time was left")
     upper = without_upper_levels(find, choose, judge)
     if upper is not None:
         tried.append(_line("upper", upper, None))
-    out = pruned(choose, earned.on(slice(0, len(choose))))
+    out = None if own_prior else pruned(choose, earned.on(slice(0, len(choose))))
     if out is not None:
         compared("prune", out, nothing, _prune_words(int(out.pruned.sum())))
     base = _offset(find, choose) or nothing
@@ -98,7 +101,8 @@ def _offset(find: Sample, choose: Sample) -> Additions | None:
 
 def _paths(find: Sample, choose: Sample, base: Additions, budget: Budget) -> Paths | None:
     """Paths for dead latents, or for a few new ones where none is dead, if they pay on the second rows."""
-    one_level, grid = len(find.q.level_sizes) == 1, grid_of(find)
+    own_prior = find.q.beyond is not None  # there a dead latent cannot be taken over, and a new one has its own N(0, 1)
+    one_level, grid = len(find.q.level_sizes) == 1 and not own_prior, None if own_prior else grid_of(find)
     dead = [int(j) for j in np.flatnonzero(find.dead)] if one_level else []
     slots = dead or [-1] * N_NEW
     paths = paths_for(find, choose, slots, base, lambda: budget.left(0.8))

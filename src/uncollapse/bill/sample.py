@@ -221,7 +221,7 @@ class Sample:
         if self.free_bits:
             kl = np.where(kl.mean(axis=0) < self.free_bits, self.free_bits, kl)
         paid: np.ndarray = kl @ np.concatenate([np.full(more, weights[0]), weights])
-        return paid
+        return paid if q.beyond is None else paid + weights[0] * q.beyond
 
 
 def free_bits_of(probe: Any) -> float:
@@ -267,7 +267,7 @@ def make_sample(
         given=None if o.given is None else o.given[shuffled],
         q=q,
         variance=variance,
-        dispersion=dispersion_of(probe, objective, y),
+        dispersion=dispersion_of(probe, objective, y, o.given),
         noise=rng.standard_normal((n_draws, len(y), n_own)),
         more_noise=rng.standard_normal((n_draws, len(y), MOST_NEW)),
         target_is_input=o.y is o.x,

@@ -65,6 +65,11 @@ class WrappedProbe:
         return self.additions.dispersion if own is None else own
 
     @property
+    def covariates(self) -> Any:
+        """How the model's condition is read."""
+        return getattr(self.probe, "covariates", None)
+
+    @property
     def trained_for(self) -> TrainedFor | None:
         """The model's."""
         known: TrainedFor | None = self.probe.trained_for
@@ -142,7 +147,9 @@ def added_posterior(q: Posterior, additions: Additions, features: np.ndarray, pr
         whole[:, taken] = part[:, ~new]
     p_mean[:, taken], p_variance[:, taken] = 0.0, prior_variance
     if not new.any():
-        return Posterior(mean, variance, *_as_before(q, p_mean, p_variance), kl, q.level_sizes, q.latent_shape)
+        return Posterior(
+            mean, variance, *_as_before(q, p_mean, p_variance), kl, q.level_sizes, q.latent_shape, q.beyond
+        )
     zero, prior = np.zeros((n, a.n_new)), np.full((n, a.n_new), prior_variance)
     wide = [
         np.concatenate([whole[:, :n_own], part, whole[:, n_own:]], axis=1)
@@ -151,7 +158,7 @@ def added_posterior(q: Posterior, additions: Additions, features: np.ndarray, pr
     ]  # fmt: skip
     sizes = (n_own + a.n_new, *q.level_sizes[1:])
     priors = _as_before(q, wide[2], wide[3])
-    return Posterior(wide[0], wide[1], *priors, wide[4], sizes, (wide[0].shape[1],))
+    return Posterior(wide[0], wide[1], *priors, wide[4], sizes, (wide[0].shape[1],), q.beyond)
 
 
 def _as_before(q: Posterior, mean: np.ndarray, variance: np.ndarray) -> tuple[Any, Any]:

@@ -30,9 +30,10 @@ from uncollapse.commands.model_options import (
     is_said,
     model_settings,
     objective_of,
+    with_counts,
 )
 from uncollapse.commands.opened import opened
-from uncollapse.commands.options import as_written, levels_from, notes_of
+from uncollapse.commands.options import as_written, levels_from, notes_of, vector
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.errors import UncollapseError, UncollapseWarning
 
@@ -66,6 +67,8 @@ def diagnose(
     level_latents: options.LevelLatents = None,
     no_bias: options.NoBias = False,
     likelihood: options.Likelihood = None,
+    dispersion: options.Dispersion = None,
+    size_factors: options.SizeFactors = None,
     recon: options.Recon = None,
     reduction: options.Reduction = None,
     half: options.Half = False,
@@ -115,7 +118,8 @@ def diagnose(
 
     unwanted = causes_named(fail_on_causes, CAUSES)
     json_file = None if json_to in (None, "-") else Path(str(json_to))
-    check_writable(html_to, json_file, inputs=[source, target or "", given or "", *files(model)])
+    read = [source, target or "", given or "", dispersion or "", size_factors or ""]
+    check_writable(html_to, json_file, inputs=[*read, *files(model)])
     check_counts({"--rows": rows, "--steps": steps})
     check_scale(scale)
     written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum, loss_function, set_)
@@ -137,7 +141,9 @@ def diagnose(
         objective = objective_of(found.objective, written, loss, own, tables=tables, n_latents=found.n_latents)
         objective = objective or found.inferred.objective
         found.ask(objective, context)
-        diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, budget=budget, **how)
+        r = vector(dispersion, "estimated")
+        probe, tables = with_counts(probe, tables, r, vector(size_factors, "total"))
+        diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, budget=budget, dispersion=r, **how)
         if verify:
             diagnosis = _verified(diagnosis, probe, tables, steps, **how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]

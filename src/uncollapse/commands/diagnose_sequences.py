@@ -27,7 +27,7 @@ __all__ = ["Inject", "Longest", "Sequences", "diagnose_sequences", "of_sequences
 PANEL = "Sequences"
 TEXT = (".txt", ".text", ".smi", ".smiles", ".jsonl", ".ndjson")
 OWN = {"sequences": "--sequences", "inject": "--inject", "longest": "--longest"}
-TAKEN = ("context", "model", "source", "beta", "rows", "seed", "json_to", "fail_on_causes", *OWN)
+TAKEN = ("context", "model", "source", "beta", "rows", "seed", "json_to", "html_to", "fail_on_causes", *OWN)
 
 Sequences = Annotated[
     bool,
@@ -94,7 +94,8 @@ def diagnose_sequences(given: dict[str, Any]) -> None:
     unwanted = causes_named(given.get("fail_on_causes"), CAUSES)
     json_to, source = given.get("json_to"), given["source"]
     json_file = None if json_to in (None, "-") else Path(str(json_to))
-    check_writable(json_file, inputs=[source, *files(given["model"])])
+    html_to = given.get("html_to")
+    check_writable(html_to, json_file, inputs=[source, *files(given["model"])])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UncollapseWarning)
         model, tokens, notes = _opened(given["model"], source, given.get("longest"))
@@ -104,7 +105,12 @@ def diagnose_sequences(given: dict[str, Any]) -> None:
         )  # fmt: skip
     notes += [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
     diagnosis = replace(diagnosis, notes=tuple(dict.fromkeys((*diagnosis.notes, *notes))))
-    facts = {**diagnosis.to_dict(), "source": source.encode("utf-8", "replace").decode()}
+    named = source.encode("utf-8", "replace").decode()
+    facts = {**diagnosis.to_dict(), "source": named}
+    if html_to:
+        from uncollapse.report.sequence_diagnosis_page import sequence_diagnosis_page
+
+        write_text(html_to, sequence_diagnosis_page(diagnosis, named))
     if json_to == "-":
         print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
     else:

@@ -52,22 +52,8 @@ def forecast(
     level_latents: options.LevelLatents = None,
     no_bias: options.NoBias = False,
     likelihood: options.Likelihood = None,
-    dispersion: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FLOAT|SOURCE|estimated",
-            help="r of a negative binomial, variance μ + μ²/r; one per column from a file. (default estimated)",
-            rich_help_panel=options.LOSS,
-        ),
-    ] = None,
-    size_factors: Annotated[
-        str | None,
-        typer.Option(
-            metavar="total|SOURCE",
-            help="What the decoder's mean is multiplied by in each row: its total, or numbers from a file.",
-            rich_help_panel=options.LOSS,
-        ),
-    ] = None,
+    dispersion: options.Dispersion = None,
+    size_factors: options.SizeFactors = None,
     recon: options.Recon = None,
     reduction: options.Reduction = None,
     half: options.Half = False,

@@ -13,6 +13,7 @@ __all__ = [
     "OUT",
     "Beta",
     "DecoderVariance",
+    "Dispersion",
     "DropNonfinite",
     "EncoderVariance",
     "Given",
@@ -33,6 +34,7 @@ __all__ = [
     "Recon",
     "Reduction",
     "Scale",
+    "SizeFactors",
     "Source",
     "Target",
 ]
@@ -58,6 +60,22 @@ DropNonfinite = Annotated[
     bool, typer.Option("--drop-nonfinite", help="Leave out rows with NaN or infinite values.", rich_help_panel=DATA)
 ]
 
+Dispersion = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FLOAT|SOURCE|estimated",
+        help="r of a negative binomial, variance μ + μ²/r; one per column from a file. (default estimated)",
+        rich_help_panel=LOSS,
+    ),
+]
+SizeFactors = Annotated[
+    str | None,
+    typer.Option(
+        metavar="total|SOURCE",
+        help="What the decoder's mean is multiplied by in each row: its total, or numbers from a file.",
+        rich_help_panel=LOSS,
+    ),
+]
 Beta = Annotated[float | None, typer.Option(help="Weight of the KL term. (default 1)", rich_help_panel=LOSS)]
 DecoderVariance = Annotated[
     str | None, typer.Option(metavar="FLOAT|learned", help="η². (default 1)", rich_help_panel=LOSS)

@@ -18,6 +18,7 @@ from uncollapse.errors import DataError
 if TYPE_CHECKING:
     from uncollapse.data.rows import Rows
     from uncollapse.objective import Objective
+    from uncollapse.probes.probe import Probe
 
     Tables = tuple[Rows, Rows | None, Rows | None]
 
@@ -37,6 +38,7 @@ __all__ = [
     "is_said",
     "model_settings",
     "objective_of",
+    "with_counts",
 ]
 
 MODEL = "The model"
@@ -98,6 +100,21 @@ Seconds = Annotated[
         "--budget", help="Seconds for the bill and its trials; the cheap lines come first.", rich_help_panel=OUT
     ),
 ]
+
+
+def with_counts(probe: Probe, tables: Tables, dispersion: Any, size_factors: Any) -> tuple[Probe, Tables]:
+    """The probe with its dispersion and size factors, as far as they were said, and the tables with the latter."""
+    if dispersion is None and size_factors is None:
+        return probe, tables
+    from uncollapse.data.rows import as_rows
+    from uncollapse.probes.sized import with_dispersion, with_sizes
+
+    probe = with_dispersion(probe, dispersion)
+    if size_factors is None:
+        return probe, tables
+    rows, goal, condition = tables
+    probe, given = with_sizes(probe, size_factors, rows, condition)
+    return probe, (rows, goal, as_rows(given, "the condition"))
 
 
 def objective_of(

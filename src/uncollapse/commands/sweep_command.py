@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from uncollapse.commands import train_sequences as sequences
 from uncollapse.commands import training_options as options
+from uncollapse.commands.sweep_sequences import sweep_sequences
 
 __all__ = ["sweep"]
 
@@ -14,6 +16,7 @@ GRID = "The grid: every combination of these lists"
 
 
 def sweep(
+    context: typer.Context,
     source: options.Source,
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for cells, table and figures.")],
     target: options.Target = None,
@@ -54,8 +57,16 @@ def sweep(
         str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster; implies --backend dask.")
     ] = None,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Write every model to DIR/models.")] = False,
+    decoder: sequences.Decoder = None,
+    width: sequences.Width = 64,
+    encoder: sequences.Encoder = "gru",
 ) -> None:
     """Train a grid of VAEs and put the forecast beside them; if killed, the same command goes on."""
+    typed = sequences.given_on_the_line(context)
+    if decoder is not None:
+        sweep_sequences(typed)
+        return
+    sequences.without_decoder(typed)
     side = options.training_side()
     from uncollapse import checks
     from uncollapse.errors import OutputError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,19 @@ import typer
 from uncollapse.checks import shown
 from uncollapse.errors import ObjectiveError, OutputError, UncollapseError
 
-__all__ = ["Decoder", "Encoder", "Width", "WordDropout", "given_on_the_line", "train_sequences", "without_decoder"]
+__all__ = [
+    "LATENTS",
+    "Decoder",
+    "Encoder",
+    "Width",
+    "WordDropout",
+    "given_on_the_line",
+    "refuse_others",
+    "sequences_side",
+    "settings_of",
+    "train_sequences",
+    "without_decoder",
+]
 
 PANEL = "Sequences"
 EPOCHS = 20
@@ -74,13 +87,8 @@ def train_sequences(given: dict[str, Any]) -> None:
     ObjectiveError
         An option that does not go with --decoder.
     """
-    if odd := [_option(name) for name in given if name not in (*SHARED, *OWN)]:
-        kept = ", ".join(_option(name) for name in (*SHARED[3:], *OWN))
-        raise ObjectiveError(f"{odd[0]} does not go with --decoder; leave it out. What goes with it: {kept}")
-    try:
-        from uncollapse import sequences
-    except ImportError as error:
-        raise UncollapseError(str(error)) from None
+    refuse_others(given, (*SHARED, *OWN))
+    sequences = sequences_side()
     from uncollapse.checks import as_path
     from uncollapse.data.tokens import open_tokens
     from uncollapse.files import locked, made_folder
@@ -90,14 +98,36 @@ def train_sequences(given: dict[str, Any]) -> None:
     folder = made_folder(as_path(given.pop("out"), "--out", error=OutputError))
     tokens = open_tokens(source)
     shape = sequences.shape_named(decoder, tokens.n_vocabulary, width=width)
-    settings = _settings(given)
+    settings = {"n_latents": given.pop("latents", LATENTS), **settings_of(given)}
     with locked(folder / ".lock", f"{folder}: another process trains into this folder; wait for it, or stop it"):
         vae = sequences.train_sequence_vae(tokens, shape, progress=True, **settings)
         sequences.save(vae, folder)
     _print(vae, tokens, str(folder))
 
 
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
+def refuse_others(given: dict[str, Any], kept: Sequence[str]) -> None:
+    """Refuse an option that has no meaning for sequences.
+
+    Raises
+    ------
+    ObjectiveError
+        One that was typed is none of those kept, the first three of which need no naming.
+    """
+    if odd := [_option(name) for name in given if name not in kept]:
+        known = ", ".join(_option(name) for name in kept[3:])
+        raise ObjectiveError(f"{odd[0]} does not go with --decoder; leave it out. What goes with it: {known}")
+
+
+def sequences_side() -> Any:
+    """`uncollapse.sequences`, or one line that says how to get it."""
+    try:
+        from uncollapse import sequences
+    except ImportError as error:
+        raise UncollapseError(str(error)) from None
+    return sequences
+
+
+def settings_of(given: dict[str, Any]) -> dict[str, Any]:
     """What is left of the options as arguments of `train_sequence_vae`."""
     kind, epochs = given.pop("schedule", "constant"), given.pop("epochs", EPOCHS)
     warm_up = given.pop("warm_up", None)
@@ -112,7 +142,7 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         if share > 1:
             raise ObjectiveError(f"--warm-up {share * epochs:g} is longer than the {epochs} epochs; give fewer")
         given["warm_up"] = share
-    return {"n_latents": given.pop("latents", LATENTS), "epochs": epochs, **given}
+    return {"epochs": epochs, **given}
 
 
 def _print(vae: Any, tokens: Any, folder: str) -> None:

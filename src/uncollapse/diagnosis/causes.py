@@ -41,7 +41,7 @@ def find_cause(facts: Facts) -> Finding:
     """Make the tests in their order: the first that fits gives the principal cause, the others are named beside it."""
     fitting = [named for test in _TESTS if (named := test(facts)) is not None]
     cause, confidence = fitting[0] if fitting else _sound(facts)
-    if facts.another_weight and cause in _OF_THE_LOSS:
+    if facts.measurement.sampled or (facts.another_weight and cause in _OF_THE_LOSS):
         confidence = "low"
     if facts.dying and facts.near_collapse:  # the jitter of a collapsed model's biases is no fault
         fitting = [named for named in fitting if named[0] not in ("slow", "encoder-lags", "optimisation")]
@@ -113,8 +113,8 @@ def _idle_level(f: Facts) -> Named | None:
 def _sound(f: Facts) -> Named:
     """Nothing is behind: as many alive as the network can use, or more wanted than there are."""
     if f.n_dead == 0:
-        if f.forecast.n_worth_having <= f.n_latents:
-            return "healthy", "high"
+        if f.n_worth <= f.n_latents:
+            return "healthy", "low" if f.n_log_modes is not None and f.should_live else "high"
         return ("capacity", "high") if f.should_live else ("healthy", "high" if f.settled else "low")
     confidence: Confidence = "high" if f.settled else "low"
     if f.n_alive == 0:
@@ -124,7 +124,7 @@ def _sound(f: Facts) -> Named:
 
 def _unfinished(f: Facts) -> Named | None:
     """The model is not at an optimum: which part of it is behind? None if nothing is, beyond an optimiser's jitter."""
-    missing = f.n_dead > 0 and f.should_live
+    missing = f.n_dead > 0 and f.should_live and (f.n_log_modes is None or f.n_alive < f.n_worth)
     if f.continued is None:
         return ("optimisation", "low") if missing or f.worse_than_linear else None
     r, c, continuing = f.refined, f.continued, _continuing(f)

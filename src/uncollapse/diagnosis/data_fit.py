@@ -116,7 +116,8 @@ def data_fit(
     share = r_squared(y, decoded)
     living = measurement.alive
     spread = (measurement.mean_variance + measurement.aggregate_mean**2 + measurement.variance)[living]
-    far, rate = bool(living.any() and np.median(spread) > FAR_LATENTS), measurement.rate
+    far = bool(living.any() and np.median(spread) > FAR_LATENTS) and not measurement.sampled
+    rate = measurement.rate
     if share >= 0 or y is not x:
         return DataFit(share, far=far, rate=rate)
     some = slice(0, ROWS)

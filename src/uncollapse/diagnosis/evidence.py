@@ -38,9 +38,9 @@ def _of_counts(f: Facts) -> Iterator[Evidence]:
     )
     yield Evidence(
         "worth_having",
-        f.forecast.n_worth_having,
+        f.n_worth,
         f.n_latents,
-        f"At this water level {f.forecast.n_worth_having} latents are worth having; the model has {f.n_latents}.",
+        f"At this water level {f.n_worth} latents are worth having; the model has {f.n_latents}.",
     )
 
 
@@ -49,6 +49,7 @@ def _of_losses(f: Facts) -> Iterator[Evidence]:
     costs = f"{abs(f.gap):.4g} ± {f.gap_error:.2g} nats {word} than"
     costs = "as much as" if abs(f.gap) < max(f.gap_error, 5e-4) else costs
     collapsed = not (f.forecast.exact and not f.forecast.objective.levels and f.forecast.n_alive)
+    collapsed |= f.measurement.sampled
     baseline = "a collapsed model" if collapsed else "the best linear VAE"
     yield Evidence("linear_gap", f.gap, 0.0, f"The model costs {costs} {baseline} on the same rows.")
     w = f.weight

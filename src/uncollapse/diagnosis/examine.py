@@ -17,13 +17,15 @@ from uncollapse.inferring.opening import tables_for
 from uncollapse.inferring.result import Inference
 from uncollapse.measure.protocol import Spread
 from uncollapse.objective import Objective
+from uncollapse.probes.own_rows import with_own_rows
+from uncollapse.probes.sized import with_dispersion, with_sizes
 
 __all__ = ["diagnose"]
 
 
 def diagnose(
     model: Any,
-    data: Any,
+    data: Any = None,
     target: Any = None,
     given: Any = None,
     *,
@@ -36,6 +38,8 @@ def diagnose(
     seed: int = 0,
     learning_rate: float | None = None,
     budget: float = BUDGET,
+    dispersion: Any = None,
+    size_factors: Any = None,
 ) -> Diagnosis:
     """Say how collapsed a trained model is, why, and what to change.
 
@@ -45,7 +49,7 @@ def diagnose(
         A model, or its probe: anything that `open_probe` takes, such as a PyTorch module with `encode` and `decode`, or
         one with `forward` alone; or what `infer` gives for a file of weights.
     data, target, given : array, Rows, file name or anything else that `forecast` takes, walked more than once
-        What the model was trained on.
+        What the model was trained on. Of a model of scvi-tools its own cells when left out; else perhaps an AnnData.
     objective : Objective, optional
         As the model was trained; the model's own when left out, if it says it.
     spread : {"log_variance", "variance", "std"}, optional
@@ -63,6 +67,11 @@ def diagnose(
         At which training is continued for a moment, if it must be known whether it is finished; 1e-3 when left out.
     budget : float
         Seconds for the bill and for trials; the cheap lines come first, and what was not tried is said.
+    dispersion : float, array of shape (n_targets,), or "estimated"
+        r of a negative binomial decoder, where the model does not say it; see `spectrum`.
+    size_factors : array of shape (n_samples,), or "total"
+        What the decoder's output is multiplied by in each row to be the mean of its counts, where the model does not do
+        that itself; see `spectrum`.
 
     Returns
     -------
@@ -83,14 +92,18 @@ def diagnose(
     >>> diagnose(still, x, spread="std", objective=Objective(beta=20.0)).cause
     'objective'
     """
+    data, given = with_own_rows(model, data, given)
     rows = as_rows(data)
     if isinstance(model, Inference):
         model, objective, scale, rows, given = _taken(model, objective, scale, rows, given)
     probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
                      given=given, scale=scale)  # fmt: skip
+    probe = with_dispersion(probe, dispersion)
+    if size_factors is not None:
+        probe, given = with_sizes(probe, size_factors, rows, given)
     facts = gather(
         probe, rows, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
-        seed=seed, learning_rate=learning_rate, budget=budget,
+        seed=seed, learning_rate=learning_rate, budget=budget, dispersion=dispersion,
     )  # fmt: skip
     finding = find_cause(facts)
     return Diagnosis(

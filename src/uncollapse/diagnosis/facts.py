@@ -110,6 +110,10 @@ class Facts:
         None where the model cannot be differentiated, or nothing asked for it.
     reach : Reach or None
         What its decoder can show at all; None where nothing asked for it, or it cannot be started anew.
+    recorded : bool
+        Whether the objective is the record of the model's own training, so that no other loss can have been trained.
+    n_log_modes : int or None
+        Of counts: modes of their logarithms above water and noise.
     notes : tuple of str
         What could not be tried, and why.
     """
@@ -127,7 +131,15 @@ class Facts:
     refined: Refined | None = None
     continued: Continued | None = None
     reach: Reach | None = None
+    recorded: bool = False
+    n_log_modes: int | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_worth(self) -> int:
+        """Latents that are worth having; of counts no more than their logarithms have modes."""
+        linear = self.forecast.n_worth_having
+        return linear if self.n_log_modes is None else min(linear, self.n_log_modes)
 
     @property
     def n_latents(self) -> int:
@@ -238,7 +250,7 @@ class Facts:
     def another_weight(self) -> bool:
         """Whether living latents agree on a KL weight, and it is not the stated one."""
         w = self.weight
-        if w is None or len(w.values) < 2 or not w.at_rest or not self._judged or self.free_bits:
+        if w is None or self.recorded or len(w.values) < 2 or not w.at_rest or not self._judged or self.free_bits:
             return False
         return not 1 / WEIGHT_RATIO < w.weight / w.stated < WEIGHT_RATIO
 
@@ -288,7 +300,7 @@ class Facts:
         """Whether the encoder's output has a shape that it should not have: with widths that are given, or levels whose
         prior is the level above, it may be anything."""
         o = self.forecast.objective
-        return o.encoder_variance == "learned" and not o.levels
+        return o.encoder_variance == "learned" and not o.levels and not self.measurement.sampled
 
     @cached_property
     def too_wide(self) -> np.ndarray:

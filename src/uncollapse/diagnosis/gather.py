@@ -22,11 +22,14 @@ from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.baseline import baseline_losses, collapsed_losses
+from uncollapse.measure.covariates import covariates_of, covariates_of_all
 from uncollapse.measure.decoder import dispersion_of, measure_decoder
 from uncollapse.measure.observe import Observation, observe
 from uncollapse.measure.protocol import RAISED
 from uncollapse.objective import Objective
 from uncollapse.probes.restated import with_prior_of
+from uncollapse.spectra.allowed_values import COUNTS
+from uncollapse.theory.log_counts import log_strengths
 
 if TYPE_CHECKING:
     from uncollapse.probes.probe import Probe
@@ -34,6 +37,15 @@ if TYPE_CHECKING:
 __all__ = ["check_settings", "gather"]
 
 FEWEST_ROWS = 8
+
+OWN_PRIOR = (
+    "the prior is not N(0, I): the KL in all is sampled, and a latent's own is that from its mean Gaussian, which "
+    "tells living from dead under any prior",
+    "the forecast is that of a model with N(0, I); that it is a bound, the linear optimum beside the loss and the "
+    "weight that latents are at rest with do not hold here, so every cause is of low confidence",
+    "the lines of the bill hold: they leave the KL as it is, or add a latent with a prior N(0, 1) of its own",
+)
+"""What is said beside a diagnosis of a model with another prior."""
 
 
 def check_settings(seed: Any, learning_rate: Any) -> tuple[int, float | None]:
@@ -55,6 +67,7 @@ def gather(
     seed: int = 0,
     learning_rate: float | None = None,
     budget: float = BUDGET,
+    dispersion: Any = None,
 ) -> Facts:
     """The numbers that `diagnose` judges; arguments and errors as there."""
     seed, learning_rate = check_settings(seed, learning_rate)
@@ -67,15 +80,22 @@ def gather(
     if len(seen.x) < FEWEST_ROWS:
         raise DataError(f"{rows.name}: a diagnosis needs {FEWEST_ROWS} rows or more, got {len(seen.x)}")
     objective = replace(objective, n_latents=seen.measurement.sums.level_sizes[0])
-    options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite}
-    expected = forecast(rows, target, given=given, objective=objective, **options)
+    options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "dispersion": dispersion}
+    known = covariates_of_all(probe, given)
+    expected = forecast(rows, target, given=known.columns, size_factors=known.sizes, objective=objective, **options)
     clock = Budget(checks.number(budget, "budget", error=DataError))
-    facts = replace(_facts(probe, seen, expected, seed, clock), notes=seen.notes)
+    of_prior = OWN_PRIOR if seen.measurement.sampled else ()
+    facts = replace(_facts(probe, seen, expected, seed, clock), notes=(*seen.notes, *of_prior))
     if facts.in_doubt and _differentiable(probe, expected):
         from uncollapse.diagnosis.further import untried, with_trials
 
+        why_not = getattr(probe, "untried", "")
         if facts.free_bits:
-            return untried(facts, "a better q and further training: the loss has free bits, which they do not know")
+            why_not = "the loss has free bits, which they do not know"
+        if seen.measurement.sampled:
+            why_not = "the prior is not N(0, I), which they take it for"
+        if why_not:
+            return untried(facts, f"a better q and further training: {why_not}")
         if not clock.left():
             return untried(facts, "a better q and further training: no time was left")
         try:
@@ -96,16 +116,32 @@ def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int, clock
     decoder = measure_decoder(probe, seen, expected.objective, seed=seed)
     x = np.asarray(seen.x, dtype=np.float64)
     y = x if seen.y is seen.x else np.asarray(seen.y, dtype=np.float64)
-    r = dispersion_of(probe, expected.objective, y)
-    baseline = baseline_losses(expected, x, y, seen.given, r)
-    collapsed = float(collapsed_losses(expected, y, seen.given, r).mean())
+    known = covariates_of(probe, seen.given)
+    beside = (known.columns, dispersion_of(probe, expected.objective, y, seen.given), known.sizes)
+    of_collapse = collapsed_losses(expected, y, *beside)
+    baseline = of_collapse if seen.measurement.sampled else baseline_losses(expected, x, y, *beside)
+    collapsed = float(of_collapse.mean())
     bill, weight = _billed(probe, seen, expected, decoder.decoder_variance, clock, seed)
+    own = probe.objective if getattr(probe, "recorded", False) else None
     return Facts(
         seen.measurement, decoder, expected, baseline, collapsed,
         leads=leads_of(expected, seen.measurement.sums.level_sizes[0], linear=getattr(probe, "linear", False)),
         fit=data_fit(probe, x, y, seen.given, seen.posterior, seen.measurement),
-        bill=bill, weight=weight, free_bits=free_bits_of(probe),
+        bill=bill, weight=weight, free_bits=free_bits_of(probe), n_log_modes=_log_modes(expected, y, *beside),
+        recorded=own is not None and own.beta == expected.objective.beta,
     )  # fmt: skip
+
+
+def _log_modes(expected: Forecast, y: np.ndarray, columns: Any, r: Any, sizes: np.ndarray | None) -> int | None:
+    """Modes of the logarithms of counts above water and noise; None of other data."""
+    o = expected.objective
+    if o.likelihood not in COUNTS or o.levels:
+        return None
+    totals = y.sum(axis=1)
+    s = totals if o.likelihood == "categorical" and (totals > 0).all() else sizes
+    shares = s is not None and bool(np.allclose(s * totals.mean(), totals * s.mean(), rtol=1e-3))
+    strengths, edge = log_strengths(y, s, 1 / np.asarray(r), columns, shares=shares)
+    return int((strengths > max(expected.water_level, edge)).sum())
 
 
 def _billed(
@@ -117,14 +153,17 @@ def _billed(
     sample = make_sample(probe, seen, expected.objective, variance, seed=seed)
     s = sample
     floor = s.weight * s.free_bits * s.n_latents
+    known = covariates_of(probe, s.given)
+    beside = (known.columns, s.dispersion, known.sizes)
     apart = _apart(expected, s, seen.measurement.n_samples)
-    collapsed = collapsed_losses(apart, s.y, s.given, s.dispersion) + floor
+    collapsed = collapsed_losses(apart, s.y, *beside) + floor
     baselines: dict[LineName, np.ndarray] = {"collapsed": collapsed}
-    if expected.exact and not expected.objective.levels and expected.n_alive and not s.free_bits:
-        baselines["linear"] = baseline_losses(apart, s.x, s.y, s.given, s.dispersion)
+    own_prior = seen.measurement.sampled
+    if expected.exact and not expected.objective.levels and expected.n_alive and not s.free_bits and not own_prior:
+        baselines["linear"] = baseline_losses(apart, s.x, s.y, *beside)
     bill = bill_of(sample, baselines=baselines, budget=clock)
-    one_level = len(s.q.level_sizes) == 1
-    return bill, implied_weight(sample.parts[0], lambda: clock.left(0.9)) if one_level else None
+    asked = len(s.q.level_sizes) == 1 and not own_prior
+    return bill, implied_weight(sample.parts[0], lambda: clock.left(0.9)) if asked else None
 
 
 def _apart(expected: Forecast, s: Sample, n_rows: int) -> Forecast:
@@ -133,7 +172,8 @@ def _apart(expected: Forecast, s: Sample, n_rows: int) -> Forecast:
     if len(s) < n_rows or not expected.exact:
         return expected
     some = s.part(slice(0, len(s) - len(s.parts[2])))
-    return forecast(some.x, None if s.target_is_input else some.y, given=some.given, objective=expected.objective)
+    columns = covariates_of(s.probe, some.given).columns
+    return forecast(some.x, None if s.target_is_input else some.y, given=columns, objective=expected.objective)
 
 
 def _differentiable(probe: Probe, expected: Forecast) -> bool:

@@ -53,7 +53,7 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
             "A linear VAE has so many alive with a free encoder variance.",
         )
     if cause == "capacity":
-        worth = f.forecast.n_worth_having
+        worth = f.n_worth
         yield Remedy(f"latents {f.n_latents} → {worth}", worth, "So many modes stand above water and noise.")
     if cause in ("rightly-dead", "healthy") and f.n_dead:
         yield Remedy(

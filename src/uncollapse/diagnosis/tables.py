@@ -144,7 +144,8 @@ def measured(d: Diagnosis) -> list[tuple[str, str]]:
 
 def baseline_name(d: Diagnosis) -> str:
     """The model that the loss is compared with, where `baseline_losses` knows a closed form or does not."""
-    return "the linear optimum" if d.forecast.exact and not d.forecast.objective.levels else "the collapsed model"
+    closed = d.forecast.exact and not d.forecast.objective.levels and not d.measurement.sampled
+    return "the linear optimum" if closed else "the collapsed model"
 
 
 def evidence_rows(d: Diagnosis) -> list[list[str]]:

@@ -20,6 +20,7 @@ from uncollapse.measure.observe import SAMPLE_ROWS, Observation, observe
 from uncollapse.measure.protocol import RAISED, Spread, is_probe
 from uncollapse.measure.result import Measurement
 from uncollapse.measure.sums import posterior_sums
+from uncollapse.probes.own_rows import with_own_rows
 from uncollapse.probes.restated import with_prior_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ TRIAL_ROWS = SAMPLE_ROWS
 def verify(
     diagnosis: Diagnosis,
     model: Any,
-    data: Any,
+    data: Any = None,
     target: Any = None,
     given: Any = None,
     *,
@@ -94,11 +95,15 @@ def verify(
     planned = [remedy for remedy in diagnosis.remedies if remedy.plan is not None][:n_remedies]
     if not planned:
         return diagnosis
+    data, given = with_own_rows(model, data, given)
     rows, objective = as_rows(data), diagnosis.forecast.objective
     probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
                      given=given, scale=scale)  # fmt: skip
     if retrainer is None and not hasattr(probe, "module"):
         raise UncollapseError(f"{probe.name}: cannot be trained from here; give verify() a retrainer of your own")
+    if retrainer is None and getattr(probe, "log_prior", None) is not None:
+        raise UncollapseError(f"{probe.name}: its prior is not N(0, I), which is all that a training from here knows; "
+                              f"give verify() a retrainer of your own")  # fmt: skip
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed}
     probe = with_prior_of(probe, objective)
     seen = observe(probe, rows, target, given, n_rows=TRAINING_ROWS, **options)

@@ -6,6 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from uncollapse import checks
+from uncollapse.data.annotated import are_counts, cells_of
+from uncollapse.data.opened import is_annotated
 from uncollapse.errors import ObjectiveError, warn
 from uncollapse.forecasting.result import Forecast
 from uncollapse.forecasting.solution import strongest_latents
@@ -27,6 +29,7 @@ def forecast(
     drop_nonfinite: bool = False,
     dispersion: Any = None,
     size_factors: Any = None,
+    layer: Any = None,
     **settings: Any,
 ) -> Forecast:
     """Which latents of a VAE will live on these data, before any training.
@@ -44,6 +47,8 @@ def forecast(
         Fields of `Objective`: ``beta=4.0, decoder_variance="learned", n_latents=16``, ….
     scale, n_modes, drop_nonfinite, dispersion, size_factors
         As in `spectrum`.
+    layer : str, optional
+        Of an AnnData; its X when left out.
 
     Returns
     -------
@@ -64,6 +69,8 @@ def forecast(
     (2, 2)
     """
     checked = _objective(objective, settings)
+    if layer is not None or is_annotated(data):
+        data = _cells(data, layer, checked)
     if isinstance(data, Spectrum):
         late = (target, given, n_modes, dispersion, size_factors)
         is_plain = checks.number(scale, "scale") == 1.0 and not checks.flag(drop_nonfinite, "drop_nonfinite")
@@ -85,6 +92,17 @@ def forecast(
             size_factors=size_factors,
         )
     return _for_latents(spectrum, checked)
+
+
+def _cells(adata: Any, layer: Any, objective: Objective) -> Any:
+    matrix = cells_of(adata, layer)
+    if objective.likelihood == "gaussian" and are_counts(matrix):
+        name = "X" if layer is None else f"layer {layer!r}"
+        warn(
+            f"{name} holds whole numbers, counts as it seems, and the likelihood is Gaussian; of raw counts take "
+            f"likelihood='negative-binomial', size_factors='total'"
+        )
+    return matrix
 
 
 def _objective(objective: Objective | None, settings: dict[str, Any]) -> Objective:

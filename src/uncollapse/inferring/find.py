@@ -17,6 +17,7 @@ from uncollapse.inferring.draws import door_of
 from uncollapse.inferring.halves import FORWARD, Halves, Reading, as_given, called
 from uncollapse.inferring.shapes import Layout, given_forms, in_words
 from uncollapse.inferring.trees import Path, at, tensors_in
+from uncollapse.measure.protocol import RAISED
 from uncollapse.probes.examples import known_pair
 from uncollapse.probes.outputs import mean_and_spread
 from uncollapse.reading.roles import SPREADS, role_of
@@ -90,7 +91,7 @@ def find_halves(model: nn.Module, sample: Sample) -> tuple[Halves, str]:
                     raise
                 except UncollapseError as error:
                     failures.setdefault(name, str(error))
-                except Exception as error:  # a user's module raises anything
+                except RAISED as error:  # a user's module raises anything
                     failures.setdefault(name, f"{name} fails on {in_words(layout.shape)}: {kind_and_line(error)}")
     raise _unread(model, sample, failures)
 
@@ -183,7 +184,7 @@ def _with_decoder(
             continue
         try:
             out = called(model, name, mean, as_given(given, form))
-        except Exception as error:  # a user's module raises anything
+        except RAISED as error:  # a user's module raises anything
             failures.setdefault(
                 name, f"{name} fails on latents of shape {tuple(mean.shape[1:])}: {kind_and_line(error)}"
             )

@@ -13,7 +13,7 @@ from uncollapse.data.rows import Rows, as_rows, dense
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.inferring.result import Inference, Said
 from uncollapse.measure.protocol import Probe, Spread
-from uncollapse.probes.open import WEIGHTS, as_object, open_probe
+from uncollapse.probes.open import WEIGHTS, as_object, has_both, open_probe
 
 __all__ = ["open_model", "open_weights", "tables_for"]
 
@@ -62,6 +62,8 @@ def open_model(
         try:
             return infer(held, rows, given, said, n_classes=n_classes)
         except ObjectiveError as error:
+            if has_both(held):  # what its own encode or decode did says more
+                raise refused from error
             raise error from refused
     return Inference(probe, scale=said.scale or 1.0)
 

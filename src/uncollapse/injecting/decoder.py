@@ -235,7 +235,7 @@ def open_decoder(
         kept = None if mask is None else torch.as_tensor(mask[:PROBED_ROWS], device=device)
         steps, value = as_steps(out, some, kept, shift)
         steps.log_prob(value)
-        logits = getattr(steps, "logits", None)
+        logits = getattr(getattr(steps, "distribution", steps), "logits", None)
         probed._sizes.append(x[0].size if logits is None else logits[0].numel())
     return probed
 

@@ -43,7 +43,7 @@ class InjectionSpectrum(Drawn):
         Of the vector, as columns.
     held_out, errors : ndarrays of shape (m,)
         λ of leading directions on samples that did not choose them, and its standard error: the variance of the score
-        over the curvature of −log p. A latent lives iff β is below the first.
+        over the curvature of −log p. Collapse is unstable iff β is below the first, so that a latent then lives.
     by_curvature : ndarray of bool, shape (m,)
         Where the curvature is known well enough; elsewhere `held_out` is `fisher`.
     fisher, fisher_errors : ndarrays of shape (m,)

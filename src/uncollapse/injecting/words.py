@@ -32,7 +32,7 @@ def headline(s: InjectionSpectrum) -> str:
     where = f"A latent added at {s.place} lives below β = {s.critical_beta:.3g} ({low:.3g} to {high:.3g})"
     n, at = s.n_alive(), f"at β = {s.beta:.3g}"
     if s.beta >= high:
-        return f"{where}; {at} none lives, however it is trained."
+        return f"{where}; {at} collapse is stable, to second order."
     if n == 0 or s.beta > low:
         return f"{where}; {at} it is too near to say."
     most = "1 can live and is" if n == 1 else f"up to {n} can live and are"
@@ -53,6 +53,11 @@ def advice(s: InjectionSpectrum) -> list[str]:
         lines.append(f"Take β = {MARGIN * s.critical_beta:.2g} or less: near λ a latent grows slowly.")
     else:
         lines.append("The weight leaves room: a dead latent here is stuck, or its encoder cannot tell what is of use.")
+    if s.beta >= s.interval[1]:
+        lines.append(
+            "That is no proof that none lives: above λ a latent can still pay, up to a second threshold. It did in "
+            "most decoders without a context that were tried, at 1.05 and 1.2 λ (docs/sequences.md)."
+        )
     if s.told is not None and s.told[0] - s.beta < POOR * max(s.critical_beta - s.beta, 0.0):
         lines.append(
             f"The encoder cannot tell: its features carry λ = {s.told[0]:.3g} of {s.critical_beta:.3g}. Give it more "

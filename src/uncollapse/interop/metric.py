@@ -153,7 +153,8 @@ class PosteriorCollapse(Metric):
         return super()._apply(moved, *args, **kwargs)  # a model in half precision must not halve the sums
 
 
-SUMS = tuple(item.name for item in fields(PosteriorSums) if item.name not in ("level_sizes", "latent_shape"))
+OTHERS = ("level_sizes", "latent_shape", "beyond", "row_square")
+SUMS = tuple(item.name for item in fields(PosteriorSums) if item.name not in OTHERS)
 
 
 def _states(sums: PosteriorSums) -> Iterator[tuple[str, Tensor]]:

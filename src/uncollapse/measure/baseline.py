@@ -21,6 +21,7 @@ def baseline_losses(
     y: np.ndarray,
     given: np.ndarray | None = None,
     dispersion: np.ndarray | float = np.inf,
+    sizes: np.ndarray | None = None,
 ) -> np.ndarray:
     """Loss of each row for the best linear model, or for the collapsed one where no closed form is known.
 
@@ -35,6 +36,8 @@ def baseline_losses(
     given : ndarray of shape (n, c), optional
     dispersion : ndarray of shape (d2,) or float
         r of a negative binomial decoder.
+    sizes : ndarray of shape (n,), optional
+        What the mean of each row's counts is multiplied by, in the units of the forecast's size factors.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def baseline_losses(
         raise DataError(f"x has {len(x)} rows and y has {len(y)}; both need one row per sample")
     f, o = forecast, forecast.objective
     if not f.exact or o.levels or f.ill_posed or f.flat or f.spectrum.rank == 0:
-        return collapsed_losses(f, y, given, dispersion)
+        return collapsed_losses(f, y, given, dispersion, sizes)
     w = f.weights
     through = 0.0 if given is None or w.encoder_condition is None else given @ w.encoder_condition
     added = 0.0 if given is None or w.decoder_condition is None else given @ w.decoder_condition.T
@@ -81,15 +84,22 @@ def baseline_losses(
 
 @np.errstate(under="ignore")
 def collapsed_losses(
-    f: Forecast, y: np.ndarray, given: np.ndarray | None = None, dispersion: np.ndarray | float = np.inf
+    f: Forecast,
+    y: np.ndarray,
+    given: np.ndarray | None = None,
+    dispersion: np.ndarray | float = np.inf,
+    sizes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Loss of each row for the marginal fit, with every constant: the mean of each column, or its regression on the
-    condition; arguments as in `baseline_losses`."""
+    """Loss of each row for the marginal fit, with every constant: the mean of each column (in proportion to the rows'
+    sizes), or its regression on the condition; arguments as in `baseline_losses`."""
     mean = np.broadcast_to(y.mean(axis=0), y.shape)
+    if sizes is not None:
+        mean = np.multiply.outer(sizes / sizes.mean(), y.mean(axis=0))
     condition = f.spectrum.condition
     if given is not None and condition is not None and condition.intercept is not None:
         natural = condition.intercept + (given - condition.mean) @ condition.regression.T
         mean = mean_of_natural(f.objective.likelihood, natural, y.sum(axis=1))
+        mean = mean if sizes is None else mean * sizes[:, None]
     elif given is not None and condition is not None:
         mean = mean + (given - given.mean(axis=0)) @ condition.regression.T
     learned = f.objective.decoder_variance == "learned"

@@ -10,6 +10,7 @@ import numpy as np
 
 from uncollapse import checks
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.measure.covariates import covariates_of
 from uncollapse.measure.observe import Observation
 from uncollapse.measure.posterior import MOST, Posterior
 from uncollapse.measure.protocol import RAISED, Probe, check_probe
@@ -146,7 +147,7 @@ def _measured(
     y: np.ndarray, q: Posterior, drawn: DecodedDraws, observation: Observation, objective: Objective
 ) -> DecoderMeasurement:
     seen_by_encoder = None if observation.y is observation.x else observation.x
-    kl = q.kl.sum(axis=1)
+    kl = q.row_kl
     bounds = -drawn.costs.mean(axis=0) - kl
     # a decoder that makes no error at all has no best variance above 0
     tuned = drawn.misfit / y.shape[1] if objective.likelihood == "gaussian" and drawn.misfit > 0 else None
@@ -203,7 +204,7 @@ def decoded_draws(probe: Probe, o: Observation, objective: Objective, n_draws: i
     means = [_decode(probe, z[:, q.lowest], o, likelihood) for z in draws]
     with np.errstate(all="ignore"):  # what is too large is refused
         missed = float(np.mean([misfit(y, mean) for mean in means]))
-        variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y)
+        variance, r = _variance(probe, objective, missed / y.shape[1]), dispersion_of(probe, objective, y, o.given)
         costs = [
             negative_log_likelihood(likelihood, y, mean, decoder_variance=variance, dispersion=r) for mean in means
         ]
@@ -222,17 +223,23 @@ def decoded_draws(probe: Probe, o: Observation, objective: Objective, n_draws: i
 
 def _losses(drawn: DecodedDraws, q: Posterior, objective: Objective) -> np.ndarray:
     with np.errstate(under="ignore"):
-        return drawn.costs.mean(axis=0) + q.kl @ kl_weights(objective, q.level_sizes)
+        return drawn.costs.mean(axis=0) + paid_kl(q, objective)
 
 
-def dispersion_of(probe: Probe, objective: Objective, y: np.ndarray) -> np.ndarray | float:
+def dispersion_of(
+    probe: Probe, objective: Objective, y: np.ndarray, given: np.ndarray | None = None
+) -> np.ndarray | float:
     """r of a negative binomial decoder: the probe's own, else by moments of each column, as a forecast estimates it;
     infinite for any other likelihood."""
     if objective.likelihood != "negative-binomial":
         return np.inf
     own = getattr(probe, "dispersion", None)
-    mean = y.mean(axis=0)
-    return inverse_dispersion(mean, ((y - mean) ** 2).mean(axis=0)) if own is None else np.asarray(own)
+    if own is not None:
+        return np.asarray(own)
+    sizes = covariates_of(probe, given).sizes
+    mean, s = y.mean(axis=0), np.ones(len(y)) if sizes is None else sizes
+    left = ((y - np.multiply.outer(s, mean / s.mean())) ** 2).mean(axis=0)
+    return inverse_dispersion(mean, left, float(s.mean()), float((s**2).mean()))
 
 
 def residual_water_level(objective: Objective, decoder: DecoderMeasurement) -> float:
@@ -255,6 +262,13 @@ def kl_weights(objective: Objective, level_sizes: tuple[int, ...]) -> np.ndarray
     if len(betas) != len(level_sizes):
         raise DataError(f"the model has {len(level_sizes)} levels of latents and the objective {len(betas)}")
     return np.repeat(betas, level_sizes)
+
+
+def paid_kl(q: Posterior, objective: Objective) -> np.ndarray:
+    """Weighted KL of each row, shape (n,)."""
+    weights = kl_weights(objective, q.level_sizes)
+    whole: np.ndarray = q.kl @ weights
+    return whole if q.beyond is None else whole + weights[0] * q.beyond
 
 
 def _decode(probe: Probe, z: np.ndarray, o: Observation, likelihood: str) -> np.ndarray:

@@ -119,15 +119,16 @@ def observe(
         part = posterior_sums(q)
         total = part if total is None else total + part
         parts = [x, *([] if y is None else [y]), *([] if c is None else [c])]
-        kept.add(*parts, q.mean, q.variance, q.kl)
+        kept.add(*parts, q.mean, q.variance, q.kl, *([] if q.beyond is None else [q.beyond]))
     if total is None or kept is None:
         raise DataError(f"{rows.name}: nothing to measure: no rows came")
-    x, *others, mean, variance, kl = kept.parts
+    beyond = None if total.beyond is None else kept.parts[-1]
+    x, *others, mean, variance, kl = kept.parts if beyond is None else kept.parts[:-1]
     condition = others.pop() if given is not None else None
     # a prior of each row's own is not kept: nan says that it is unknown to whoever needs its density
     m0, v0 = (float(p) if np.ndim(p) == 0 else np.nan for p in (q.prior_mean, q.prior_variance))
     of_sample = posterior(mean, variance=variance, kl=kl, level_sizes=total.level_sizes, where=probe.name)
-    of_sample = replace(of_sample, prior_mean=m0, prior_variance=v0, latent_shape=total.latent_shape)
+    of_sample = replace(of_sample, prior_mean=m0, prior_variance=v0, latent_shape=total.latent_shape, beyond=beyond)
     return Observation(Measurement(total), x, others[0] if others else x, condition, of_sample, notes)
 
 

@@ -52,6 +52,9 @@ class Posterior:
         Latents of each level; one level usually.
     latent_shape : tuple of int
         Shape of one row's latents before they were flattened: (l,), or (channels, height, width).
+    beyond : ndarray of shape (n,) or None
+        Of a prior that is no Gaussian of each latent: what each row's KL from it is above `kl`, which is then that from
+        N(0, I); sampled.
     """
 
     mean: np.ndarray
@@ -61,6 +64,13 @@ class Posterior:
     kl: np.ndarray
     level_sizes: tuple[int, ...]
     latent_shape: tuple[int, ...]
+    beyond: np.ndarray | None = None
+
+    @property
+    def row_kl(self) -> np.ndarray:
+        """KL of all latents of each row, shape (n,)."""
+        whole: np.ndarray = self.kl.sum(axis=1)
+        return whole if self.beyond is None else whole + self.beyond
 
     @property
     def n_latents(self) -> int:
@@ -76,7 +86,7 @@ class Posterior:
     def knows_prior(self) -> bool:
         """Whether the density of z before the row is seen can be told: one level, and no prior that was not kept."""
         unknown = np.isnan(self.prior_variance).any() or np.isnan(self.prior_mean).any()
-        return len(self.level_sizes) == 1 and not unknown
+        return len(self.level_sizes) == 1 and not unknown and self.beyond is None
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One z per row, shape (n, l)."""
@@ -89,7 +99,8 @@ class Posterior:
             for part in (self.prior_mean, self.prior_variance)
         )
         parts = (self.mean[rows], self.variance[rows], prior_mean, prior_variance, self.kl[rows])
-        return Posterior(*parts, self.level_sizes, self.latent_shape)
+        beyond = None if self.beyond is None else self.beyond[rows]
+        return Posterior(*parts, self.level_sizes, self.latent_shape, beyond)
 
 
 def posterior(

@@ -57,6 +57,10 @@ class Probe(Protocol):
 
     `objective`, `decoder_variance` and `trained_for` are None where the model does not say them; they are then asked
     for, not guessed.
+
+    A probe may also have `log_prior`, a function z (n, l) → log p(z) (n,), where its prior is no Gaussian of each
+    latent: its posteriors then hold the rest of the KL, sampled (`Posterior.beyond`, by `measure.prior`). And
+    `covariates`, where its condition is not the columns of a linear model (`measure.covariates`).
     """
 
     @property

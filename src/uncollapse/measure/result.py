@@ -16,7 +16,7 @@ from uncollapse.measure.sums import EPSILONS, PosteriorSums
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, short
 from uncollapse.showing.plain import plain
-from uncollapse.theory.posterior import aggregate_kl, collapsed_share_from_counts
+from uncollapse.theory.posterior import aggregate_kl, collapsed_share_from_counts, gaussian_information
 
 __all__ = ["ACTIVE_VARIANCE", "ALIVE_NATS", "Measurement"]
 
@@ -62,19 +62,43 @@ class Measurement(Drawn):
 
     @cached_property
     def kl(self) -> np.ndarray:
-        """Mean KL of each latent, shape (l,)."""
-        return self.sums.kl / self.n_samples
+        """Mean KL of each latent, shape (l,).
+
+        Where the prior is no Gaussian of each latent (`sampled`), only `rate` is a KL from it. A latent's own is then
+        that from the Gaussian with its aggregate posterior's moments, which is 0 for a latent that says nothing
+        whatever the prior is.
+        """
+        own: np.ndarray = self.sums.kl / self.n_samples
+        if not self.sampled:
+            return own
+        spread = self.mean_variance + self.variance
+        return gaussian_information(
+            own, spread + self.aggregate_mean**2, spread, self.sums.prior_variance / self.n_samples
+        )
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the prior is no Gaussian of each latent, so that `rate` is sampled."""
+        return self.sums.beyond is not None
 
     @cached_property
     @np.errstate(under="ignore")
     def kl_std(self) -> np.ndarray:
         """Standard deviation of each latent's KL over the rows, shape (l,)."""
-        return np.sqrt(np.maximum(self.sums.kl_square / self.n_samples - self.kl**2, 0.0))
+        own = self.sums.kl / self.n_samples
+        return np.sqrt(np.maximum(self.sums.kl_square / self.n_samples - own**2, 0.0))
 
     @property
     def rate(self) -> float:
         """KL of all latents."""
-        return float(self.kl.sum())
+        return float(self.sums.kl.sum() + (self.sums.beyond or 0.0)) / self.n_samples
+
+    @property
+    def rate_error(self) -> float | None:
+        """Standard error of a sampled `rate`, over rows; None where it is not sampled."""
+        if self.sums.row_square is None:
+            return None
+        return float(np.sqrt(max(self.sums.row_square / self.n_samples - self.rate**2, 0.0) / self.n_samples))
 
     @property
     def alive(self) -> np.ndarray:
@@ -168,9 +192,10 @@ class Measurement(Drawn):
                                           and _steady(prior, s.prior_variance_square / n, prior**2)):  # fmt: skip
             return None
         if self.aggregate_covariance is None:
-            return self.rate
+            return None if self.sampled else self.rate
         gap = aggregate_kl(self.aggregate_mean - mean, self.aggregate_covariance, prior)
-        return max(self.rate - gap, 0.0) if np.isfinite(gap) else self.rate
+        rate = float(self.sums.kl.sum()) / n  # from a Gaussian, whatever the prior: the bound holds for any
+        return max(rate - gap, 0.0) if np.isfinite(gap) else rate
 
     @property
     def level_kl(self) -> tuple[np.ndarray, ...]:
@@ -180,8 +205,8 @@ class Measurement(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; what is not known is None."""
         names = (
-            "n_samples", "n_latents", "n_alive", "n_active", "rate", "kl", "kl_std", "mean_variance", "variance",
-            "alive", "active", "mean_rank", "mutual_information_at_most",
+            "n_samples", "n_latents", "n_alive", "n_active", "rate", "rate_error", "kl", "kl_std", "mean_variance",
+            "variance", "alive", "active", "mean_rank", "mutual_information_at_most",
         )  # fmt: skip
         values = {name: plain(getattr(self, name)) for name in names}
         values["kl_per_level"] = [float(level.sum()) for level in self.level_kl]

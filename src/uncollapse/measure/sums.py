@@ -42,6 +42,8 @@ class PosteriorSums:
     prior_mean, prior_mean_square, prior_variance, prior_variance_square : ndarray of shape (l,)
         Σ m₀, Σ m₀², Σ η_enc², Σ η_enc⁴: whether the prior changes with the row.
     level_sizes, latent_shape : tuple of int
+    beyond, row_square : float or None
+        Of a sampled KL: Σ of what it is above `kl`, and Σ of the squares of whole rows' KL.
     """
 
     n_samples: int
@@ -58,6 +60,8 @@ class PosteriorSums:
     prior_variance_square: np.ndarray
     level_sizes: tuple[int, ...]
     latent_shape: tuple[int, ...]
+    beyond: float | None = None
+    row_square: float | None = None
 
     def __add__(self, other: PosteriorSums) -> PosteriorSums:
         """Sums over both parts."""
@@ -66,7 +70,8 @@ class PosteriorSums:
                 f"cannot add the sums of {self.latent_shape} latents and of {other.latent_shape}; both parts must come "
                 f"from one model"
             )
-        names = [item.name for item in fields(self)][:-2]
+        names = [item.name for item in fields(self)][:-4]
+        names += [] if self.beyond is None or other.beyond is None else ["beyond", "row_square"]
         sums: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in names}
         return replace(self, **sums)
 
@@ -100,4 +105,6 @@ def posterior_sums(q: Posterior) -> PosteriorSums:
         prior_variance_square=np.einsum("nl,nl->l", v0, v0),
         level_sizes=q.level_sizes,
         latent_shape=q.latent_shape,
+        beyond=None if q.beyond is None else float(q.beyond.sum()),
+        row_square=None if q.beyond is None else float(q.row_kl @ q.row_kl),
     )

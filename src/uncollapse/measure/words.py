@@ -29,7 +29,8 @@ def alive_words(n_alive: int, n_latents: int) -> str:
 def measurement_card(m: Measurement) -> Card:
     """How many latents live, and the first of them."""
     facts = [("rows", f"{m.n_samples:,}"), ("active units", f"{m.n_active} of {m.n_latents}")]
-    facts += [("KL, nats per sample", number(m.rate))]
+    error = "" if m.rate_error is None else f" ± {m.rate_error:.2g} (sampled: the prior is no Gaussian of each latent)"
+    facts += [("KL, nats per sample", number(m.rate) + error)]
     if m.mutual_information_at_most is not None:
         facts += [("mutual information at most", number(m.mutual_information_at_most))]
     if m.mean_rank is not None:
@@ -43,7 +44,7 @@ def measurement_card(m: Measurement) -> Card:
     return Card(
         f"{alive_words(m.n_alive, m.n_latents)}.",
         tuple(facts),
-        headings=("latent", "KL, nats", "Var of mean", "state"),
+        headings=("latent", "KL from its own Gaussian" if m.sampled else "KL, nats", "Var of mean", "state"),
         rows=rows,
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.posterior import Posterior, posterior
+from uncollapse.measure.prior import LogPrior, with_sampled_kl
 from uncollapse.measure.protocol import RAISED, Spread, TrainedFor, check_spread, prior_variance_of
 from uncollapse.objective import Objective
 from uncollapse.probes.inputs import check_condition, check_rows, in_shape
@@ -38,6 +39,8 @@ class CallableProbe:
         Of one sample and its latents; rows when left out, and as the first call shows.
     outputs : tuple of two int, optional
         Positions of mean and spread in what the encoder gives, from 0, if it gives more than the two.
+    log_prior : callable, z (n, l) → log p(z) (n,), optional
+        Of a prior that is no Gaussian of each latent; the KL is then sampled.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class CallableProbe:
     trained_for: TrainedFor | None = None
     notes: tuple[str, ...] = ()
     outputs: tuple[int, int] | None = None
+    log_prior: LogPrior | None = None
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     guards_rows: ClassVar[bool] = True
 
@@ -85,7 +89,7 @@ class CallableProbe:
         if len(q.mean) != len(x):
             raise DataError(f"{self.name}: the encoder gave {len(q.mean)} means for {len(x)} rows")
         self._seen["latent"] = q.latent_shape
-        return q
+        return q if self.log_prior is None else with_sampled_kl(q, self.log_prior, self.name)
 
     def _encoded(self, x: np.ndarray, given: np.ndarray | None) -> tuple[Any, Any]:
         """What the encoder gives for mean and spread."""

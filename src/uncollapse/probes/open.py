@@ -20,11 +20,13 @@ from uncollapse.objective import Objective
 from uncollapse.probes.callables import CallableProbe
 from uncollapse.probes.frameworks import of_object, of_path
 from uncollapse.probes.inputs import check_rows
+from uncollapse.probes.numpyro import is_numpyro, numpyro_probe
 from uncollapse.probes.outputs import check_outputs
+from uncollapse.probes.priors import with_prior
 from uncollapse.probes.restated import with_objective
 from uncollapse.reading.named import maker_named
 
-__all__ = ["WEIGHTS", "as_object", "open_probe"]
+__all__ = ["WEIGHTS", "as_object", "has_both", "open_probe"]
 
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin")
 WHOLE_MODULES = (".pkl", ".pickle", *WEIGHTS)
@@ -43,6 +45,7 @@ def open_probe(
     input_shape: tuple[int, ...] | None = None,
     rows: np.ndarray | None = None,
     outputs: tuple[int, int] | None = None,
+    prior: Any = None,
     trust: bool = False,
 ) -> Probe:
     """Open a trained model of any library, so that it can be measured and diagnosed.
@@ -54,8 +57,8 @@ def open_probe(
         diffusers' AutoencoderKL; a file of Keras; a folder with ``encoder.onnx`` and ``decoder.onnx`` (or ``.keras``),
         or the two paths of ONNX; ``module:function``, a function of no arguments that returns a model, imported from
         the current folder; a model of pythae, scvi-tools, diffusers, Pyro, Keras or Flax (of Linen with its params, as
-        a pair); a PyTorch module with `encode` and `decode`; a pair of PyTorch modules, Keras or Flax models or
-        functions on NumPy arrays, encoder and decoder; a `Probe`.
+        a pair); the triple (model, guide, params) of NumPyro; a PyTorch module with `encode` and `decode`; a pair of
+        PyTorch modules, Keras or Flax models or functions on NumPy arrays, encoder and decoder; a `Probe`.
     objective : Objective, optional
         As trained, where the model does not say it; overrules what it says.
     spread : {"log_variance", "variance", "std"}, optional
@@ -63,10 +66,12 @@ def open_probe(
     input_shape : tuple of int, optional
         Of one sample, if the model does not take rows and does not say its shape.
     rows : ndarray of shape (n, d), optional
-        A few rows of data, which a Pyro model must see to say its likelihood.
+        A few rows of data, which a model of Pyro or NumPyro must see to say its likelihood.
     outputs : tuple of two int, optional
         Positions of mean and spread in what the encoder gives, from 0, if it gives more than the two: (1, 2) for
         (z, mean, log-variance). Read from what the encoder does when left out.
+    prior : torch distribution, or callable z (n, l) → log p(z) (n,), optional
+        Where it is not N(0, I): a mixture, a flow. The KL is then sampled. A function gets and gives NumPy arrays.
     trust : bool
         Load pickled models, which may run any code.
 
@@ -97,7 +102,8 @@ def open_probe(
     if objective is not None:
         checks.instance(objective, "objective", Objective)
     probe: Any = _of_name(_text(model), how) if isinstance(model, str | os.PathLike) else _of_object(model, how)
-    return probe if objective is None else with_objective(probe, objective)
+    probe = probe if objective is None else with_objective(probe, objective)
+    return probe if prior is None else with_prior(probe, prior)
 
 
 def as_object(model: Any) -> Any:
@@ -169,14 +175,17 @@ def _of_object(model: Any, how: _Reading) -> Any:
         return known
     if "torch" in libraries:
         return _of_module(model, how)
+    if is_numpyro(model):
+        return numpyro_probe(*model, input_shape=how.input_shape, rows=how.rows)
     if isinstance(model, tuple | list) and len(model) == 2 and all(callable(part) for part in model):
         return _pair(model[0], model[1], how)
-    if _has_both(model):
+    if has_both(model):
         return replace(_pair(model.encode, model.decode, how), name=type(model).__name__)
     raise _unknown(model)
 
 
-def _has_both(model: Any) -> bool:
+def has_both(model: Any) -> bool:
+    """Whether a model has `encode` and `decode`."""
     try:
         return callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None))
     except RAISED:  # an object's own __getattr__ raises anything
@@ -190,7 +199,7 @@ def _of_module(module: Any, how: _Reading) -> Any:
 
     if is_pyro(module):
         return pyro_probe(module, input_shape=how.input_shape, rows=how.rows)
-    if _has_both(module):
+    if has_both(module):
         return module_probe(module, spread=how.spread, input_shape=how.input_shape, outputs=how.outputs)
     raise _unknown(module)
 

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.measure.covariates import Covariates
 from uncollapse.measure.posterior import Posterior, posterior
+from uncollapse.measure.prior import LogPrior, with_sampled_kl
 from uncollapse.measure.protocol import RAISED, Probe, Spread, TrainedFor, prior_variance_of
 from uncollapse.objective import Objective
 from uncollapse.probes.inputs import check_rows
@@ -64,6 +66,16 @@ class TorchProbe:
         What the module's own `encode` gives beside the mean, where it has one of the usual kind.
     linear : bool
         Whether encoder and decoder are known to be linear, so that the closed form is the model's own optimum.
+    covariates : callable, condition (n, c) → Covariates, optional
+        How a forecast reads the condition, where it is not the columns of a linear model.
+    log_prior : callable, z (n, l) → log p(z) (n,), optional
+        Of a prior that is no Gaussian of each latent, on NumPy arrays; the KL is then sampled.
+    kept : tuple of str
+        Parameters that stay when the model is started anew, as no part of it can reset them.
+    recorded : bool
+        Whether the objective is the record of the model's own training, so that no other loss can have been trained.
+    untried : str
+        Why what can be trained from here would be another loss than the model's; empty where it is its own.
     """
 
     name: str
@@ -80,6 +92,11 @@ class TorchProbe:
     copies: bool = True
     spread: Spread | None = None
     linear: bool = False
+    covariates: Callable[[np.ndarray], Covariates] | None = None
+    log_prior: LogPrior | None = None
+    kept: tuple[str, ...] = ()
+    recorded: bool = False
+    untried: str = ""
     _seen: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     guards_rows: ClassVar[bool] = True
 
@@ -95,7 +112,8 @@ class TorchProbe:
             prior_variance=prior_variance_of(self),
             where=self.name,
         )
-        return replace(q, latent_shape=tuple(mean.shape[1:]))
+        q = replace(q, latent_shape=tuple(mean.shape[1:]))
+        return q if self.log_prior is None else with_sampled_kl(q, self.log_prior, self.name)
 
     def _encoded(self, x: np.ndarray, given: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """`posterior` in evaluation mode, a block of rows at a time: its layers hold many times what a row holds."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from uncollapse.errors import ObjectiveError
+from uncollapse.measure.prior import LogPrior
 from uncollapse.objective import Objective
 from uncollapse.probes.inputs import check_condition
 from uncollapse.probes.probe import TorchProbe, evaluating, log_variance_of, mode_notes
@@ -54,7 +55,9 @@ def pyro_probe(
             probe, None, None, "Pyro's model says its likelihood when run: give rows of data, or the objective"
         )
     with torch.no_grad(), evaluating(module):
-        return _with(probe, *_objective(module, probe.in_shape(probe.tensor(rows))))
+        shaped = probe.in_shape(probe.tensor(rows))
+        log_prior = _log_prior(probe, shaped)
+        return replace(_with(probe, *_objective(module, shaped)), log_prior=log_prior)
 
 
 def _mean_and_log_variance(module: Any, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -100,11 +103,10 @@ def _objective(module: Any, x: Tensor) -> tuple[Objective | None, float | None, 
 
     trace = _trace(module.model, x, None)
     latent = _latent(_trace(module.guide, x, None))
-    prior = _base(trace.nodes[latent["name"]]["fn"])
     observed = [trace.nodes[name] for name in trace.observation_nodes]
     _check_decoder(module, trace.nodes[latent["name"]]["value"], observed)
-    if len(observed) != 1 or not _is_standard(prior):
-        return None, None, "the model has several observed sites, or a prior other than N(0, I): say the objective"
+    if len(observed) != 1:
+        return None, None, "the model has several observed sites: say the objective"
     scales = [float(torch.as_tensor(site["scale"])) for site in (latent, observed[0])]
     beta, likelihood = scales[0] / scales[1], _base(observed[0]["fn"])
     n_latents = int(np.prod(_base(latent["fn"]).loc.shape[1:]))
@@ -133,6 +135,26 @@ def _check_decoder(module: nn.Module, z: Tensor, observed: list[Any]) -> None:
 
 def _is_standard(prior: Any) -> bool:
     return isinstance(prior, torch.distributions.Normal) and bool((prior.loc == 0).all() and (prior.scale == 1).all())
+
+
+def _log_prior(probe: TorchProbe, x: Tensor) -> LogPrior | None:
+    """log p(z) as the model says it, of arrays; None where it is N(0, I)."""
+    from pyro import poutine
+
+    module: Any = probe.module
+    name = _latent(_trace(module.guide, x, None))["name"]
+    if _is_standard(_base(_trace(module.model, x, None).nodes[name]["fn"])):
+        return None
+
+    def log_prior(z: np.ndarray) -> np.ndarray:
+        latents = probe.tensor(z).reshape(len(z), *probe.posterior(x[:1].flatten(1), None)[0].shape[1:])
+        with torch.no_grad(), evaluating(module):
+            given = poutine.condition(module.model, data={name: latents})
+            density = _trace(given, x.new_zeros(len(z), *x.shape[1:]), None).nodes[name]["fn"].log_prob(latents)
+        values: np.ndarray = density.reshape(len(z), -1).sum(dim=1).double().cpu().numpy()
+        return values
+
+    return log_prior
 
 
 def _with(probe: TorchProbe, objective: Objective | None, variance: float | None, note: str | None) -> TorchProbe:

@@ -14,7 +14,8 @@ from torch import Tensor
 from uncollapse.errors import ObjectiveError, SourceError, UncollapseError, kind_and_line
 from uncollapse.measure.protocol import RAISED, TrainedFor
 from uncollapse.objective import Objective
-from uncollapse.probes.probe import TorchProbe, mode_notes
+from uncollapse.probes.probe import TorchProbe, evaluating, mode_notes
+from uncollapse.probes.pythae_priors import OWN_PRIOR, flow_of, log_prior_of
 
 __all__ = ["CONFIG", "pythae_folder", "pythae_probe"]
 
@@ -29,6 +30,19 @@ GAUSSIAN = (
 )  # fmt: skip
 """Models with a diagonal Gaussian posterior and a standard normal prior; the loss of most is another one."""
 
+KNOWN = (*GAUSSIAN, *OWN_PRIOR, "Adversarial_AE")
+
+POINT = "it is no VAE: its encoder gives a point, so there is no posterior and no KL"
+MOVED = "Hamiltonian steps along the decoder's gradient move its posterior, and the encoder only says where they start"
+REFUSED = {
+    "AE": POINT, "RAE_L2": POINT, "RAE_GP": POINT, "WAE_MMD": POINT,
+    "VQVAE": "its latents are entries of a codebook, so there is no KL of each",
+    "SVAE": "its posterior lies on a sphere (von Mises-Fisher), where no latent can collapse alone",
+    "PoincareVAE": "its posterior lies in hyperbolic space, where no latent can collapse alone",
+    "HVAE": MOVED, "RHVAE": MOVED,
+}  # fmt: skip
+"""Why models are not read."""
+
 
 def pythae_probe(model: Any, *, input_shape: tuple[int, ...] | None = None) -> TorchProbe:
     """Probe of a pythae model.
@@ -42,31 +56,34 @@ def pythae_probe(model: Any, *, input_shape: tuple[int, ...] | None = None) -> T
     Raises
     ------
     ObjectiveError
-        A model whose posterior or prior is no diagonal Gaussian: VAMP, flows, hyperspherical, autoencoders.
+        A model whose encoder gives no diagonal Gaussian: hyperspherical, hyperbolic, Hamiltonian, autoencoders.
 
     Notes
     -----
     The loss is not believed to be what some version's source says: the model's own `loss_function` is called on numbers
-    of known answer, which tells the ½ (absent up to 0.1.1) and β.
+    of known answer, which tells the ½ (absent up to 0.1.1) and β. VAMP and flows have a prior of their own: their KL is
+    sampled, and the latents of a flow are those before it.
     """
     kind = _kind(type(model))
-    if kind not in GAUSSIAN:
-        raise ObjectiveError(
-            f"pythae {type(model).__name__}: its posterior is no diagonal Gaussian, or its prior not N(0, I), so there "
-            f"is no KL of each latent; known are {', '.join(GAUSSIAN)}"
-        )
+    _check_known(kind, f"pythae {type(model).__name__}")
     name = f"pythae {type(model).__name__}"
     objective, notes = _objective(model), mode_notes(model)
     if objective is None:
         notes += (f"{name} minimises more than reconstruction + β KL, so its water level is not known: say the "
                   f"objective yourself",)  # fmt: skip
+    if kind == "Adversarial_AE":
+        notes += ("its loss has no KL: a discriminator holds q(z) near the prior, and the KL is only measured",)
+    flow = flow_of(model, kind)
+    if flow is not None:
+        notes += ("latents are those before the flow, which is taken for a part of the prior and of the decoder",)
     shape = input_shape or model.model_config.input_dim
     return TorchProbe(
         name,
         model,
         _mean_and_log_variance,
-        _output,
+        _output if flow is None else _after(kind),
         objective=objective,
+        log_prior=log_prior_of(model, kind),
         decoder_variance=1.0 if objective is not None and objective.likelihood == "gaussian" else None,
         input_shape=None if shape is None else tuple(int(side) for side in shape),
         notes=notes,
@@ -95,8 +112,7 @@ def pythae_folder(folder: Path, *, input_shape: tuple[int, ...] | None = None, t
         kind = str(config["name"]).removesuffix("Config").removesuffix("_")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{folder / CONFIG}: no configuration of pythae ({kind_and_line(error)})") from None
-    if kind not in GAUSSIAN:
-        raise ObjectiveError(f"{folder}: is a pythae {kind}; known are {', '.join(GAUSSIAN)}")
+    _check_known(kind, f"{folder}: a pythae {kind}")
     custom = [part for part in ("encoder", "decoder")
               if not config.get(f"uses_default_{part}", True) or (folder / f"{part}.pkl").exists()]  # fmt: skip
     if custom and not trust:
@@ -137,17 +153,32 @@ def _default_model(models: Any, kind: str, folder: Path) -> Any:
     return model
 
 
+def _check_known(kind: str, where: str) -> None:
+    if kind not in KNOWN:
+        raise ObjectiveError(f"{where}: {REFUSED.get(kind, 'is not known')}; known are {', '.join(KNOWN)}")
+
+
 def _objective(model: Any) -> Objective | None:
-    if _kind(type(model)) not in PLAIN or _home(model, "loss_function") != _home(model, "forward"):
+    kind = _kind(type(model))
+    if kind not in (*PLAIN, *OWN_PRIOR) or _home(model, "loss_function") != _home(model, "forward"):
         return None
     if not _home(model, "loss_function").startswith("pythae."):
         return None  # a subclass with a loss of its own
     one, zero = torch.ones(1, 1), torch.zeros(1, 1)
     bernoulli = model.model_config.reconstruction_loss == "bce"
-    # an error of 1 and a KL of ½: what comes out are the weights of both
-    total, misfit, kl = (float(part) for part in model.loss_function(zero if bernoulli else one, zero, one, zero, zero))
+    start = (zero if bernoulli else one, zero)  # an error of 1
+    with torch.no_grad(), evaluating(model):
+        if kind == "VAMP":
+            wide = torch.zeros(1, model.latent_dim)
+            parts = model.loss_function(*start, wide, wide, wide, model.linear_scheduling)
+        elif kind in OWN_PRIOR:
+            parts = model.loss_function(*start, one, zero, one, zero, -one[:, 0])
+        else:
+            parts = model.loss_function(*start, one, zero, zero)
+    # what comes out are the weights of both; the KL is ½, or what the prior makes of it
+    total, misfit, kl = (float(part) for part in parts)
     beta = (total - misfit) / kl
-    if abs(kl - 0.5) > 1e-6 or not beta > 0:
+    if (kind in PLAIN and abs(kl - 0.5) > 1e-6) or not beta > 0:
         return None
     recon: dict[str, Any] = {"recon": "bce"} if bernoulli else {"recon": "mse", "half": misfit < 0.75}
     return Objective.from_loss(**recon, kl_weight=round(beta, 6), n_latents=int(model.latent_dim))
@@ -172,6 +203,17 @@ def _mean_and_log_variance(model: Any, x: Tensor, given: Tensor | None) -> tuple
 def _output(model: Any, z: Tensor, given: Tensor | None) -> Tensor:
     mean: Tensor = model.decoder(z)["reconstruction"]
     return mean
+
+
+def _after(kind: str) -> Any:
+    """The decoder after a flow of the same module, a copy of which has its own."""
+
+    def output(model: Any, z: Tensor, given: Tensor | None) -> Tensor:
+        flow = flow_of(model, kind)
+        assert flow is not None
+        return _output(model, flow(z)[0], given)
+
+    return output
 
 
 def _trained_for(folder: Path) -> TrainedFor | None:

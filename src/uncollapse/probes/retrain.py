@@ -164,7 +164,7 @@ def start_anew(probe: TorchProbe, seed: int = 0) -> TorchProbe:
             if callable(reset):
                 reset()
                 reached |= {id(p) for p in part.parameters()}
-    missed = [name for name, p in own.module.named_parameters() if id(p) not in reached]
+    missed = [name for name, p in own.module.named_parameters() if id(p) not in reached and name not in own.kept]
     if missed:
         raise UncollapseError(
             f"{probe.name}: cannot be started anew: {len(missed)} parameter(s) know no fresh value, the first "

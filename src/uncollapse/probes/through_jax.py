@@ -17,7 +17,7 @@ from uncollapse.probes.translated import Translated
 __all__ = ["JaxModule", "arrays_of"]
 
 FEWEST = 128
-"""Blocks have a power of two of rows, from this on, so that JAX compiles for a few shapes: a third of a second each."""
+"""Blocks have a power of two of rows, from this on, so that JAX compiles for a few shapes."""
 
 Run = Callable[..., tuple[Sequence[Any], "Sequence[str] | None"]]
 """(weights, fixed, seed, x, *given) → what the encoder or decoder gives, and the names of it."""

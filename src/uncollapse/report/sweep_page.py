@@ -7,10 +7,16 @@ from typing import Any
 
 from uncollapse.forecasting.result import Forecast
 from uncollapse.report.page import plain_figures, rendered
+from uncollapse.showing.figure import Figure
 from uncollapse.training.config import Setup
 from uncollapse.training.sweep_pictures import SHOWN, sweep_figure
 
-__all__ = ["sweep_page"]
+__all__ = ["panels_apart", "sweep_page"]
+
+SAID = (
+    "Each point is a training, each line the forecast of the linear model at the same setting. For deep networks the "
+    "forecast says where complete collapse begins; their number alive may differ."
+)
 
 
 def sweep_page(
@@ -29,21 +35,25 @@ def sweep_page(
     source : str
         What the data were called.
     """
-    figure = sweep_figure(columns, setups, forecasts)
-    single = {
-        name: replace(figure, panels=(replace(panel, title=""),), legend="above", height=360)
-        for name, panel in zip(SHOWN, figure.panels, strict=True)
-    }
-    data = {"figures": plain_figures(single), "start": None}
-    titles = [(name, f"{title[0].upper()}{title[1:]}") for name, title in SHOWN.items()]
     return rendered(
         "sweep.html.j2",
         source=source,
         verdict=_verdict(columns, forecasts),
-        titles=titles,
         lost=_lost(columns),
-        data=data,
+        said=SAID,
+        rows=(),
+        **panels_apart(sweep_figure(columns, setups, forecasts), SHOWN),
     )
+
+
+def panels_apart(figure: Figure, titles: dict[str, str]) -> dict[str, Any]:
+    """A figure's panels as figures of their own, each under its title: what the template draws."""
+    single = {
+        name: replace(figure, panels=(replace(panel, title=""),), legend="above", panel_width=None, height=360)
+        for name, panel in zip(titles, figure.panels, strict=True)
+    }
+    named = [(name, f"{title[0].upper()}{title[1:]}") for name, title in titles.items()]
+    return {"titles": named, "data": {"figures": plain_figures(single), "start": None}}
 
 
 def _verdict(columns: dict[str, list[Any]], forecasts: list[Forecast | None]) -> str:

@@ -18,6 +18,7 @@ from uncollapse.measure.observe import observe
 from uncollapse.measure.protocol import Spread
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
+from uncollapse.probes.own_rows import with_own_rows
 from uncollapse.probes.restated import with_prior_of
 from uncollapse.reviving.digest import digest_of
 from uncollapse.reviving.result import Revived
@@ -30,7 +31,7 @@ N_SHOWN = 8
 
 def revive(
     model: Any,
-    data: Any,
+    data: Any = None,
     target: Any = None,
     given: Any = None,
     *,
@@ -77,6 +78,7 @@ def revive(
     (0, 2)
     """
     clock = Budget(checks.number(budget, "budget", error=DataError))
+    data, given = with_own_rows(model, data, given)
     rows = as_rows(data)
     probe: Any = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
                           given=given, scale=scale)  # fmt: skip

@@ -46,8 +46,10 @@ def cause_of(
     -----
     A latent that lives and earns settles it, unless it carries next to nothing of what it can: it is on its way. Then
     whether one can live (β against λ): a decoder whose λ is 1 leaves nothing at β = 1, whatever the objective; where λ
-    or β is more, it is the weight. Then whether the encoder can tell (what it tells takes the place of λ;
-    docs/theory.md, section 12). What is left is the training.
+    or β is more, it is the weight. That is sure only where the decoder explains its sequences: a right one is best
+    without latents at any β from 1 on (p_v/p has mean 1, so its power 1/β has less), and another may have latents that
+    beat collapse above λ, as they did in docs/sequences.md. Then whether the encoder can tell (what it tells takes the
+    place of λ; docs/theory.md, section 12). What is left is the training.
     """
     t = spectrum
     low, high = t.interval
@@ -58,7 +60,7 @@ def cause_of(
     if t.explains_all and MARGIN * t.critical_beta < beta <= 1:
         return "decoder-explains", "low" if unsure else "high"
     if beta >= low:
-        return "objective", "low" if unsure or beta < high else "high"
+        return "objective", "high" if t.explains_all and beta >= high and not unsure else "low"
     if not math.isnan(told) and told <= beta:
         near = beta - told < CLOSE * (t.critical_beta - beta)
         return "encoder-cannot-tell", "low" if unsure or near or not known_features else "high"

@@ -66,24 +66,25 @@ class MaskedSteps(torch.distributions.Distribution):
     Parameters
     ----------
     logits : Tensor of shape (n, T, M, V)
+        Kept as log-probabilities.
     """
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__(validate_args=False)
-        self.log_p = logits.log_softmax(-1)
+        self.logits = logits.log_softmax(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Of tokens (n, T) the mean over masks; of draws (n, T, M) the sum over √M, whose score has the variance F."""
         if value.ndim == 2:
-            index = value[:, :, None, None].expand(*self.log_p.shape[:3], 1)
-            return self.log_p.gather(-1, index)[..., 0].mean(-1)
-        return self.log_p.gather(-1, value[..., None])[..., 0].sum(-1) / math.sqrt(value.shape[-1])
+            index = value[:, :, None, None].expand(*self.logits.shape[:3], 1)
+            return self.logits.gather(-1, index)[..., 0].mean(-1)
+        return self.logits.gather(-1, value[..., None])[..., 0].sum(-1) / math.sqrt(value.shape[-1])
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """One of every step under each mask, (n, T, M)."""
-        noise = torch.rand_like(self.log_p).clamp_(min=torch.finfo(self.log_p.dtype).tiny)
-        return (self.log_p - torch.log(-torch.log(noise))).argmax(-1)
+        noise = torch.rand_like(self.logits).clamp_(min=torch.finfo(self.logits.dtype).tiny)
+        return (self.logits - torch.log(-torch.log(noise))).argmax(-1)
 
 
 def at_rest(decoder: SequenceDecoder, word_dropout: float) -> AtRest:

@@ -165,7 +165,7 @@ class SequenceDiagnosis(Drawn):
             Points(at, self.kl[order], "alive", "KL", size=9),
             Points(at, self.earned[order], "water", "earned", size=7),
         )
-        latents = Panel(marks, Axis("latent", whole=True), Axis("nats per sequence"))
+        latents = Panel(marks, Axis("latents, the largest KL first", whole=True), Axis("nats per sequence"))
         return Figure((*self.spectrum.figure().panels, latents), panel_width=400)
 
     def __repr__(self) -> str:

@@ -10,14 +10,17 @@ from uncollapse.injecting.result import InjectionSpectrum
 from uncollapse.injecting.words import doubts
 from uncollapse.measure.words import alive_words
 from uncollapse.sequence_diagnosis.remedies import latents
+from uncollapse.sequence_diagnosis.result import SequenceRemedy
 from uncollapse.showing.noun import MOST_ROWS, Card, number
 
 if TYPE_CHECKING:
     from uncollapse.sequence_diagnosis.result import SequenceDiagnosis
 
-__all__ = ["HEADINGS", "card", "headline"]
+__all__ = ["HEADINGS", "QUESTIONS", "card", "headline", "promise", "questions", "said"]
 
 HEADINGS = ("latent", "KL", "earns", "± error", "state")
+
+QUESTIONS = ("question", "measured", "answer")
 
 
 def headline(d: SequenceDiagnosis) -> str:
@@ -71,13 +74,51 @@ def card(d: SequenceDiagnosis) -> Card:
     if d.other is not None:
         facts.append((f"λ at {d.other.place}", _with_error(d.other)))
     remedies = [f"{remedy.change}: {remedy.why}" for remedy in d.remedies]
-    said = [f"{note[0].upper()}{note[1:]}." for note in d.notes]
+    return Card(d.headline, tuple(facts), (*remedies, *said(d)), HEADINGS, _rows(d))
+
+
+def said(d: SequenceDiagnosis) -> list[str]:
+    """What else is to be known: of how it was measured, and what speaks against it."""
+    lines = [f"{note[0].upper()}{note[1:]}." for note in d.notes]
     if not d.spectrum.by_curvature[0]:
-        said.append("The curvature is too noisy here: λ is over the decoder's own Fisher information.")
+        lines.append("The curvature is too noisy here: λ is over the decoder's own Fisher information.")
     elif not d.n_alive:
-        said += doubts(s)
-    lines = (*remedies, *said)
-    return Card(d.headline, tuple(facts), lines, HEADINGS, _rows(d))
+        lines += doubts(d.spectrum)
+    return lines
+
+
+def promise(remedy: SequenceRemedy) -> str:
+    """What a change brings in numbers, as the end of a sentence; empty where none is known.
+
+    Examples
+    --------
+    >>> promise(SequenceRemedy("β 4 → 2", "because", critical_beta=2.5, expected_alive=3, nats=0.4))
+    ' (λ 2.5, about 3 alive, 0.4 nats of KL)'
+    """
+    parts = []
+    if remedy.critical_beta is not None:
+        parts.append(f"λ {remedy.critical_beta:.3g}")
+    if remedy.expected_alive is not None:
+        parts.append(f"about {remedy.expected_alive} alive")
+    if remedy.nats is not None:
+        parts.append(f"{remedy.nats:.2g} nats of KL")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def questions(d: SequenceDiagnosis) -> list[tuple[str, str, str]]:
+    """The questions that lead to the cause, in their order, with what was measured for each."""
+    s, (low, high) = d.spectrum, d.spectrum.interval
+    at = f"β = {d.beta:.3g}"
+    lives = "yes" if d.beta < low else "no" if d.beta >= high else "too near to say"
+    tells = "not measured" if np.isnan(d.told) else "yes" if d.told > d.beta else "no"
+    return [
+        ("Does a latent live, and earn its KL?", f"{d.n_alive} alive, {d.n_earning} earning, of {len(d.kl)}",
+         "yes" if d.n_earning else "no"),
+        ("Does the decoder explain its sequences by itself?", f"λ = {s.critical_beta:.3g} ({low:.3g} to {high:.3g}); "
+         "1 if perfect", "yes" if s.explains_all else "no"),
+        (f"Can a latent live at {at}?", f"{at} against λ", lives),
+        (f"Can the encoder tell more than {at}?", f"it tells {number(d.told)} of {s.critical_beta:.3g}", tells),
+    ]  # fmt: skip
 
 
 def _with_error(t: InjectionSpectrum) -> str:

@@ -21,7 +21,7 @@ from uncollapse.sequences.rows import batches, in_words_of, negative_log_likelih
 from uncollapse.sequences.settings import SequenceTraining
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, short
-from uncollapse.showing.plain import plain
+from uncollapse.showing.plain import plain, stamp
 from uncollapse.training.result import History
 
 __all__ = ["LanguageModel", "train_language_model"]
@@ -74,6 +74,7 @@ class LanguageModel(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, without the parameters; `save` keeps those."""
         return {
+            **stamp("language-model"),
             "decoder": asdict(self.shape),
             "training": asdict(self.training),
             "nats": self.nats,

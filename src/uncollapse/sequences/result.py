@@ -20,7 +20,7 @@ from uncollapse.sequences.settings import SequenceSetup
 from uncollapse.sequences.terms import Parts, seen_at_random, terms
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, Noun, short
-from uncollapse.showing.plain import Record, plain
+from uncollapse.showing.plain import Record, plain, stamp
 from uncollapse.training.result import History
 
 __all__ = ["SequenceEvaluation", "SequenceVAE", "evaluate"]
@@ -148,6 +148,7 @@ class SequenceVAE(Drawn):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, without the parameters; `save` keeps those."""
         return {
+            **stamp("sequence-training"),
             "setup": self.setup.to_dict(),
             "held_out": self.held_out.to_dict(),
             "vocabulary": plain(self.vocabulary),

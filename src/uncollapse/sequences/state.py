@@ -48,7 +48,7 @@ def save(model: LanguageModel | SequenceVAE, folder: str | Path) -> None:
     if isinstance(model, SequenceVAE):
         values["kl"] = torch.from_numpy(model.held_out.kl)
     write_bytes(place / MODEL, state_bytes(values, facts, FORMAT))
-    text = json.dumps({"noun": facts["noun"], **model.to_dict()}, ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps({**model.to_dict(), "noun": facts["noun"]}, ensure_ascii=False, allow_nan=False, indent=1)
     write_text(place / RESULT, text + "\n")
 
 

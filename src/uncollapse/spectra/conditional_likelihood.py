@@ -126,6 +126,7 @@ def conditional_likelihood_spectrum(given: Rows, data: Rows, options: Options, w
     directions = find().decoder
     without_condition = np.einsum("dm,de,em->m", directions, whole, directions)
     regression = (table.whitening @ coefficients[1:]).T
+    sized = isinstance(options.size_factors, np.ndarray)
     return Spectrum(
         strengths=strengths, total_energy=float(np.trace(matrix)), residual_energy=0.0, n_samples=n,
         n_features=len(scale), n_targets=len(scale), centred=True, likelihood=options.likelihood,
@@ -138,7 +139,7 @@ def conditional_likelihood_spectrum(given: Rows, data: Rows, options: Options, w
             n_columns=len(table.condition_mean), rank=table.whitening.shape[1], energy=float(np.trace(whole)),
             explained=np.clip(1 - strengths / np.maximum(without_condition, 1e-300), 0.0, 1.0),
             strengths_without=without.strengths, regression=regression, mean=table.condition_mean,
-            intercept=coefficients[0],
+            intercept=coefficients[0] - (np.log(table.mean_size) if sized else 0.0),
         ),
     )  # fmt: skip
 

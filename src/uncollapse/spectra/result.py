@@ -41,7 +41,8 @@ class Condition(Record, Noun):
         B, the regression of y on x, that the decoder's map of x takes over.
     mean : ndarray of shape (n_columns,)
     intercept : ndarray of shape (d2,) or None
-        Of a likelihood other than Gaussian: B and this are in natural parameters (log-means of counts), about `mean`.
+        Of a likelihood other than Gaussian: B and this are in natural parameters (log-means of counts), about `mean`;
+        at a size factor of 1 where size factors are given.
     """
 
     n_columns: int

@@ -11,9 +11,11 @@ __all__ = [
     "collapsed_share",
     "collapsed_share_from_counts",
     "counts_below",
+    "gaussian_information",
     "gaussian_kl",
     "importance_bound",
     "log_ratio",
+    "prior_excess",
     "sampled_mutual_information",
     "tuned_elbo",
 ]
@@ -231,6 +233,60 @@ def log_ratio(
     """
     own, prior = (draws - mean) ** 2 / variance, (draws - prior_mean) ** 2 / prior_variance
     return 0.5 * (prior - own - np.log(variance / prior_variance)).sum(axis=1)
+
+
+def prior_excess(draws: np.ndarray, log_prior: np.ndarray) -> np.ndarray:
+    """log N(z; 0, I) − log p(z) of each row's draw, in nats, shape (n,).
+
+    Its mean over draws from q(z|x) is what the KL from a prior p is above the KL from N(0, I):
+    KL(q‖p) = KL(q‖N(0, I)) + E_q[log N(z; 0, I) − log p(z)].
+
+    Parameters
+    ----------
+    draws : ndarray of shape (n, l)
+    log_prior : ndarray of shape (n,)
+        log p(z), with every constant.
+
+    Examples
+    --------
+    >>> prior_excess(np.zeros((1, 1)), np.array([-np.log(2 * np.pi) / 2]))
+    array([0.])
+    """
+    standard = -0.5 * (draws**2).sum(axis=1) - draws.shape[1] / 2 * np.log(2 * np.pi)
+    excess: np.ndarray = standard - log_prior
+    return excess
+
+
+def gaussian_information(kl: np.ndarray, square: np.ndarray, spread: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Mean KL of each latent from the Gaussian with the moments of its own aggregate posterior, shape (l,).
+
+    No other Gaussian gives less, so it holds whatever the prior is: 0 for a latent that says nothing, and never under
+    its mutual information I(x; z_j).
+
+    Parameters
+    ----------
+    kl : ndarray of shape (l,)
+        Mean KL from N(0, v).
+    square : ndarray of shape (l,)
+        E m² + E s², the second moment of the aggregate posterior.
+    spread : ndarray of shape (l,)
+        Its variance.
+    variance : ndarray of shape (l,)
+        v.
+
+    Notes
+    -----
+    ½ (log spread − E log s²), with E log s² = square/v − 1 + log v − 2 KL from the KL of two Gaussians
+    (docs/theory.md, section 7).
+
+    Examples
+    --------
+    >>> gaussian_information(np.array([0.5]), np.array([2.0]), np.array([1.0]), np.array([1.0]))  # N(1, 1) for all rows
+    array([0.])
+    """
+    log_width = square / variance - 1 + np.log(variance) - 2 * kl
+    information: np.ndarray = np.maximum(0.5 * (np.log(np.maximum(spread, 1e-300)) - log_width), 0.0)
+    return information
 
 
 def tuned_elbo(misfit: float, n_targets: int, rate: float) -> float:
