@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,7 @@ def arguments_for(
     sample: tuple[int, ...],
     until: float,
     parts: Callable[[Slot], list[Any]] = lambda slot: [],
+    fixed: Collection[str] = (),
 ) -> Fit:
     """Arguments with which a class has weights of given shapes, or those that come nearest.
 
@@ -83,8 +84,10 @@ def arguments_for(
         When to give up, on the monotonic clock.
     parts : callable, optional
         Classes and modules that an argument may be.
+    fixed : collection of str
+        Arguments that the user says, which stay as they are.
     """
-    search = _Search(make, target, sample, until, parts)
+    search = _Search(make, target, sample, until, parts, fixed)
     best: Fit | None = None
     for source, values in known:
         said = dict.fromkeys(values, source)
@@ -107,6 +110,7 @@ class _Search:
     sample: tuple[int, ...]
     until: float
     parts: Callable[[Slot], list[Any]]
+    fixed: Collection[str]
     read: list[str] = field(default_factory=list)  # settings that the class reads from its configuration
 
     def completed(self, values: dict[str, Any], sources: dict[str, str], opened: str) -> Fit:
@@ -118,7 +122,8 @@ class _Search:
         if first.exact(self.target):
             return first
         kinds = ("int", "sizes", "bool", "any")
-        open_ = [s for s in slots_of(self.make, self.read) if (s.name not in values or opened == "all") and (
+        settled = self.fixed if opened == "all" else values
+        open_ = [s for s in slots_of(self.make, self.read) if s.name not in settled and (
             s.default is UNKNOWN or (opened != "lacking" and s.kind in kinds))]  # fmt: skip
         options = {s.name: self._options(s) for s in open_}
         if not open_ or not all(options.values()):

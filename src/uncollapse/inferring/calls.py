@@ -85,7 +85,7 @@ def settings_in(tree: ast.Module) -> dict[str, dict[str, Any]]:
 
     Examples
     --------
-    >>> settings_in(ast.parse("CONFIG = {'latent_dim': 8}\nn = 3"))
+    >>> settings_in(ast.parse("CONFIG = {'latent_dim': 8}"))
     {'CONFIG': {'latent_dim': 8}}
     """
     return {name: value for name, value in _constants(tree).items() if isinstance(value, dict) and value}

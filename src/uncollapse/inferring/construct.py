@@ -112,7 +112,9 @@ class _Finder:
 
     def fit(self, make: Callable[..., Any], target: dict[str, tuple[int, ...]]) -> Fit:
         known = _known(make, self.source, self.weights, self.said)
-        return arguments_for(make, target, known, self.sample, self.until, lambda slot: [*self._parts(slot, target)])
+        fixed = _spoken(make, self.said)
+        parts = lambda slot: [*self._parts(slot, target)]  # noqa: E731
+        return arguments_for(make, target, known, self.sample, self.until, parts, fixed)
 
     def _parts(self, slot: Slot, target: dict[str, tuple[int, ...]]) -> Iterator[Any]:
         """Classes of the file that are called as an argument is, and modules of them that fit weights of its name."""
@@ -169,12 +171,17 @@ def _modules(source: Source) -> list[Callable[..., Any]]:
     return [kind for kind in source.classes() if issubclass(kind, nn.Module)]
 
 
+def _spoken(make: Any, said: Said) -> dict[str, Any]:
+    by_plain = {slot.plain: slot.name for slot in slots_of(make)}
+    return {by_plain.get(name, name): value for name, value in said.arguments.items()}
+
+
 def _known(make: Any, source: Source, weights: Weights, said: Said) -> list[tuple[str, dict[str, Any]]]:
     """What is known of the arguments: what the user says first, then what was saved, then where the file builds it."""
     slots = slots_of(make)
     names = {slot.name for slot in slots}
     by_plain = {slot.plain: slot.name for slot in slots}
-    spoken = {by_plain.get(k, k): v for k, v in said.arguments.items()}
+    spoken = _spoken(make, said)
     options: list[tuple[str, dict[str, Any]]] = []
     saved = {by_plain[k]: v for k, v in weights.settings.items() if k in by_plain}
     if saved:
