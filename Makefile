@@ -14,7 +14,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 MEASURED := COVERAGE_FILE=$(CURDIR)/build/coverage/.coverage.
 COVERED := --cov --cov-report= --cov-fail-under=0
 
-.PHONY: demo quick test lint types tests libraries coverage docs package browser figures theory-figures bench fuzz mutants kills constraints libraries-constraints clean
+.PHONY: demo quick test lint types tests libraries coverage docs package browser figures gallery theory-figures bench fuzz mutants kills constraints libraries-constraints clean
 
 demo: $(VENV)/.core
 	$(BIN)/uncollapse forecast digits --latents 32 --decoder-variance 10 --html report.html
@@ -97,6 +97,10 @@ browser: $(VENV)/.dev
 
 figures: $(VENV)/.dev browser
 	$(BIN)/python docs/make_figures.py
+
+# twelve reports: some minutes; TEXT_DIR is the folder that has names.txt, a first name a line
+gallery: $(VENV)/.dev browser
+	$(ONE_THREAD) $(BIN)/python docs/make_gallery.py
 
 # the pictures and measured tables of the theory pages: about half an hour
 theory-figures: $(VENV)/.dev browser

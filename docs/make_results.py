@@ -21,6 +21,12 @@ Every figure and table of the papers that can be run is a study. `uncollapse rep
 `uncollapse reproduce NAME --preset quick|standard|full --out DIR` runs one. What is shown here ran at the preset named;
 where that is not `full`, sizes are smaller than the paper's, and the settings say so. The verdict is decided by the
 numbers.
+
+`lucas-table-1-celeba` needs a folder of images: `uncollapse reproduce lucas-table-1-celeba --data FOLDER`. They are
+resized to squares and not cut (cut them first if they are not square); 100 or more. Words after the name say how they
+are read: `FOLDER::skip-broken`. `python -m uncollapse.studies.made_faces FOLDER --images 4000` makes images that have
+the spectrum, the colours and the shared shape of aligned photographs of faces; where these are used, the verdict says
+so.
 """
 
 
@@ -62,8 +68,28 @@ def _section(study: Any, summary: dict[str, Any]) -> str:
             "",
             f"Preset `{summary['preset']}`, {summary['seconds']:.0f} s on {summary['machine']}. Settings: {settings}.",
             "",
+            *_size(folder / "size.json"),
         ]
     )
+
+
+def _size(path: Path) -> list[str]:
+    """What benchmarks/images_size.py wrote."""
+    if not path.is_file():
+        return []
+    facts = json.loads(path.read_text("utf-8"))
+    measured = "; ".join(f"{int(n):,} images: {_of_size(found)}" for n, found in facts["measured"].items())
+    return [
+        "The images stay bytes in memory and are dequantised batch by batch. The `full` preset's network, one epoch of "
+        f"one case on one thread (benchmarks/images_size.py): {measured}. By the slope, {facts['images']:,} images: "
+        f"{_of_size(facts['by the slope'])}.",
+        "",
+    ]
+
+
+def _of_size(found: dict[str, float]) -> str:
+    peak, read, epoch = found["peak_bytes"] / 2**30, found["read_seconds"], found["epoch_seconds"]
+    return f"{read:.0f} s to read them once, {epoch:.0f} s an epoch, {peak:.2f} GiB at most"
 
 
 def _table(path: Path) -> list[str]:

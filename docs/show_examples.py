@@ -1,7 +1,8 @@
 """Run the diagnoses that the pages show and put what they print there: `python docs/show_examples.py FOLDER`.
 
-FOLDER holds `runs`, which `train_examples.py` made, and `vae` and `early`, which the `uncollapse train` lines on the
-first page make. Of each answer the pages show what stands above its tables.
+FOLDER holds `runs`, which `train_examples.py` made, `vae` and `early`, which the `uncollapse train` lines on the
+first page make, and `my_vae.py` with what it wrote when it was run there. Of each answer the pages show what stands
+above its tables.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MADE = ("command.md", "results.md")
+MADE = ("command.md", "results.md", "gallery.md")
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in MADE)]
 
 BLOCK = re.compile(r"```console\n\$ (uncollapse (?:diagnose|revive) [^\n]*)\n(.*?)```", flags=re.DOTALL)

@@ -20,8 +20,8 @@ from uncollapse.diagnosis.result import CAUSES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-MADE = {"command.md", "results.md"}
-"""Pages that `make docs` writes."""
+MADE = {"command.md", "results.md", "gallery.md"}
+"""Pages that scripts write."""
 
 
 def test_the_python_example_prints_what_its_comments_say():
@@ -48,7 +48,8 @@ def test_the_output_shown_is_the_output_of_make_demo():
 
 def commands() -> list[str]:
     """Those in tables, and those on a line of their own."""
-    tables = re.findall(r"`(uncollapse [^`]* [^`]*)`", README + (ROOT / "docs" / "which.md").read_text("utf-8"))
+    with_tables = README + "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("which.md", "index.md"))
+    tables = re.findall(r"`(uncollapse [^`]* [^`]*)`", with_tables)
     pages = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md") if page.name not in MADE]
     lines = re.findall(r"^(uncollapse .*)$", "\n".join(pages), flags=re.MULTILINE)
     return sorted({*tables, *lines})
@@ -92,6 +93,35 @@ class VAE(nn.Module):
 """
 
 
+ANSWERS = {
+    "uncollapse diagnose softplus.pth": "Cause: encoder-stuck",
+    "uncollapse diagnose relu.pth": "Cause: encoder-stuck",
+    "uncollapse diagnose coarse.pth": "spans 4 of 64 dimensions",
+    "uncollapse diagnose early digits --scale 0.0625": "mutual information",
+    "uncollapse revive coarse.pth": "linear path",
+    "uncollapse loss losses.py:summed": "water level 0.00078",
+    "uncollapse loss losses.py:free_nats": "a KL under 3 nats in all costs nothing",
+    "uncollapse loss losses.py:of_means": "the variances' part",
+    "uncollapse loss my_vae.py:loss digits": "water level 32",
+    "uncollapse forecast digits --scale 0.0625 --latents 30 --free-bits-total 3": "8 of 30 latents will live",
+    "uncollapse forecast digits --scale 0.0625 --recon mse --latents 8 --sweep --kl-budget 10": "10 nats",
+    "uncollapse forecast digits --scale 0.0625 --recon mse --reduction mean --kl-weight 1": "will die",
+}
+"""What a command must say, by how it begins: the answers that docs/threads.md gives."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Folder with the first page's file of weights and its variants, each beside the file of its class."""
+    folder = tmp_path_factory.mktemp("weights")
+    shutil.copy(ROOT / "docs" / "my_vae.py", folder)
+    subprocess.run([sys.executable, "my_vae.py"], check=True, cwd=folder)
+    variants = _script("variants")
+    for name in variants.FAULTS:
+        variants.plant(folder, name)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Folder of a model as the pages train it, by its name."""
@@ -111,13 +141,17 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_shown_runs(command, tmp_path, rng, trained):
+def test_every_command_shown_runs(command, tmp_path, rng, trained, request):
     _put_data_there(tmp_path, rng)
     words = [sys.executable, "-m", "uncollapse.cli", *shlex.split(command)[1:]]
-    if words[3] in ("diagnose", "revive") and ":" not in words[4]:
+    if "x.npy" in words:
+        shutil.copytree(request.getfixturevalue("weights"), tmp_path, dirs_exist_ok=True)
+    elif words[3] in ("diagnose", "revive") and ":" not in words[4]:
         shutil.copytree(trained(words[4], tmp_path), tmp_path / words[4])
     result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr
+    for start, answer in ANSWERS.items():
+        assert not command.startswith(start) or answer in " ".join(result.stdout.split())
     for option, path in pairwise(words):
         assert option not in ("--out", "--html") or (tmp_path / path).exists()
 
@@ -140,7 +174,9 @@ def _put_data_there(tmp_path, rng):
     names = ["".join(rng.choice(list("abcdefghij"), rng.integers(3, 9))) for _ in range(200)]
     for name in ("names.txt", "molecules.smi"):
         (tmp_path / name).write_text("\n".join(names) + "\n")
-    (tmp_path / "my_vae.py").write_text(_loss_shown()[0])
+    shutil.copy(ROOT / "docs" / "my_vae.py", tmp_path)
+    threads = (ROOT / "docs" / "threads.md").read_text("utf-8")
+    (tmp_path / "losses.py").write_text("".join(re.findall(r"```python\n(# losses.py\n.*?)```", threads, re.DOTALL)))
 
 
 def _loss_shown():
@@ -157,14 +193,20 @@ def test_the_loss_shown_is_read_as_shown(tmp_path):
     assert result.stdout == shown
 
 
-def test_the_diagnoses_shown_are_those_that_are_made(tmp_path, trained):
+def test_each_answer_is_that_of_a_command_shown():
+    for start in ANSWERS:
+        assert any(command.startswith(start) for command in commands()), start
+
+
+def test_the_diagnoses_shown_are_those_that_are_made(tmp_path, trained, weights):
     examples = _script("show_examples")
     shown = [found for page in examples.PAGES for found in examples.BLOCK.findall(page.read_text("utf-8"))]
     ours = ("vae", "early")
     for name in ours:
         shutil.copytree(trained(name, tmp_path), tmp_path / name)
-    own = {command: text for command, text in shown if command.split()[2] in ours}
-    assert len({command.split()[2] for command in own}) == len(ours)
+    shutil.copytree(weights, tmp_path, dirs_exist_ok=True)
+    own = {command: text for command, text in shown if command.split()[2] in (*ours, "weights.pth")}
+    assert len({command.split()[2] for command in own}) == len(ours) + 1
     for command, text in own.items():
         found = examples.answer(command, tmp_path)
         assert examples.words_of(found) == examples.words_of(text)

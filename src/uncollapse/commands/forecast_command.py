@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from uncollapse.commands import loss_options as options
-from uncollapse.commands.model_options import InputShape, SpreadOf
+from uncollapse.commands.cluster import Scheduler, connected, refuse_here, shared_tables
+from uncollapse.commands.model_options import Device, InputShape, SpreadOf
 from uncollapse.commands.options import as_written, levels_from, notes_of, number, objective_from, vector
 from uncollapse.commands.train_sequences import given_on_the_line
 from uncollapse.commands.training_options import training_side, whole_numbers
@@ -134,6 +136,8 @@ def forecast(
     bootstrap: Annotated[
         int, typer.Option(help="Bootstrap samples for the intervals; 0 for none.", rich_help_panel=options.OUT)
     ] = 100,
+    scheduler: Scheduler = None,
+    device: Device = None,
     json_to: options.Json = None,
     html_to: options.Html = None,
     context: typer.Context = None,  # type: ignore[assignment]  # Typer gives it; a call from Python has no line
@@ -148,7 +152,7 @@ def forecast(
         refuse_others({} if context is None else given_on_the_line(context))
         forecast_decoder(
             source, decoder, inject=inject, longest=longest, scale=scale, input_shape=input_shape, beta=beta,
-            latents=latents, json_to=json_to, html_to=html_to,
+            latents=latents, device=device, json_to=json_to, html_to=html_to,
         )  # fmt: skip
         return
     from uncollapse.files import check_writable, write_text
@@ -158,7 +162,15 @@ def forecast(
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]
     check_writable(html_to, json_file, inputs=read)
     written = as_written(recon, reduction, half, kl_reduction, kl_weight, kl_batch_sum, loss_function, set_)
-    with warnings.catch_warnings(record=True) as caught:
+    piloted = pilot or network is not None or epochs is not None or model is not None
+    if device is not None and not piloted:
+        raise ObjectiveError("--device is for what is trained or run: --pilot, --model, --decoder; leave it out")
+    counted, by_file = likelihood not in (None, "gaussian"), size_factors not in (None, "total")
+    refuse_here(
+        scheduler, nonlinear=nonlinear, modes=modes is not None, pilot=piloted, given=given is not None and counted,
+        size_factors=by_file or (size_factors is not None and likelihood == "negative-binomial"),
+    )  # fmt: skip
+    with warnings.catch_warnings(record=True) as caught, connected(scheduler, source, target, given):
         warnings.simplefilter("always", UncollapseWarning)
         rows, goal = _opened(source), _opened(target) if target is not None else None
         condition = _opened(given) if given is not None else None
@@ -175,11 +187,12 @@ def forecast(
             likelihood=likelihood,
         )
         counts = {"dispersion": vector(dispersion, "estimated"), "size_factors": vector(size_factors, "total")}
-        with _watching(rows, "reading") as watched:
+        data, *others = shared_tables(scheduler, (rows, source), (goal, target), (condition, given))
+        with _watching(data, "reading") as watched:
             result = forecast_(
                 watched,
-                goal,
-                given=condition,
+                others[0],
+                given=others[1],
                 objective=objective,
                 scale=scale,
                 n_modes=modes,
@@ -191,16 +204,17 @@ def forecast(
         if bootstrap and (of_condition is None or of_condition.intercept is None):
             from uncollapse.forecasting.intervals import bootstrap as bootstrap_
 
-            with _watching(rows, "resampling") as watched:
+            with _watching(data, "resampling") as watched:
                 intervals = bootstrap_(
-                    watched, result, goal, given=condition, n_samples=bootstrap, drop_nonfinite=drop_nonfinite
+                    watched, result, others[0], given=others[1], n_samples=bootstrap, drop_nonfinite=drop_nonfinite
                 )
         extras = _extras(
             result,
             (rows, goal, condition),
             nonlinear=nonlinear,
             learning_rate=learning_rate,
-            pilot=pilot or network is not None or epochs is not None or model is not None,
+            pilot=piloted,
+            device=device,
             epochs=epochs,
             model=(model, spread, input_shape),
             sweep=sweep or kl_budget is not None,
@@ -235,6 +249,7 @@ def _extras(
     nonlinear: bool,
     learning_rate: float | None,
     pilot: bool,
+    device: str | None,
     epochs: int | None,
     model: tuple[str | None, Any, str | None],
     sweep: bool,
@@ -265,7 +280,8 @@ def _extras(
 
         times = escape_times(result, learning_rate)
     if pilot:
-        small = _pilot(result, tables, network=network, epochs=epochs, model=model, drop_nonfinite=drop_nonfinite)
+        how = {"epochs": epochs, "device": device, "drop_nonfinite": drop_nonfinite}
+        small = _pilot(result, tables, network=network, model=model, **how)
     settings: Any = ()
     if sweep:
         from uncollapse.forecasting.recommend import recommend
@@ -339,7 +355,9 @@ def _opened(source: str) -> Any:
     return open_source(source)
 
 
-def _watching(rows: Any, what: str) -> Any:
+def _watching(data: Any, what: str) -> Any:
+    """With a bar, where rows are read here."""
+    from uncollapse.data.rows import Rows
     from uncollapse.progress import watching
 
-    return watching(rows, what)
+    return watching(data, what) if isinstance(data, Rows) else nullcontext(data)

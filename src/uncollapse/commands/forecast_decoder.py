@@ -19,7 +19,8 @@ OWN = ("gru", "transformer", "window")
 
 EPOCHS = 20
 
-GOES_WITH = ("source", "decoder", "inject", "longest", "scale", "input_shape", "beta", "latents", "json_to", "html_to")
+GOES_WITH = ("source", "decoder", "inject", "longest", "scale", "input_shape", "beta", "latents", "device",
+             "json_to", "html_to")  # fmt: skip
 
 SEQUENCES = (".txt", ".text", ".smi", ".smiles", ".jsonl", ".ndjson", ".npy")
 
@@ -34,6 +35,7 @@ def forecast_decoder(
     input_shape: str | None,
     beta: float | None,
     latents: int | None,
+    device: str | None = None,
     json_to: str | None,
     html_to: Path | None,
 ) -> None:
@@ -51,7 +53,8 @@ def forecast_decoder(
         else:
             model, tokenizer = made(decoder)
             data = _opened(source, tokenizer, longest=longest, scale=scale, input_shape=input_shape)
-        result = injection_spectrum(model, data, inject=inject, beta=1.0 if beta is None else beta, n_latents=latents)
+        result = injection_spectrum(model, data, inject=inject, beta=1.0 if beta is None else beta, n_latents=latents,
+                                    device=device)  # fmt: skip
     notes = list(dict.fromkeys(str(item.message) for item in caught if issubclass(item.category, UncollapseWarning)))
     notes += [f"{data.n_cut:,} sequences were longer and are cut (--longest)"] if getattr(data, "n_cut", 0) else []
     facts = {**result.to_dict(), "source": source, "warnings": notes}

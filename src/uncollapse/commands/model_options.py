@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arguments",
+    "Device",
     "InputShape",
     "Model",
     "OfClass",
@@ -89,6 +90,14 @@ SpreadOf = Annotated[
 InputShape = Annotated[
     str | None,
     typer.Option(metavar="LIST", help="Shape of a sample, if the model takes no rows: 1,28,28.", rich_help_panel=MODEL),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What the network runs on: cpu, cuda, cuda:1, mps. (default: where it is)",
+        rich_help_panel=MODEL,
+    ),
 ]
 SampleRows = Annotated[
     int | None,

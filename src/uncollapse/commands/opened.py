@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +66,20 @@ class Opened:
         n: int = self.probe.encode(self.x * self.scale, self.given).level_sizes[0]
         return n
 
+    def check_as_it_is(self) -> None:
+        """Refuse a model that takes the data in another form than the file's, which the workers read.
+
+        Raises
+        ------
+        UncollapseError
+        """
+        if self.inferred.shift or self.inferred.n_classes:
+            what = "moved (its data go below 0)" if self.inferred.shift else "with labels as one-hot rows"
+            raise UncollapseError(
+                f"{self.probe.name}: takes the data {what}, and workers read the file as it is; write them so, or "
+                f"leave --scheduler out"
+            )
+
     def ask(self, objective: Objective | None, context: Any) -> None:
         """Ask for all that is missing, in one line with the command to type.
 
@@ -85,7 +99,7 @@ class Opened:
 def opened(
     model: str, source: str, target: str | None, given: str | None, *, of_class: str | None,
     arguments: list[str] | None, scale: float, scale_said: bool, spread: Any, input_shape: str | None, trust: bool,
-    loss_said: bool,
+    loss_said: bool, device: str | None = None,
 ) -> Opened:  # fmt: skip
     """Open a model and the tables that it is to be measured on.
 
@@ -111,10 +125,7 @@ def opened(
         from uncollapse.inferring.result import Said
 
         said = Said(of_class, settings_of(arguments), spread, shape, scale if scale_said else None, loss_said, trust)
-        found = open_model(
-            model, x.reshape(len(x), *rows.sample_shape) if rows.sample_shape else x, few_given, said,
-            n_classes=n_classes,
-        )  # fmt: skip
+        found = open_model(model, rows.shaped(x), few_given, said, n_classes=n_classes)
     except ImportError as error:
         raise UncollapseError(
             f"{model}: seeing into it needs {error.name or error}; pip install 'uncollapse[torch]', and the library it "
@@ -122,6 +133,10 @@ def opened(
         ) from None
     if found.n_classes and few_given is not None:
         few_given = np.eye(found.n_classes)[few_given[:, 0].astype(np.int64)]
+    if device is not None:
+        from uncollapse.probes.placed import placed
+
+        found = replace(found, probe=placed(found.probe, device))
     rows, condition = tables_for(found, rows, condition)
     return Opened(found.probe, (rows, goal, condition), found.scale, found, x + found.shift / found.scale, few_given)
 

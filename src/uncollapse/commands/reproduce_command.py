@@ -30,7 +30,9 @@ def reproduce(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help=f"With MNIST's files, or the study's images. (default {MNIST_FOLDER})"),
+        typer.Option(
+            metavar="FOLDER", help=f"With MNIST's files, or your images for a study of images. (default {MNIST_FOLDER})"
+        ),
     ] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch MNIST's four files into that folder first (11.6 MB).")

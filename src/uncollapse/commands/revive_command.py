@@ -13,6 +13,7 @@ from uncollapse.bill.budget import BUDGET
 from uncollapse.commands import loss_options as options
 from uncollapse.commands.model_options import (
     Arguments,
+    Device,
     InputShape,
     Model,
     OfClass,
@@ -77,6 +78,7 @@ def revive(
     ] = 0,
     learning_rate: Annotated[float | None, typer.Option(help="Of --train. (default 0.001)")] = None,
     seed: Annotated[int, typer.Option(help="Of sampled rows and noise.", rich_help_panel=options.OUT)] = 0,
+    device: Device = None,
     json_to: options.Json = None,
     context: typer.Context = None,  # type: ignore[assignment]  # Typer gives it; a call from Python has no line
 ) -> None:
@@ -101,7 +103,7 @@ def revive(
         found = opened(
             model, source, target, given, of_class=of_class, arguments=args, scale=scale,
             scale_said=context is not None and "scale" in given_on_the_line(context), spread=spread,
-            input_shape=input_shape, trust=trust, loss_said=is_said(written, loss),
+            input_shape=input_shape, trust=trust, loss_said=is_said(written, loss), device=device,
         )  # fmt: skip
         probe, tables, how["scale"] = found.probe, found.tables, found.scale
         objective = objective_of(found.objective, written, loss, own, tables=tables, n_latents=found.n_latents)

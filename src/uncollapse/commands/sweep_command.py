@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from uncollapse.commands import train_sequences as sequences
 from uncollapse.commands import training_options as options
+from uncollapse.commands.cluster import connected
 from uncollapse.commands.sweep_sequences import sweep_sequences
 
 __all__ = ["sweep"]
@@ -56,6 +57,7 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster; implies --backend dask.")
     ] = None,
+    device: Annotated[str | None, typer.Option(help="Of every worker: cpu, cuda, …; a GPU if there is one.")] = None,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Write every model to DIR/models.")] = False,
     decoder: sequences.Decoder = None,
     width: sequences.Width = 64,
@@ -93,32 +95,13 @@ def sweep(
     rows = options.opened_table(
         source, target, given, scale=scale, drop_nonfinite=drop_nonfinite, likelihood=likelihood
     )
-    client = _client(scheduler)
-    try:
+    with connected(scheduler, needs=("torch",)):
         columns = side.sweep(
-            rows, setups, folder, jobs=jobs, backend="dask" if client else backend, keep_models=keep_models,
-            progress=True,
+            rows, setups, folder, jobs=jobs, backend="dask" if scheduler else backend, device=device,
+            keep_models=keep_models, progress=True,
         )  # fmt: skip
-    finally:
-        if client is not None:
-            client.close()
     lines = forecasts({str(i): setup for i, setup in enumerate(setups)}, rows)
     write_text(folder / "figures.html", sweep_page(columns, setups, list(lines.values()), source))
     lost = sum(status in ("failed", "refused") for status in columns["status"])
     print(f"{len(setups)} trainings{f', {lost} of them failed (see the table)' if lost else ''}.")
     print(f"Table: {folder / 'results.parquet'}   Figures: {folder / 'figures.html'}")
-
-
-def _client(scheduler: str | None) -> Any:
-    if scheduler is None:
-        return None
-    from uncollapse.errors import UncollapseError
-
-    try:
-        from dask.distributed import Client
-    except ImportError:
-        raise UncollapseError("--scheduler needs Dask; pip install 'uncollapse[dask]'") from None
-    try:
-        return Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, TimeoutError) as error:
-        raise UncollapseError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None

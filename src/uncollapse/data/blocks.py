@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,15 @@ from uncollapse.errors import DataError, UncollapseError, first_line
 __all__ = [
     "Block",
     "Rows",
+    "Spans",
     "checked_array",
     "dense",
     "guarded",
     "is_dask",
     "is_sparse",
+    "joined",
     "paired_blocks",
+    "row_edges",
     "rows_per_block",
     "sparse_table",
 ]
@@ -68,6 +73,10 @@ class Rows:
     note: str = ""
     sample_shape: tuple[int, ...] = ()
 
+    def shaped(self, some: np.ndarray) -> np.ndarray:
+        """Some of its rows in the shape that a sample has."""
+        return some.reshape(len(some), *self.sample_shape) if self.sample_shape else some
+
     def watched(self, on_step: Callable[[int], None]) -> Rows:
         """The same rows; `on_step` is called with the number of rows of each block as it is handed over."""
 
@@ -77,6 +86,29 @@ class Rows:
                 on_step(len(block[0]) if self.paired else block.shape[0])
 
         return replace(self, blocks=blocks)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Blocks of which each can be read without those before it: a `Rows.blocks` whose work can be shared out.
+
+    Attributes
+    ----------
+    edges : sequence of int
+        Where blocks begin and end: 0, …, the number of rows.
+    read : callable
+        Rows from one number to another.
+    walk : callable, optional
+        A faster way through all blocks in turn.
+    """
+
+    edges: Sequence[int]
+    read: Callable[[int, int], Block]
+    walk: Callable[[], Iterator[Block]] | None = None
+
+    def __call__(self) -> Iterator[Block]:
+        """All blocks in turn."""
+        return self.walk() if self.walk is not None else (self.read(*span) for span in pairwise(self.edges))
 
 
 def sample_shape_of(shape: Any) -> tuple[int, ...]:
@@ -93,21 +125,34 @@ def sample_shape_of(shape: Any) -> tuple[int, ...]:
 def guarded(rows: Rows, kind: type[UncollapseError]) -> Rows:
     """The same rows; damage met while reading, which each library reports in its own way, becomes our error."""
 
+    @contextmanager
+    def watch() -> Iterator[None]:
+        try:
+            yield
+        except (UncollapseError, MemoryError):
+            raise
+        except Exception as error:
+            raise kind(f"{rows.name}: cannot be read to its end: {first_line(error)}") from error
+
     def blocks() -> Iterator[Block]:
         inner = rows.blocks()
         while True:
-            try:
-                block = next(inner)
-            except StopIteration:
+            with watch():
+                block = next(inner, None)
+            if block is None:
                 return
-            except (UncollapseError, MemoryError):
-                raise
-            except Exception as error:
-                raise kind(f"{rows.name}: cannot be read to its end: {first_line(error)}") from error
             yield block
             del block  # or the next one would be made while this one is held
 
-    return replace(rows, blocks=blocks)
+    if not isinstance(rows.blocks, Spans):
+        return replace(rows, blocks=blocks)
+    apart = rows.blocks.read
+
+    def read(start: int, stop: int) -> Block:
+        with watch():
+            return apart(start, stop)
+
+    return replace(rows, blocks=Spans(rows.blocks.edges, read, blocks))
 
 
 def dense(block: Block) -> np.ndarray:
@@ -138,6 +183,28 @@ def paired_blocks(x: Rows, y: Rows) -> Iterator[tuple[Block, Block]]:
 def rows_per_block(n_columns: int) -> int:
     """Rows in a block of about `BLOCK_ENTRIES` numbers."""
     return min(max(MIN_BLOCK_ROWS, BLOCK_ENTRIES // max(n_columns, 1)), MOST_BLOCK_ROWS)
+
+
+def row_edges(n_rows: int, n_columns: int, together: int = 1) -> list[int]:
+    """Where blocks of a table begin and end; `together` rows lie in one piece on disk, which no edge should cut."""
+    step = rows_per_block(n_columns)
+    step = step // together * together or step
+    return [*range(0, n_rows, step), n_rows]
+
+
+def joined(edges: Sequence[int], most: int) -> list[int]:
+    """Fewer edges: neighbouring blocks that together have no more than so many rows make one.
+
+    Examples
+    --------
+    >>> joined([0, 2, 4, 9, 10], 4)
+    [0, 4, 9, 10]
+    """
+    kept = [0]
+    for before, edge in pairwise(edges):
+        if edge - kept[-1] > most and before > kept[-1]:
+            kept.append(before)
+    return [*kept, edges[-1]]
 
 
 def checked_array(data: Any, name: str, *, may_be_empty: bool = False) -> np.ndarray:

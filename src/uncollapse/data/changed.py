@@ -76,4 +76,4 @@ def one_hot(rows: Rows, n_classes: int) -> Rows:
                 raise DataError(f"{rows.name}: label {labels.max()} where {n_classes} classes are known")
             yield np.eye(n_classes)[labels]
 
-    return replace(rows, n_columns=n_classes, blocks=blocks)
+    return replace(rows, n_columns=n_classes, sample_shape=(), blocks=blocks)

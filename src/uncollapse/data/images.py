@@ -124,7 +124,9 @@ def image_rows(name: str, files: Files, how: How, n_files: int | None, typed: st
     skip = "" if how.skip_broken else with_(skip_broken=True)
     rows, shape = rows_of_files(name, files, decode, what="images", n_files=n_files, skip_broken=skip, mixed=mixed)
     sizes = "x".join(map(str, shape))
-    return replace(rows, note=f"{name}: images are read as {sizes} (channels x height x width), {VALUES}")
+    return replace(
+        rows, sample_shape=shape, note=f"{name}: images are read as {sizes} (channels x height x width), {VALUES}"
+    )
 
 
 def is_image(value: Any) -> bool:

@@ -13,13 +13,14 @@ from uncollapse import checks
 from uncollapse.data.blocks import (
     Block,
     Rows,
+    Spans,
     checked_array,
     dense,
     guarded,
     is_dask,
     is_sparse,
     paired_blocks,
-    rows_per_block,
+    row_edges,
     sample_shape_of,
     sparse_table,
 )
@@ -121,26 +122,19 @@ def _array_rows(data: Any, name: str) -> Rows:
     array = checked_array(data, name)
     windows = windows_of(array)
     n, d = array.shape
-    step = rows_per_block(d)
 
-    def blocks() -> Iterator[np.ndarray]:
-        for start in range(0, n, step):
-            stop = min(start + step, n)
-            yield array[start:stop] if windows is None else windows(start, stop)
+    def read(start: int, stop: int) -> np.ndarray:
+        rows: np.ndarray = array[start:stop] if windows is None else windows(start, stop)
+        return rows
 
-    return Rows(name, d, n, blocks, sample_shape=sample_shape_of(_shape(data)))
+    return Rows(name, d, n, Spans(row_edges(n, d), read), sample_shape=sample_shape_of(_shape(data)))
 
 
 def _sparse_rows(matrix: Any, name: str) -> Rows:
     n, d = matrix.shape
     if 0 in (n, d):
         raise DataError(f"{name}: empty, shape {matrix.shape}")
-    step = rows_per_block(d)
-
-    def blocks() -> Iterator[Any]:
-        return (matrix[start : start + step] for start in range(0, n, step))
-
-    return Rows(name, d, n, blocks)
+    return Rows(name, d, n, Spans(row_edges(n, d), lambda start, stop: matrix[start:stop]))
 
 
 def _dask_rows(array: Any, name: str) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ class RowSample:
     n_rows : int
         Most to keep.
     seed : int
+    start : int
+        Rows of the same table that others have seen before: parts that are sampled apart are joined by ``+``, and give
+        the sample that one walk over all rows would.
 
     Examples
     --------
@@ -33,14 +37,25 @@ class RowSample:
     [(3, 1), (3, 2)]
     """
 
-    def __init__(self, n_rows: int, seed: int) -> None:
+    def __init__(self, n_rows: int, seed: int, start: int = 0) -> None:
         if n_rows < 2:
             raise DataError(f"a sample needs 2 rows or more, got {n_rows}")
         # a stream of its own: of data made from the same seed, keys would be the very numbers that made them
-        self._n_rows, self._rng = n_rows, np.random.default_rng([seed, STREAM])
+        bits = np.random.PCG64([seed, STREAM])
+        bits.advance(start)  # a row's key is the number at its own place in the stream
+        self._n_rows, self._rng = n_rows, np.random.Generator(bits)
         self._keys = np.empty(0)
         self._old = self._new = np.empty(0, dtype=int)
         self.parts: list[np.ndarray] = []
+
+    def __add__(self, other: RowSample) -> RowSample:
+        """The sample of both parts; those of `other` come after."""
+        result = copy(self)
+        keys = np.concatenate([self._keys, other._keys])
+        chosen = np.sort(np.argsort(keys, kind="stable")[: self._n_rows])
+        result._keys, result._rng = keys[chosen], other._rng
+        result.parts = [np.concatenate([one, two])[chosen] for one, two in zip(self.parts, other.parts, strict=True)]
+        return result
 
     def add(self, *parts: np.ndarray) -> None:
         """Rows of one block, each part with as many."""

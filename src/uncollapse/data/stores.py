@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from uncollapse import checks
-from uncollapse.data.blocks import Block, Rows, rows_per_block, sample_shape_of
+from uncollapse.data.blocks import Block, Rows, Spans, row_edges, sample_shape_of
 from uncollapse.errors import SourceError, UncollapseError, first_line, warn
 
 __all__ = ["encoded", "only_table", "read_zarr", "sliced"]
@@ -86,14 +85,14 @@ def sliced(name: str, matrix: Any, *, error: type[UncollapseError] = SourceError
     if getattr(matrix, "format", "csr") == "csc":
         matrix = _by_rows(name, matrix)
     n, d = shape[0], math.prod(shape[1:])
-    step = rows_per_block(d)
+    pieces = getattr(matrix, "shards", None) or getattr(matrix, "chunks", None) or (1,)
 
-    def blocks() -> Iterator[Block]:
-        for start in range(0, n, step):
-            block = matrix[start : min(start + step, n)]
-            yield block.reshape(len(block), -1) if getattr(block, "ndim", 2) > 2 else block
+    def read(start: int, stop: int) -> Block:
+        block = matrix[start:stop]
+        return block.reshape(len(block), -1) if getattr(block, "ndim", 2) > 2 else block
 
-    return Rows(name, d, n, blocks, sample_shape=sample_shape_of(tuple(shape)))
+    spans = Spans(row_edges(n, d, int(pieces[0])), read)
+    return Rows(name, d, n, spans, sample_shape=sample_shape_of(tuple(shape)))
 
 
 def _by_rows(name: str, matrix: Any) -> Any:

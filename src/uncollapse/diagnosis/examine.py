@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from uncollapse.bill.budget import BUDGET
-from uncollapse.data.rows import Rows, as_rows
+from uncollapse.data.rows import Rows, as_rows, is_dask
 from uncollapse.diagnosis.causes import find_cause
 from uncollapse.diagnosis.gather import gather
 from uncollapse.diagnosis.opening import probe_of
 from uncollapse.diagnosis.remedies import remedies_for
 from uncollapse.diagnosis.result import Diagnosis
 from uncollapse.diagnosis.verdict import verdict
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.inferring.opening import tables_for
 from uncollapse.inferring.result import Inference
 from uncollapse.measure.protocol import Spread
@@ -95,14 +95,20 @@ def diagnose(
     data, given = with_own_rows(model, data, given)
     rows = as_rows(data)
     if isinstance(model, Inference):
+        if is_dask(data):
+            raise DataError("a model that was inferred takes its data changed; give its probe and Dask arrays as it "
+                            "takes them")  # fmt: skip
         model, objective, scale, rows, given = _taken(model, objective, scale, rows, given)
     probe = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,
                      given=given, scale=scale)  # fmt: skip
     probe = with_dispersion(probe, dispersion)
     if size_factors is not None:
+        if is_dask(data):
+            raise DataError("size factors are taken row by row, which Dask arrays are not; give an array or a file")
         probe, given = with_sizes(probe, size_factors, rows, given)
+    tables = (data if is_dask(data) else rows, target, given)
     facts = gather(
-        probe, rows, target, given, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
+        probe, *tables, objective=objective, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows,
         seed=seed, learning_rate=learning_rate, budget=budget, dispersion=dispersion,
     )  # fmt: skip
     finding = find_cause(facts)

@@ -13,7 +13,7 @@ from uncollapse.bill.line import Bill, LineName
 from uncollapse.bill.make import bill_of
 from uncollapse.bill.sample import FEWEST, Sample, free_bits_of, make_sample
 from uncollapse.bill.weight import ImpliedWeight, implied_weight
-from uncollapse.data.rows import as_rows
+from uncollapse.data.rows import as_rows, is_dask
 from uncollapse.diagnosis.data_fit import data_fit
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.leads import leads_of
@@ -71,14 +71,15 @@ def gather(
 ) -> Facts:
     """The numbers that `diagnose` judges; arguments and errors as there."""
     seed, learning_rate = check_settings(seed, learning_rate)
-    rows = as_rows(data)
-    if not rows.repeatable:
+    rows: Any = data if is_dask(data) else as_rows(data)
+    if not is_dask(data) and not rows.repeatable:
         raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
     objective = loss_of(probe, objective)
     probe = with_prior_of(probe, objective)
     seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)
     if len(seen.x) < FEWEST_ROWS:
-        raise DataError(f"{rows.name}: a diagnosis needs {FEWEST_ROWS} rows or more, got {len(seen.x)}")
+        name = "the Dask array" if is_dask(data) else rows.name
+        raise DataError(f"{name}: a diagnosis needs {FEWEST_ROWS} rows or more, got {len(seen.x)}")
     objective = replace(objective, n_latents=seen.measurement.sums.level_sizes[0])
     options: dict[str, Any] = {"scale": scale, "drop_nonfinite": drop_nonfinite, "dispersion": dispersion}
     known = covariates_of_all(probe, given)

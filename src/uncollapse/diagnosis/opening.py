@@ -83,6 +83,7 @@ def _opened(model: Any, data: Any, rows: Rows, given: Any, said: Said) -> tuple[
     if sample is None:
         return open_probe(model, spread=said.spread, input_shape=said.input_shape), []
     images = getattr(data, "shape", ())
+    sample = sample if said.input_shape else rows.shaped(sample)
     if said.input_shape is None and isinstance(images, tuple) and len(images) > 2:
         sample = sample.reshape(len(sample), *images[1:])
     try:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
+from uncollapse.data.rows import is_dask
 from uncollapse.errors import DataError, ObjectiveError
-from uncollapse.forecasting.resampling import finite_parts, replicates, scores_of, shards_of
+from uncollapse.forecasting.resampling import complete, finite_parts, replicates, scores_of, summed
 from uncollapse.forecasting.result import Forecast
 from uncollapse.showing.noun import Card, Noun
 
@@ -139,8 +140,14 @@ def bootstrap(
     if k == 0:
         return Intervals(confidence, np.zeros((0, 2)), (0, 0), n_samples)
     rng = np.random.default_rng(seed)
-    parts = finite_parts(data, target, given, paired, drop_nonfinite, spectrum)
-    shards = shards_of(scores_of(parts, spectrum, k), spectrum, k, rng)
+    if is_dask(data):
+        from uncollapse.forecasting.dask_shards import shards_on_dask
+
+        whole = shards_on_dask(data, target, given, spectrum, k, seed, drop_nonfinite)
+    else:
+        parts = finite_parts(data, target, given, paired, drop_nonfinite, spectrum)
+        whole = summed(scores_of(parts, spectrum, k), spectrum, k, rng)
+    shards = complete(whole, spectrum)
     draws = rng.multinomial(len(shards.counts), np.full(len(shards.counts), 1 / len(shards.counts)), n_samples)
     critical, alive = [], []
     for strengths, energy in replicates(shards, draws, spectrum, k):

@@ -42,7 +42,7 @@ def spectrum_figure(forecast: Forecast) -> Figure:
     if f.spectrum.noise.edge > 0:
         marks.append(across(ends, f.spectrum.noise.edge, "noise", "edge of sampling noise", width=1.5, dash="dot"))
     y = Axis("strength ζ²" if f.exact else "strength, in units of β", log=True)
-    return Figure((Panel(tuple(marks), Axis("mode", limits=ends, whole=True), y),))
+    return Figure((Panel(tuple(marks), Axis("mode", limits=ends, whole=True), y),), legend="above")
 
 
 def _second(f: Forecast, ends: tuple[float, float]) -> list[Mark]:

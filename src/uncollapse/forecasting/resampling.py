@@ -7,7 +7,7 @@ data are read once whatever the number of samples.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
 from uncollapse.errors import DataError
 from uncollapse.spectra.result import Spectrum
 
-__all__ = ["Shards", "finite_parts", "replicates", "scores_of", "shards_of"]
+__all__ = ["Shards", "complete", "finite_parts", "replicates", "scores_of", "summed"]
 
 N_SHARDS = 128
 """Standard errors from 128 shards are themselves uncertain by 1/√(2·127) = 6 %; fewer shards cost accuracy, more cost
@@ -31,6 +31,10 @@ class Shards:
     sums: np.ndarray
     products: np.ndarray
     energies: np.ndarray
+
+    def __add__(self, other: Shards) -> Shards:
+        """Sums over the rows of both, shard by shard."""
+        return Shards(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
 
 
 def scores_of(
@@ -54,12 +58,11 @@ def scores_of(
 
 
 def finite_parts(
-    data: Any, target: Any, given: Any, paired: bool, drop_nonfinite: bool, spectrum: Spectrum
+    data: Any, target: Any, given: Any, paired: bool, drop_nonfinite: bool, spectrum: Spectrum, n_seen: int = 0
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Blocks of rows as (x,), (x, y) or (condition, data); counts with size factors as their residuals."""
     if given is not None and given is not True:
         data, target = as_rows(given, "the condition"), as_rows(data)
-    n_seen = 0
     for parts in _blocks(as_rows(data, paired=paired), target):
         finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts]) if drop_nonfinite else ...
         if spectrum.residuals and parts[-1].shape[1] == spectrum.n_targets:
@@ -75,9 +78,10 @@ def _blocks(rows: Rows, target: Any) -> Iterator[tuple[np.ndarray, ...]]:
     return (tuple(map(dense, block)) if rows.paired else (dense(block),) for block in rows.blocks())
 
 
-def shards_of(
+def summed(
     scored: Iterator[tuple[np.ndarray, np.ndarray]], spectrum: Spectrum, k: int, rng: np.random.Generator
 ) -> Shards:
+    """Sums over rows that are dealt to the shards at random."""
     q, n_shards = k if spectrum.target_is_input else 2 * k, min(N_SHARDS, spectrum.n_samples)
     counts, energies = np.zeros(n_shards), np.zeros(n_shards)
     sums, products = np.zeros((n_shards, q)), np.zeros((n_shards, q, q))
@@ -91,13 +95,24 @@ def shards_of(
             energies[shard] += energy[shard_of == shard].sum()
             sums[shard] += mine.sum(axis=0)
             products[shard] += mine.T @ mine
-    if counts.sum() != spectrum.n_samples:
+    return Shards(counts, sums, products, energies)
+
+
+def complete(shards: Shards, spectrum: Spectrum) -> Shards:
+    """The shards that have rows, once all rows of the data are in.
+
+    Raises
+    ------
+    DataError
+        Fewer or more rows than the forecast saw.
+    """
+    if shards.counts.sum() != spectrum.n_samples:
         raise DataError(
-            f"{int(counts.sum())} rows came where the forecast saw {spectrum.n_samples}; give the same data again (an "
-            f"iterator can be read only once)"
+            f"{int(shards.counts.sum())} rows came where the forecast saw {spectrum.n_samples}; give the same data "
+            f"again (an iterator can be read only once)"
         )
-    kept = counts > 0
-    return Shards(counts[kept], sums[kept], products[kept], energies[kept])
+    kept = shards.counts > 0
+    return Shards(*(getattr(shards, item.name)[kept] for item in fields(shards)))
 
 
 def replicates(shards: Shards, draws: np.ndarray, spectrum: Spectrum, k: int) -> Iterator[tuple[np.ndarray, float]]:

@@ -213,6 +213,7 @@ def _told(halves: Halves, drawn: list[str], x: Tensor, given: Tensor | None) -> 
         (spread_of(halves.model), "so its reparameterize takes it"),
         (spread_by_names(halves.model, halves.reading), "the code calls it so"),
         (negative, "some are negative; a log of the standard deviation is rarer"),
+        (drawn[0] if drawn else None, f"the model's own draws of z allow {' and '.join(drawn)}, here the same"),
     )
     return next(((kind, why) for kind, why in told if kind is not None and (not drawn or kind in drawn)), (None, ""))
 

@@ -113,8 +113,7 @@ def open_weights(
     given = np.asarray(given)[:, None] if getattr(given, "ndim", 2) == 1 else given
     rows, condition = as_rows(data), None if given is None else as_rows(given, "the condition")
     n_classes = 0 if condition is None else n_classes_of(condition)
-    x = _first_rows(rows)
-    x = x.reshape(len(x), *rows.sample_shape) if rows.sample_shape else x
+    x = rows.shaped(_first_rows(rows))
     return open_model(weights, x, None if condition is None else _first_rows(condition), said, n_classes=n_classes)
 
 

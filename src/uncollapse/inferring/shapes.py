@@ -73,6 +73,8 @@ def _of_data(shape: tuple[int, ...], n: int) -> Iterator[Layout]:
         yield Layout((1, *shape), "as the data are, with one channel before")
     if len(shape) == 3 and shape[-1] <= MOST_CHANNELS:
         yield Layout(shape, "the data have the channels last, and the model first", channels_last=True)
+    if len(shape) == 3 and shape[0] == 1:
+        yield Layout(shape[1:], "as the data are, without their one channel")
     yield Layout((n,), "the data flat, as the model takes them")
 
 

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from uncollapse.data.tokens import Tokens
-from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.errors import DataError, UncollapseError, kind_and_line, warn
 from uncollapse.injecting.path import Path
 from uncollapse.injecting.place import PREFIX, Place, find_place, injected
 from uncollapse.injecting.steps import as_steps, shift_of
 from uncollapse.probes.probe import evaluating, mode_notes
+from uncollapse.probes.retrain import own_randomness
 
 __all__ = ["InjectedDecoder", "Scores", "open_decoder", "samples_of"]
+
+T = TypeVar("T")
 
 BATCH_NUMBERS = 2**24
 """Logits, or numbers, of a batch: 64 MB in float32, of which a backward pass holds a few copies."""
 
 BATCH_ROWS = 64
 """Most of a batch: deep decoders hold many times what their logits take."""
+
+WHOLE = "log_prob"
+"""The place of a decoder that takes v itself."""
+
+MOST_WHOLE = 64
+"""Numbers of a v that a decoder takes itself: the curvature is taken along all pairs of them."""
 
 PROBED_ROWS = 4
 """With which a decoder is tried first."""
@@ -44,14 +53,26 @@ class Scores:
         S = ∂ log p(x; v)/∂v.
     draws : ndarray of shape (n, m, k)
         The same of m draws of every step from the decoder itself, given the true past: given x they have mean 0 and the
-        covariance Σ_t J_tᵀ(diag p_t − p_t p_tᵀ)J_t, so the mean of their squares is F without a bias.
+        covariance Σ_t J_tᵀ(diag p_t − p_t p_tᵀ)J_t, so the mean of their squares is F without a bias. m = 0 of a
+        decoder that gives no steps to draw from.
     log_prob : ndarray of shape (n,)
         Nats.
+    curved : ndarray of shape (k, k), optional
+        A = −E ∂² log p/∂v², in the place of F where there are no draws.
     """
 
     scores: np.ndarray
     draws: np.ndarray
     log_prob: np.ndarray
+    curved: np.ndarray | None = None
+
+    def information(self, rows: Any) -> np.ndarray:
+        """F of some of the sequences, (k, k); A of all where no steps can be drawn."""
+        if self.curved is not None:
+            return self.curved
+        d = self.draws[rows]
+        found: np.ndarray = np.einsum("nmk,nml->kl", d, d, optimize=True) / (len(d) * d.shape[1])
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +95,7 @@ class InjectedDecoder:
     shift: int = 0
     notes: tuple[str, ...] = ()
     _sizes: list[int] = field(default_factory=list, repr=False)
+    _most: list[int] = field(default_factory=lambda: [BATCH_ROWS], repr=False)
 
     def run(self, x: Tensor, v: Tensor) -> Any:
         """What the module gives for a batch, with a vector of its own added for each row."""
@@ -87,20 +109,36 @@ class InjectedDecoder:
 
     def scores(self, x: np.ndarray, mask: np.ndarray | None, *, n_draws: int, seed: int) -> Scores:
         """Scores of every sequence and of draws from the decoder, a batch at a time; one backward pass for each."""
+        return self._fitting(x, lambda: self._scores(x, mask, n_draws, seed))
+
+    def _scores(self, x: np.ndarray, mask: np.ndarray | None, n_draws: int, seed: int) -> Scores:
         n, width = len(x), self.place.width
+        n_draws = 0 if self.as_a_whole else n_draws
         result = Scores(np.empty((n, width)), np.empty((n, n_draws, width)), np.empty(n))
         with self._working(seed):
             for rows, batch, kept in self._batches(x, mask):
                 v = torch.zeros(len(batch), width, device=batch.device, requires_grad=True)
-                steps, value = as_steps(self.run(batch, v), batch, kept, self.shift)
-                log_prob = steps.log_prob(value)
+                steps, log_prob = self._at(batch, kept, v)
                 result.log_prob[rows] = log_prob.detach().double().cpu().numpy()
                 result.scores[rows] = self._gradient(log_prob, v, last=not n_draws)
                 for i in range(n_draws):
+                    assert steps is not None
                     drawn = steps.log_prob(steps.sample())
                     result.draws[rows, i] = self._gradient(drawn, v, last=i == n_draws - 1)
         if not all(np.isfinite(part).all() for part in (result.scores, result.draws, result.log_prob)):
             raise DataError(f"{self.name}: its log-probabilities, or their gradients, are not finite")
+        return replace(result, curved=self._whole_curvature(x, mask)) if self.as_a_whole else result
+
+    def _whole_curvature(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """A by polarisation: from the curvature along each axis and each sum of two."""
+        k = self.place.width
+        axes = np.eye(k)
+        pairs = [(i, j) for i in range(k) for j in range(i)]
+        sums = np.array([axes[i] + axes[j] for i, j in pairs]).reshape(-1, k)
+        along = self._curvature(x, mask, np.vstack([axes, sums]).T).mean(axis=0)
+        result = np.diag(along[:k])
+        for (i, j), both in zip(pairs, along[k:], strict=True):
+            result[i, j] = result[j, i] = (both - along[i] - along[j]) / 2
         return result
 
     def curvature(self, x: np.ndarray, mask: np.ndarray | None, directions: np.ndarray) -> np.ndarray:
@@ -109,12 +147,17 @@ class InjectedDecoder:
         By a derivative of the derivative; by second differences where an operation of the decoder has only one. Those
         see more than the curvature in directions that the decoder hardly notices, where the step is long.
         """
+        return self._fitting(x, lambda: self._curvature(x, mask, directions))
+
+    def _curvature(self, x: np.ndarray, mask: np.ndarray | None, directions: np.ndarray) -> np.ndarray:
         result, curvature = np.empty((len(x), directions.shape[1])), self._differentiated
         with self._working(0):
             for rows, batch, kept in self._batches(x, mask):
                 along = torch.as_tensor(directions.T.copy(), dtype=torch.float32, device=batch.device)
                 try:
                     found = curvature(batch, kept, along)
+                except torch.OutOfMemoryError:
+                    raise
                 except (RuntimeError, NotImplementedError):  # such as fused attention, in every batch then
                     curvature = self._differenced
                     found = curvature(batch, kept, along)
@@ -128,6 +171,11 @@ class InjectedDecoder:
 
         Each pair of draws is z and its reflection about the mean, so that what is odd in the noise drops out.
         """
+        return self._fitting(x, lambda: self._gain(x, mask, path, features, n_draws, seed))
+
+    def _gain(
+        self, x: np.ndarray, mask: np.ndarray | None, path: Path, features: np.ndarray, n_draws: int, seed: int
+    ) -> np.ndarray:
         result = np.zeros(len(x))
         rng = np.random.default_rng([seed, 5])
         with self._working(seed), torch.no_grad():
@@ -142,10 +190,21 @@ class InjectedDecoder:
                 result[rows] -= path.cost(mean)
         return result
 
+    def _fitting(self, x: np.ndarray, run: Callable[[], T]) -> T:
+        """What `run` gives, from its beginning with half the batch where the device's memory does not hold one."""
+        while True:
+            try:
+                return run()
+            except torch.OutOfMemoryError:
+                size = min(self._at_once(x), len(x))
+                if size == 1:
+                    raise DataError(f"{self.name}: the device's memory does not hold one sequence; use cpu") from None
+                self._most[0] = size // 2
+                warn(f"{self.name}: the device's memory does not hold {size} sequences at once; now {size // 2}")
+
     def _differentiated(self, batch: Tensor, mask: Tensor | None, along: Tensor) -> Tensor:
         v = torch.zeros(len(batch), self.place.width, device=batch.device, requires_grad=True)
-        steps, value = as_steps(self.run(batch, v), batch, mask, self.shift)
-        (score,) = torch.autograd.grad(steps.log_prob(value).sum(), v, create_graph=True)
+        (score,) = torch.autograd.grad(self._at(batch, mask, v)[1].sum(), v, create_graph=True)
         if not score.requires_grad:  # a log-probability that is linear in v
             return torch.zeros(len(batch), len(along))
         columns = [torch.autograd.grad((score @ u).sum(), v, retain_graph=True)[0] @ u for u in along]
@@ -161,8 +220,23 @@ class InjectedDecoder:
         return torch.stack(columns, dim=1)
 
     def _log_prob(self, batch: Tensor, mask: Tensor | None, v: Tensor) -> Tensor:
+        return self._at(batch, mask, v)[1].double()
+
+    @property
+    def as_a_whole(self) -> bool:
+        """Whether it gives log p(x; v) of a sample, and no distribution of its steps."""
+        return self.place.name == WHOLE
+
+    def _at(self, batch: Tensor, mask: Tensor | None, v: Tensor) -> tuple[Any, Tensor]:
+        """The steps, if there are any, and log p(x; v) of each sample, (n,)."""
+        if self.as_a_whole:
+            module: Any = self.module
+            log_prob = module.log_prob(batch, v)
+            if not torch.is_tensor(log_prob) or log_prob.shape != (len(batch),):
+                raise DataError(f"{self.name}: log_prob(x, v) must give one number a sample")
+            return None, log_prob
         steps, value = as_steps(self.run(batch, v), batch, mask, self.shift)
-        return steps.log_prob(value).double()
+        return steps, steps.log_prob(value)
 
     def _gradient(self, log_prob: Tensor, v: Tensor, *, last: bool) -> np.ndarray:
         if not log_prob.requires_grad:
@@ -172,10 +246,13 @@ class InjectedDecoder:
             raise DataError(f"{self.name}: what is added at {self.place.name} does not reach the log-probability")
         return gradient.double().cpu().numpy()
 
+    def _at_once(self, x: np.ndarray) -> int:
+        per_row = self._sizes[0] if self._sizes else x[0].size
+        return int(np.clip(BATCH_NUMBERS // max(per_row, 1), 1, self._most[0]))
+
     def _batches(self, x: np.ndarray, mask: np.ndarray | None) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        per_row = self._sizes[0] if self._sizes else x[0].size
-        size = int(np.clip(BATCH_NUMBERS // max(per_row, 1), 1, BATCH_ROWS))
+        size = self._at_once(x)
         for start in range(0, len(x), size):
             rows = slice(start, start + size)
             kept = None if mask is None else torch.as_tensor(mask[rows], device=device)
@@ -185,13 +262,13 @@ class InjectedDecoder:
     def _working(self, seed: int) -> Iterator[None]:
         """In evaluation mode, parameters without gradients, draws from a seed; all as it was afterwards."""
         wanted = [(p, p.requires_grad) for p in self.module.parameters()]
-        with evaluating(self.module), torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(enabled=False):
-            torch.default_generator.manual_seed(seed)
+        off = torch.backends.cudnn.flags(enabled=False)
+        with evaluating(self.module), own_randomness(self.module, seed), off:
             for p, _ in wanted:
                 p.requires_grad_(False)
             try:
                 yield
-            except (UncollapseError, MemoryError):
+            except (UncollapseError, MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # a user's decoder raises anything
                 raise DataError(f"{self.name}: fails on its sequences: {kind_and_line(error)}") from error
@@ -208,7 +285,8 @@ def open_decoder(
     Parameters
     ----------
     model : Module
-        Called with a batch, gives logits (n, T, V) of tokens, or a torch Distribution of the steps given their past.
+        Called with a batch, gives logits (n, T, V) of tokens, or a torch Distribution of the steps given their past; or
+        it has a method log_prob(x, v) → (n,) and an attribute `width`, the length of v.
     x : ndarray
         Some of the samples, on which it is tried.
     mask : ndarray of bool, optional
@@ -227,6 +305,8 @@ def open_decoder(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     some = _tensor(x[:PROBED_ROWS], device)
     trial = InjectedDecoder(name, model, Place("", 0), notes=mode_notes(model))
+    if inject is None and callable(getattr(model, "log_prob", None)):
+        return _as_a_whole(trial, some, x)
     with trial._working(0), torch.no_grad():
         place = find_place(model, inject, len(some), lambda: model(some))
         shift = shift_of(model, some)
@@ -238,6 +318,22 @@ def open_decoder(
         logits = getattr(getattr(steps, "distribution", steps), "logits", None)
         probed._sizes.append(x[0].size if logits is None else logits[0].numel())
     return probed
+
+
+def _as_a_whole(trial: InjectedDecoder, some: Tensor, x: np.ndarray) -> InjectedDecoder:
+    """A decoder with log_prob(x, v), v of shape (n, width)."""
+    width = getattr(trial.module, "width", None)
+    if not isinstance(width, int) or not 1 <= width <= MOST_WHOLE:
+        raise DataError(
+            f"{trial.name}: log_prob(x, v) is there, and the length of v is not known: set its attribute width to a "
+            f"whole number from 1 to {MOST_WHOLE}"
+        )
+    note = "only log p(x; v) is known, so the curvature is in the place of the decoder's own Fisher information"
+    whole = replace(trial, place=Place(WHOLE, width), notes=(*trial.notes, note))
+    with whole._working(0), torch.no_grad():
+        whole._log_prob(some, None, torch.zeros(len(some), width, device=some.device))
+    whole._sizes.append(x[0].size)
+    return whole
 
 
 def _check_tokens(model: nn.Module, x: np.ndarray, name: str) -> None:

@@ -20,6 +20,7 @@ from uncollapse.theory.information_matrix import (
     well_known,
 )
 from uncollapse.theory.residual import predicted_out_of_fold
+from uncollapse.training.placing import device_named
 
 __all__ = ["injection_spectrum"]
 
@@ -52,6 +53,7 @@ def injection_spectrum(
     n_draws: int = N_DRAWS,
     n_directions: int = N_DIRECTIONS,
     seed: int = 0,
+    device: str | None = None,
 ) -> InjectionSpectrum:
     """At which weight a latent lives that enters a trained decoder through an added vector.
 
@@ -60,7 +62,8 @@ def injection_spectrum(
     decoder : Module
         Trained *without* latents (a language model, a PixelCNN, …), or with all of them dead. Called with a batch of
         tokens (n, T) it gives logits (n, T, V), of the same or of the next token; called with any batch, a
-        `torch.distributions.Distribution` of the steps given their past. It is put in evaluation mode.
+        `torch.distributions.Distribution` of the steps given their past. Or it has log_prob(x, v) → (n,), with `width`
+        the length of v; then only A is known. It is put in evaluation mode.
     data : Tokens, ndarray of int of shape (n, T), or ndarray of float of any shape
         Samples that the decoder was not trained on, if there are such; see `uncollapse.data.tokens`.
     inject : str, optional
@@ -79,6 +82,8 @@ def injection_spectrum(
     n_directions : int
         Of which the strength is taken on samples that did not choose them.
     seed : int
+    device : str, optional
+        To which the decoder is moved first: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; where it is when left out.
 
     Returns
     -------
@@ -112,6 +117,8 @@ def injection_spectrum(
     n_draws = checks.count(n_draws, "n_draws", least=1)
     n_directions = checks.count(n_directions, "n_directions", least=1)
     n_latents = None if n_latents is None else checks.count(n_latents, "n_latents", least=1)
+    if device is not None and hasattr(decoder, "to"):
+        decoder.to(device_named(device))
     rows = _chosen(data, checks.count(n_sequences, "n_sequences", least=2), seed)
     some = data[rows] if isinstance(data, Tokens) else np.asarray(data)[rows]
     x, mask = samples_of(some)
@@ -130,8 +137,8 @@ def injection_spectrum(
     paths = [_spectrum(found, ~fold).directions for fold in folds]
     m = min(m, *(path.shape[1] for path in paths))
     both = list(zip(folds, [path[:, :m] for path in paths], strict=True))
-    fisher = _mean([_over_fisher(found, fold, path) for fold, path in both])
     curved = _mean([_along(opened, found, x, mask, fold, path) for fold, path in both])
+    fisher = curved if opened.as_a_whole else _mean([_over_fisher(found, fold, path) for fold, path in both])
     held, known = well_known(curved, fisher)
     worth = _worth(opened, found, x, mask, both, held, beta, n_latents)
     told = None
@@ -171,9 +178,8 @@ def _chosen(data: Any, most: int, seed: int) -> np.ndarray:
 
 
 def _spectrum(found: Scores, rows: Any) -> InformationSpectrum:
-    s, d = found.scores[rows], found.draws[rows]
-    information = np.einsum("nmk,nml->kl", d, d, optimize=True) / (len(d) * d.shape[1])
-    return information_spectrum(np.cov(s, rowvar=False).reshape(s.shape[1], -1), information)
+    s = found.scores[rows]
+    return information_spectrum(np.cov(s, rowvar=False).reshape(s.shape[1], -1), found.information(rows))
 
 
 def _worth(
@@ -218,7 +224,7 @@ def _told(found: Scores, features: np.ndarray, fold: np.ndarray, path: np.ndarra
     scores = found.scores[fold] @ path
     scores = scores - scores.mean(axis=0)
     predicted = predicted_out_of_fold(np.asarray(features[fold], dtype=np.float64), scores)
-    told: np.ndarray = (predicted * scores).mean(axis=0) / ((found.draws[fold] @ path) ** 2).mean((0, 1))
+    told: np.ndarray = (predicted * scores).mean(axis=0) / np.diag(path.T @ found.information(fold) @ path)
     return told
 
 

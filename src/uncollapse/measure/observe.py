@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.data.rows import Rows, as_rows, dense, paired_blocks
+from uncollapse.data.rows import Rows, as_rows, dense, is_dask, paired_blocks
 from uncollapse.data.sample import RowSample
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.posterior import Posterior, RowError, posterior
@@ -23,7 +23,7 @@ from uncollapse.measure.sums import PosteriorSums, posterior_sums
 if TYPE_CHECKING:
     from uncollapse.measure.protocol import Probe
 
-__all__ = ["Observation", "observe"]
+__all__ = ["Observation", "Seen", "Walk", "observe", "walked"]
 
 SAMPLE_ROWS = 2048
 """Rows that pairs, the decoder and the residual test are asked on: the standard error of a residual strength is then
@@ -84,7 +84,8 @@ def observe(
     probe : Probe
         See `uncollapse.probes`.
     data, target, given : array, Rows, DataLoader or anything else that `uncollapse.forecast` takes
-        What the encoder sees, what the decoder predicts if it is something else, and the condition.
+        What the encoder sees, what the decoder predicts if it is something else, and the condition. Dask arrays are
+        measured where their chunks are, by a copy of the model on every worker.
     scale : float
         Multiplies data and target, as the loader of the training did.
     drop_nonfinite : bool
@@ -104,32 +105,89 @@ def observe(
     drop_nonfinite = checks.flag(drop_nonfinite, "drop_nonfinite", error=DataError)
     n_rows = None if n_rows is None else checks.count(n_rows, "n_rows", least=2, error=DataError)
     seed = checks.count(seed, "seed", error=DataError)
-    rows = as_rows(data)
+    walk = Walk(probe, scale, drop_nonfinite, n_rows, seed, target is not None, given is not None)
+    if is_dask(data):
+        from uncollapse.measure.on_dask import walked_on_dask
+
+        seen, name = walked_on_dask(walk, data, target, given), "the Dask array"
+    else:
+        rows = as_rows(data)
+        seen, name = walked(walk, rows, target, given), rows.name
+    if seen is None:
+        raise DataError(f"{name}: nothing to measure: no rows came")
+    total = seen.sums
+    parts = seen.kept.parts
+    beyond = None if total.beyond is None else parts[-1]
+    x, *others, mean, variance, kl = parts if beyond is None else parts[:-1]
+    condition = others.pop() if given is not None else None
+    m0, v0 = seen.prior
+    of_sample = posterior(mean, variance=variance, kl=kl, level_sizes=total.level_sizes, where=probe.name)
+    of_sample = replace(of_sample, prior_mean=m0, prior_variance=v0, latent_shape=total.latent_shape, beyond=beyond)
+    return Observation(Measurement(total), x, others[0] if others else x, condition, of_sample, seen.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """How rows are measured; see `observe`."""
+
+    probe: Probe
+    scale: float
+    drop_nonfinite: bool
+    n_rows: int | None
+    seed: int
+    has_target: bool
+    has_condition: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is kept of some rows; of neighbouring parts it adds up to what is kept of both.
+
+    Attributes
+    ----------
+    sums : PosteriorSums
+    kept : RowSample
+        x, target or condition, means, variances and KL.
+    prior : tuple of two floats
+        Mean and variance; nan for a prior of each row's own, which is not kept.
+    notes : tuple of str
+    """
+
+    sums: PosteriorSums
+    kept: RowSample
+    prior: tuple[float, float]
+    notes: tuple[str, ...]
+
+    def __add__(self, other: Seen) -> Seen:
+        return Seen(self.sums + other.sums, self.kept + other.kept, other.prior, self.notes + other.notes)
+
+
+def walked(walk: Walk, rows: Rows, target: Any, given: Any, start: int = 0) -> Seen | None:
+    """What is kept of all rows, before which `start` came; None where there are none.
+
+    Notes are of the first rows of all.
+    """
     notes: tuple[str, ...] = ()
     total: PosteriorSums | None = None
     kept: RowSample | None = None
-    for x, y, c, numbers in _blocks(rows, target, given, scale, drop_nonfinite):
+    probe = walk.probe
+    for x, y, c, numbers in _blocks(rows, target, given, walk.scale, walk.drop_nonfinite, start):
         if not len(x):
             continue
         if kept is None:
-            kept = RowSample(n_rows or min(SAMPLE_ROWS, max(SAMPLE_ENTRIES // x.shape[1], 2)), seed)
+            n_kept = walk.n_rows or min(SAMPLE_ROWS, max(SAMPLE_ENTRIES // x.shape[1], 2))
+            kept = RowSample(n_kept, walk.seed, start)
         q = _encoded(probe, x, c, numbers, rows.name)
-        if total is None:
+        if total is None and start == 0:
             notes = _steadiness(probe, x, c, numbers, rows.name)
         part = posterior_sums(q)
         total = part if total is None else total + part
         parts = [x, *([] if y is None else [y]), *([] if c is None else [c])]
         kept.add(*parts, q.mean, q.variance, q.kl, *([] if q.beyond is None else [q.beyond]))
     if total is None or kept is None:
-        raise DataError(f"{rows.name}: nothing to measure: no rows came")
-    beyond = None if total.beyond is None else kept.parts[-1]
-    x, *others, mean, variance, kl = kept.parts if beyond is None else kept.parts[:-1]
-    condition = others.pop() if given is not None else None
-    # a prior of each row's own is not kept: nan says that it is unknown to whoever needs its density
+        return None
     m0, v0 = (float(p) if np.ndim(p) == 0 else np.nan for p in (q.prior_mean, q.prior_variance))
-    of_sample = posterior(mean, variance=variance, kl=kl, level_sizes=total.level_sizes, where=probe.name)
-    of_sample = replace(of_sample, prior_mean=m0, prior_variance=v0, latent_shape=total.latent_shape, beyond=beyond)
-    return Observation(Measurement(total), x, others[0] if others else x, condition, of_sample, notes)
+    return Seen(total, kept, (m0, v0), notes)
 
 
 def _scale(scale: Any) -> float:
@@ -191,7 +249,7 @@ def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.
 
 
 def _blocks(
-    rows: Rows, target: Any, given: Any, scale: float, drop_nonfinite: bool
+    rows: Rows, target: Any, given: Any, scale: float, drop_nonfinite: bool, n_seen: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]]:
     """Blocks of data, target and condition, and the rows' numbers from 0; at most one of the two others is there."""
     if target is not None and given is not None:
@@ -199,7 +257,6 @@ def _blocks(
     other = target if target is not None else given
     name = "the target" if target is not None else "the condition"
     pairs = ((block,) for block in rows.blocks()) if other is None else paired_blocks(rows, as_rows(other, name))
-    n_seen = 0
     for pair in pairs:
         parts = [dense(part) for part in pair]
         finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])

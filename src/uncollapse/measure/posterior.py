@@ -30,7 +30,10 @@ class RowError(DataError):
 
     def __init__(self, before: str, row: int, after: str, number: int | None = None) -> None:
         super().__init__(f"{before}row {(row if number is None else number) + 1}{after}")
-        self.before, self.row, self.after = before, row, after
+        self.before, self.row, self.after, self.number = before, row, after, number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowError, (self.before, self.row, self.after, self.number)
 
     def at(self, number: int) -> RowError:
         """The same, of a row of that number (from 0)."""

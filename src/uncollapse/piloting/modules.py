@@ -17,6 +17,7 @@ from uncollapse.forecasting.result import Forecast
 from uncollapse.objective import Objective
 from uncollapse.piloting.members import Member, Plan, measured
 from uncollapse.probes.open import open_probe
+from uncollapse.probes.placed import placed
 from uncollapse.probes.probe import TorchProbe
 from uncollapse.probes.retrain import BATCH, RATE, retrain, start_anew
 from uncollapse.progress import delayed_bar
@@ -103,13 +104,14 @@ class Modules:
         return replace(f.objective, beta=plan.level / f.decoder_variance, loss=None)
 
 
-def maker(model: Any, **how: Any) -> Callable[[int], TorchProbe]:
+def maker(model: Any, device: str | None = None, **how: Any) -> Callable[[int], TorchProbe]:
     """A function that gives the model with fresh weights, the same at the same seed.
 
     Parameters
     ----------
     model : callable or Module
         A function, or a class, of no arguments that gives the module; or a module whose parts can reset themselves.
+    device : str, optional
     how
         Spread and shape of a sample, as `open_probe` takes them.
 
@@ -121,7 +123,7 @@ def maker(model: Any, **how: Any) -> Callable[[int], TorchProbe]:
 
     def make(seed: int) -> TorchProbe:
         if isinstance(model, nn.Module):
-            return start_anew(_torch_probe(model, how), seed)
+            return start_anew(_torch_probe(model, how, device), seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             try:
@@ -130,15 +132,16 @@ def maker(model: Any, **how: Any) -> Callable[[int], TorchProbe]:
                 raise
             except Exception as error:  # a user's function raises anything
                 raise ObjectiveError(f"the function that makes the model failed: {kind_and_line(error)}") from error
-            return _torch_probe(built, how)
+            return _torch_probe(built, how, device)
 
     return make
 
 
-def _torch_probe(model: Any, how: dict[str, Any]) -> TorchProbe:
+def _torch_probe(model: Any, how: dict[str, Any], device: str | None) -> TorchProbe:
     probe = open_probe(model, **how)
     if not isinstance(probe, TorchProbe):
         raise ObjectiveError(f"{type(model).__name__}: a pilot trains the model, so it must be a PyTorch module")
+    placed(probe, device)
     return probe
 
 

@@ -42,6 +42,7 @@ class Stacks:
     epochs : int, optional
         Of a usual training.
     progress : bool
+    device : str, optional
     """
 
     forecast: Forecast
@@ -51,6 +52,7 @@ class Stacks:
     training: Training
     epochs: int | None = None
     progress: bool = False
+    device: str | None = None
 
     @property
     def shape(self) -> str:
@@ -75,7 +77,7 @@ class Stacks:
     def seconds(self, plans: Sequence[Plan]) -> float:
         """How long they will take, from the time of a few steps."""
         members = [self._setup(plan) for plan in plans]
-        rows, a = prepared(members[0], table(*self.scaled), None)
+        rows, a = prepared(members[0], table(*self.scaled), self.device)
         of_a_step = fastest([setup for setup in members if setup.training.schedule == self.training.schedule], a, rows)
         per_epoch = -(-len(rows.x) // min(self.training.batch_size or len(rows.x), len(rows.x)))
         return of_a_step.seconds * per_epoch * sum(setup.training.epochs for setup in members)
@@ -83,7 +85,7 @@ class Stacks:
     def train(self, plans: Sequence[Plan]) -> list[Member]:
         """Each plan's network, in their order."""
         scaled = self.scaled
-        trained = train_all([self._setup(plan) for plan in plans], *scaled, progress=self.progress)
+        trained = train_all([self._setup(plan) for plan in plans], *scaled, device=self.device, progress=self.progress)
         members = []
         for one in trained:
             found, exact = measured(own_probe(one), one.setup.objective, *scaled), one.evaluate(*scaled)

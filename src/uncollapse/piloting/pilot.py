@@ -62,6 +62,7 @@ def pilot(
     model: Any = None,
     spread: Spread | None = None,
     input_shape: tuple[int, ...] | None = None,
+    device: str | None = None,
 ) -> Pilot:
     """Train a network to its end over a grid of water levels, on a sample of the rows.
 
@@ -92,6 +93,9 @@ def pilot(
         other, on the data and the loss as they are.
     spread, input_shape
         How the module is to be read, where it does not say; see `uncollapse.probes.open_probe`.
+    device : str, optional
+        ``cpu``, ``cuda``, ``cuda:1``, ``mps``; a GPU if there is one for networks of `network`, and where the module is
+        for one of the user's own, when left out.
 
     Returns
     -------
@@ -127,11 +131,12 @@ def pilot(
     if model is None:
         n_latents = f.objective.n_latents or min(f.n_latents, MOST_LATENTS)
         shape, how = network or NETWORK, training or to_the_end(len(x))
-        trainer = Stacks(f, shape, n_latents, (x, y, condition), how, epochs, progress)
+        trainer = Stacks(f, shape, n_latents, (x, y, condition), how, epochs, progress, device)
     else:
         if network is not None:
             raise ObjectiveError("give a network or a model of your own, not both")
-        make, how = maker(model, spread=spread, input_shape=input_shape), training or gently(to_the_end(len(x)))
+        make = maker(model, device=device, spread=spread, input_shape=input_shape)
+        how = training or gently(to_the_end(len(x)))
         n_latents = latents_of(make(seed), f, x, condition)
         trainer = Modules(f, make, (_scaled(f, x), _scaled(f, y), _scaled(f, condition)), how, epochs, progress)
     from_below = [Plan(level, seed + i, "from below") for level in levels for i in range(n_seeds)]

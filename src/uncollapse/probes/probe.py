@@ -19,6 +19,7 @@ from uncollapse.measure.posterior import Posterior, posterior
 from uncollapse.measure.prior import LogPrior, with_sampled_kl
 from uncollapse.measure.protocol import RAISED, Probe, Spread, TrainedFor, prior_variance_of
 from uncollapse.objective import Objective
+from uncollapse.probes.halving import halving
 from uncollapse.probes.inputs import check_rows
 
 __all__ = ["Probe", "TorchProbe", "evaluating", "log_variance_of", "mode_notes"]
@@ -118,11 +119,12 @@ class TorchProbe:
     def _encoded(self, x: np.ndarray, given: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """`posterior` in evaluation mode, a block of rows at a time: its layers hold many times what a row holds."""
         n_rows = max(min(DECODED_ROWS, ENCODED_NUMBERS // max(math.prod(x.shape[1:]), 1)), 1)
-        blocks = []
+
+        def encoded(rows: slice) -> tuple[Tensor, Tensor]:
+            return self.posterior(self.tensor(x[rows]), self.tensor(None if given is None else given[rows]))
+
         with evaluating(self.module):
-            for start in range(0, max(len(x), 1), n_rows):
-                rows = slice(start, start + n_rows)
-                blocks.append(self.posterior(self.tensor(x[rows]), self.tensor(None if given is None else given[rows])))
+            blocks = halving(encoded, len(x), n_rows, self.name)
         shapes = {tuple(mean.shape[1:]) for mean, _ in blocks}
         if len(shapes) > 1:
             raise DataError(f"{self.name}: the encoder gave latents of other shapes for other rows: {sorted(shapes)}")
@@ -134,13 +136,14 @@ class TorchProbe:
         """E[y|z], in evaluation mode, a block of rows at a time."""
         z = check_rows(z, "latents", self.name)
         given = None if given is None else check_rows(given, "condition", self.name)
-        blocks = []
+
+        def decoded(rows: slice) -> np.ndarray:
+            out = self.mean_of_target(self.tensor(z[rows]), self.tensor(None if given is None else given[rows]))
+            mean: np.ndarray = out.detach().cpu().double().numpy()  # there first: MPS has no float64
+            return mean
+
         with evaluating(self.module):
-            for start in range(0, max(len(z), 1), DECODED_ROWS):
-                rows = slice(start, start + DECODED_ROWS)
-                out = self.mean_of_target(self.tensor(z[rows]), self.tensor(None if given is None else given[rows]))
-                blocks.append(out.double().cpu().numpy())
-        return np.concatenate(blocks)
+            return np.concatenate(halving(decoded, len(z), DECODED_ROWS, self.name))
 
     def posterior(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance in the shape that the encoder gives them, differentiable."""
@@ -191,7 +194,7 @@ class TorchProbe:
     def _ran(self, part: str, given: Tensor, run: Callable[[], Any]) -> Any:
         try:
             return run()
-        except UncollapseError:
+        except (UncollapseError, torch.OutOfMemoryError):
             raise
         except RAISED as error:  # a user's model raises anything
             raise DataError(

@@ -15,7 +15,7 @@ from uncollapse.probes.objective import kl_of, reconstruction
 from uncollapse.probes.probe import TorchProbe, evaluating
 from uncollapse.training.schedules import rate_factor
 
-__all__ = ["BATCH", "retrain", "start_anew"]
+__all__ = ["BATCH", "own_randomness", "retrain", "start_anew"]
 
 BATCH, RATE = 128, 1e-3
 
@@ -96,7 +96,7 @@ def retrain(
 
     modes = [(part, part.training) for part in own.module.modules()]
     own.module.train()
-    with _own_randomness(own.module, seed):
+    with own_randomness(own.module, seed):
         for step in range(n_steps):
             if not more_time():
                 break
@@ -138,7 +138,7 @@ def _depends(output: Tensor, parameters: list[nn.Parameter]) -> bool:
 
 
 @contextmanager
-def _own_randomness(module: nn.Module, seed: int) -> Iterator[None]:
+def own_randomness(module: nn.Module, seed: int) -> Iterator[None]:
     """Dropout and new weights drawn from a seed inside; the user's own generators go on as if nothing had been."""
     devices = sorted({p.device.index for p in module.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
@@ -158,7 +158,7 @@ def start_anew(probe: TorchProbe, seed: int = 0) -> TorchProbe:
     """
     own = probe.copy()
     reached: set[int] = set()
-    with _own_randomness(own.module, seed):
+    with own_randomness(own.module, seed):
         for part in own.module.modules():
             reset = getattr(part, "reset_parameters", None)
             if callable(reset):

@@ -18,9 +18,10 @@ from uncollapse.spectra.allowed_values import checked_inputs, with_defaults
 from uncollapse.spectra.conditional import conditional_spectrum
 from uncollapse.spectra.conditional_likelihood import conditional_likelihood_spectrum
 from uncollapse.spectra.counts import fit_moments
+from uncollapse.spectra.dask_moments import dask_moments
 from uncollapse.spectra.global_threshold import SampledRows, Search
 from uncollapse.spectra.negative_binomial import fit_rows
-from uncollapse.spectra.one_pass import Moments, moments, overflow_error
+from uncollapse.spectra.one_pass import Moments, moments, overflow_error, without_dropped
 from uncollapse.spectra.result import Options, Spectrum
 from uncollapse.spectra.wide import wide_spectrum
 from uncollapse.theory import modes
@@ -144,7 +145,12 @@ def spectrum(
         return _warned(_searchable(wide, sampled, options))
     _check_width(rows)
     inputs = checked_inputs(data if is_dask(data) else rows, target, options)
-    summed = moments(*inputs, drop_nonfinite=drop_nonfinite)
+    if sampled is not None and is_dask(inputs[0]):
+        summed, brought = dask_moments(*inputs, drop_nonfinite, sampled.places())
+        sampled.bring(brought)
+        summed = without_dropped(summed)
+    else:
+        summed = moments(*inputs, drop_nonfinite=drop_nonfinite)
     return _warned(_searchable(_from_moments(summed, options), sampled, options), n_modes)
 
 

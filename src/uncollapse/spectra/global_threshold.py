@@ -110,6 +110,17 @@ class SampledRows:
         if self._done:
             self._source = replace(self._source, blocks=lambda: iter(()))
 
+    def places(self) -> np.ndarray | None:
+        """Numbers of the rows that make the sample, ascending, where they are known beforehand."""
+        rows = self._source
+        if rows.n_rows is None or rows.n_columns is None:
+            return None
+        return sample_places(rows.n_rows, rows.n_columns)
+
+    def bring(self, rows: np.ndarray | None) -> None:
+        """Take the sample from whoever read the rows at `places`."""
+        self._kept, self._done = [] if rows is None else [(rows,)], True
+
     def parts(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Rows of finite numbers in float64, and their size factors."""
         if not self._done:  # whoever asked for the rows read them by another way
@@ -137,6 +148,19 @@ class SampledRows:
         self._done = True
 
 
+def _most_rows(d: int) -> int:
+    return min(MOST_ROWS, MOST_NUMBERS // max(d, 1))
+
+
+def sample_places(n_rows: int, d: int) -> np.ndarray | None:
+    """Numbers of the rows of a sample, ascending; None where it would be too small."""
+    most = _most_rows(d)
+    if most < FEWEST:
+        return None
+    rng = np.random.default_rng([n_rows, STREAM])
+    return np.sort(rng.choice(n_rows, min(most, n_rows), replace=False))
+
+
 class _Choice:
     """Which rows to keep: chosen beforehand where their number is known, so that each is copied once."""
 
@@ -146,15 +170,16 @@ class _Choice:
 
     def of_block(self, start: int, n: int, d: int) -> np.ndarray | None:
         """Rows of a block; None where a sample would be too small."""
-        most = min(MOST_ROWS, MOST_NUMBERS // max(d, 1))
+        most = _most_rows(d)
         if most < FEWEST:
             return None
         if self._n_rows is None:
             self._stream = self._stream or RowSample(most, seed=0)
             return self._stream.choose(n)
         if start == 0:
-            rng = np.random.default_rng([self._n_rows, STREAM])
-            self._places = np.sort(rng.choice(self._n_rows, min(most, self._n_rows), replace=False))
+            chosen = sample_places(self._n_rows, d)
+            assert chosen is not None
+            self._places = chosen
         first, last = np.searchsorted(self._places, [start, start + n])
         return self._places[first:last] - start
 

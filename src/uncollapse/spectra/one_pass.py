@@ -155,9 +155,12 @@ def moments(data: Any, target: Any = None, *, paired: bool = False, drop_nonfini
     if is_dask(data):
         from uncollapse.spectra.dask_moments import dask_moments
 
-        total = dask_moments(data, target, drop_nonfinite)
-    else:
-        total = moments_of_blocks(as_rows(data, paired=paired), target, drop_nonfinite)
+        return without_dropped(dask_moments(data, target, drop_nonfinite)[0])
+    return without_dropped(moments_of_blocks(as_rows(data, paired=paired), target, drop_nonfinite))
+
+
+def without_dropped(total: Moments) -> Moments:
+    """The same moments; rows that were left out are said."""
     if total.n_dropped:
         warn(f"left out {total.n_dropped} of {total.n_dropped + total.n_samples} rows with NaN or infinite values")
     return total

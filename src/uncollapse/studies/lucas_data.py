@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from uncollapse.data.blocks import Rows
 from uncollapse.errors import UncollapseWarning
 from uncollapse.spectra.decompose import spectrum
 from uncollapse.spectra.result import Spectrum
@@ -62,7 +63,7 @@ def logit_digits(request: Request, n: int, pixels: np.ndarray | None = None) -> 
     return logit_pixels(levels if pixels is None or len(pixels) == levels.shape[1] else levels[:, pixels])
 
 
-def modes_of(rows: np.ndarray, n_modes: int | None = None) -> Spectrum:
+def modes_of(rows: Rows | np.ndarray, n_modes: int | None = None) -> Spectrum:
     """Spectrum of the rows a study trains on.
 
     Without its warnings (constant pixels, few rows): the training set itself is what is forecast, as in the paper.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse.data.rows import as_rows
 from uncollapse.studies.lucas_data import LOGIT_MARGIN, logit_digits, modes_of, turned
 from uncollapse.studies.lucas_table import (
     DELTA,
@@ -121,10 +122,10 @@ def table_1(request: Request) -> Result:
     )
     x = turned(plan.rows(request))
     trained = train_centred(x, [plan.setup(case) for case in MNIST], plan.stack)
-    result, linear = [measured(vae, x) for vae in trained], modes_of(x)
-    theory = [at_linear_optimum(linear, x, case, plan.latents) for case in MNIST]
+    rows, mean, linear = as_rows(x), x.mean(0), modes_of(x)
+    result = [measured(vae, rows, mean) for vae in trained]
+    theory = [at_linear_optimum(linear, rows, case.objective(plan.latents)) for case in MNIST]
     offset = PIXELS / 2 * math.log(2)
-    rows = table_rows(MNIST, result, theory, offset)
     verdict, because = judge(MNIST, result, theory, offset)
     settings = plan.settings() | {
         "coordinates": "pixels turned to the data's principal axes: the same model, and Adam converges sooner there",
@@ -138,7 +139,8 @@ def table_1(request: Request) -> Result:
             for case, f in zip(MNIST, result, strict=True)
         },
     }
-    return Result(rows, epsilon_figure(MNIST, result, theory), settings, verdict, because)
+    table = table_rows(MNIST, result, theory, offset)
+    return Result(table, epsilon_figure(MNIST, result, theory), settings, verdict, because)
 
 
 def annealing(request: Request) -> Result:
@@ -151,14 +153,14 @@ def annealing(request: Request) -> Result:
         Plan(60_000, 1, 200, (1024, 512), 400, 128, 5e-4, mixed_precision=False),
     )
     x, half = plan.rows(request), plan.epochs // 2
-    linear, cases = modes_of(x), (MNIST[0], MNIST[5])
+    linear, cases, mean = modes_of(x), (MNIST[0], MNIST[5]), x.mean(0)
     runs: dict[str, tuple[Found, Found]] = {}
     rows: list[dict[str, Any]] = []
     for case in cases:
         setups = [plan.setup(case), plan.setup(case, Schedule("linear", warmup=half))]
-        plain, annealed = (measured(vae, x) for vae in train_centred(x, setups, 1))
+        plain, annealed = (measured(vae, as_rows(x), mean) for vae in train_centred(x, setups, 1))
         runs[case.name] = (plain, annealed)
-        theory = at_linear_optimum(linear, x, case, plan.latents).collapse
+        theory = at_linear_optimum(linear, as_rows(x), case.objective(plan.latents)).collapse
         for what, paper, ours in (
             ("dead %, annealed, KL weight ½", None, float(annealed.dead[half // 2])),
             ("dead %, annealed, end", None, float(annealed.dead[-1])),

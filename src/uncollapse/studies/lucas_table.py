@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from uncollapse.data.blocks import Rows
 from uncollapse.forecasting.predict import forecast
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Verdict
-from uncollapse.theory.posterior import collapsed_share, gaussian_kl, tuned_elbo
+from uncollapse.theory.posterior import collapsed_share_from_counts, counts_below, gaussian_kl, tuned_elbo
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,27 +104,53 @@ def train_centred(x: np.ndarray, setups: Sequence[Setup], stack: int = 1) -> lis
     return train_all(setups, x - x.mean(0), x, stack=stack)
 
 
-def measured(vae: Trained, x: np.ndarray) -> Found:
-    """The printed columns of a trained VAE on the rows it was trained on."""
-    seen = x - x.mean(0)
-    result = vae.evaluate(seen, x)
-    kl = gaussian_kl(*vae.encode(seen))
-    d, curve = x.shape[1], 100 * collapsed_share(kl, EPSILONS, DELTA)
-    collapse = 100 * float(collapsed_share(kl, np.array([EPSILON]), DELTA)[0])
-    values = (result.elbo, tuned_elbo(result.misfit, d, result.rate), result.misfit / d, collapse, result.rate)
-    silent = 100 * float((kl.mean(0) < EPSILON).mean())
-    return Found(tuple(map(float, values)), curve, silent, 100 * (vae.latent_kl < EPSILON).mean(1))
+def measured(vae: Trained, rows: Rows, mean: np.ndarray) -> Found:
+    """The printed columns of a trained VAE on the rows it was trained on; its encoder saw them less `mean`."""
+    sums = _Sums()
+    for y in rows.blocks():
+        seen = y - mean
+        result = vae.evaluate(seen, y, seed=len(sums.sizes))
+        sums.add(gaussian_kl(*vae.encode(seen)), result.elbo, result.misfit, result.rate)
+    elbo, misfit, rate = sums.averages
+    return sums.found(len(mean), elbo, misfit, rate, 100 * (vae.latent_kl < EPSILON).mean(1))
 
 
-def at_linear_optimum(linear: Spectrum, x: np.ndarray, case: Case, n_latents: int) -> Found:
-    """The linear VAE at its optimum for the same objective, measured on the same rows."""
-    f = forecast(linear, objective=case.objective(n_latents))
-    w, d = f.weights, x.shape[1]
-    kl = gaussian_kl(x @ w.encoder + w.encoder_bias, w.encoder_std**2)
-    collapse = 100 * float(collapsed_share(kl, np.array([EPSILON]), DELTA)[0])
-    values = (f.elbo, tuned_elbo(f.distortion, d, f.rate), f.distortion / d, collapse, f.rate)
-    curve, silent = 100 * collapsed_share(kl, EPSILONS, DELTA), 100 * float((kl.mean(0) < EPSILON).mean())
-    return Found(tuple(map(float, values)), curve, silent, np.empty(0))
+def at_linear_optimum(linear: Spectrum, rows: Rows, objective: Objective) -> Found:
+    """The linear VAE at its optimum for an objective, measured on the same rows."""
+    f, sums = forecast(linear, objective=objective), _Sums()
+    w = f.weights
+    for y in rows.blocks():
+        sums.add(gaussian_kl(y @ w.encoder + w.encoder_bias, w.encoder_std**2))
+    return sums.found(linear.n_targets, f.elbo, f.distortion, f.rate, np.empty(0))
+
+
+class _Sums:
+    """What is known of the KL of each latent and row, added up over blocks of rows."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self._below: list[np.ndarray] = []
+        self._kl: list[np.ndarray] = []
+        self._others: list[tuple[float, ...]] = []
+
+    def add(self, kl: np.ndarray, *others: float) -> None:
+        """KL of shape (rows, L), and averages of the block that only have to be averaged further."""
+        self.sizes.append(len(kl))
+        self._below.append(np.hstack([counts_below(kl, EPSILONS), counts_below(kl, np.array([EPSILON]))]))
+        self._kl.append(kl.mean(0))
+        self._others.append(others)
+
+    @property
+    def averages(self) -> np.ndarray:
+        """Of what stood beside the KL."""
+        return np.asarray(np.average(self._others, axis=0, weights=self.sizes))
+
+    def found(self, d: int, elbo: float, misfit: float, rate: float, dead: np.ndarray) -> Found:
+        """The columns."""
+        shares = 100 * collapsed_share_from_counts(np.sum(self._below, axis=0), sum(self.sizes), DELTA)
+        silent = 100 * float((np.average(self._kl, axis=0, weights=self.sizes) < EPSILON).mean())
+        values = (elbo, tuned_elbo(misfit, d, rate), misfit / d, shares[-1], rate)
+        return Found(tuple(map(float, values)), shares[:-1], silent, dead)
 
 
 def table_rows(
@@ -179,7 +206,9 @@ def under(cases: Sequence[Case], elbos: Sequence[float], theory: Sequence[Found]
     return f"{min(learned):.0f} to {max(learned):.0f} where σ² is learned, {', '.join(fixed)}"
 
 
-def epsilon_figure(cases: Sequence[Case], result: Sequence[Found], theory: Sequence[Found]) -> Figure:
+def epsilon_figure(
+    cases: Sequence[Case], result: Sequence[Found], theory: Sequence[Found], trained_on: str = ""
+) -> Figure:
     """Collapsed share over ε: fixed and learned σ², with the paper's numbers at ε = 0.01."""
     from matplotlib.figure import Figure
 
@@ -198,5 +227,5 @@ def epsilon_figure(cases: Sequence[Case], result: Sequence[Found], theory: Seque
         panel.set(xscale="log", xlabel="ε (nats)", title="σ² learned, by its start" if learned else "σ² fixed")
         panel.legend(title="σ²", fontsize=8)
     panels[0].set_ylabel("(ε, 0.01)-collapsed latents (%)")
-    figure.suptitle("Lines: trained; dotted: linear optimum; ×: the paper's Table 1", fontsize=9)
+    figure.suptitle(f"Lines: trained{trained_on}; dotted: linear optimum; ×: the paper's Table 1", fontsize=9)
     return figure

@@ -21,10 +21,18 @@ from uncollapse.files import write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Preset", "Request", "Result", "Study", "Verdict", "run_study"]
+__all__ = ["ON_MADE_IMAGES", "Preset", "Request", "Result", "Study", "Verdict", "run_study"]
 
 Preset = Literal["quick", "standard", "full"]
-Verdict = Literal["reproduced", "reproduced in part", "not reproduced"]
+Verdict = Literal[
+    "reproduced",
+    "reproduced in part",
+    "not reproduced",
+    "run on made images; CelebA itself is not to be had here",
+]
+ON_MADE_IMAGES: Verdict = "run on made images; CelebA itself is not to be had here"
+"""What the paper's numbers cannot be held against."""
+
 MNIST_FILE = "train-images-idx3-ubyte.gz"
 
 
@@ -37,7 +45,7 @@ class Request:
     preset : {"quick", "standard", "full"}
         A minute on two cores; under an hour on two cores; the paper's own size.
     data : Path or None
-        Folder with the MNIST files, or with the images that the study wants.
+        Folder with the MNIST files, or with the images that the study wants (words after ``::`` say how they are read).
     """
 
     preset: Preset = "quick"
@@ -77,7 +85,7 @@ class Result:
     figure : matplotlib Figure
     settings : dict
         Everything that was chosen, JSON-ready; what the paper does not say is marked as chosen here.
-    verdict : {"reproduced", "reproduced in part", "not reproduced"}
+    verdict : {"reproduced", "reproduced in part", "not reproduced"} or ON_MADE_IMAGES
     because : str
         The verdict's reason in one or two sentences, with numbers.
     """

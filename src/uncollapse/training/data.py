@@ -42,6 +42,31 @@ class Table:
         """Columns of x, y and the condition."""
         return self.x.shape[1], self.y.shape[1], 0 if self.given is None else self.given.shape[1]
 
+    @property
+    def n_rows(self) -> int:
+        """Rows."""
+        return len(self.x)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.x.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the training."""
+        return self.x.dtype
+
+    def take(self, chosen: Tensor | None, generators: list[torch.Generator]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """x, y and the condition (M, B, ·) of the rows each member chose, shape (M, B); of all without a choice."""
+        xs = _taken(self.x, chosen, len(generators))
+        ys = xs if self.y is self.x else _taken(self.y, chosen, len(generators))
+        return xs, ys, None if self.given is None else _taken(self.given, chosen, len(generators))
+
+    def largest(self) -> float:
+        """Largest size of a number in x."""
+        return float(self.x.abs().max())
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Table:
         """The same rows elsewhere; x and y stay one tensor if they were."""
         x = self.x.to(device, dtype)
@@ -121,6 +146,12 @@ def table(
     y = x if y is None else y
     check_fits(likelihood, y, name)
     return Table(x, y, condition, name)
+
+
+def _taken(rows: Tensor, chosen: Tensor | None, n_members: int) -> Tensor:
+    if chosen is None:
+        return rows.expand(n_members, *rows.shape)
+    return rows.index_select(0, chosen.reshape(-1)).view(*chosen.shape, rows.shape[1])
 
 
 def _read(source: Any, name: str, scale: float) -> np.ndarray:

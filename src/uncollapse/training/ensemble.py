@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import torch
 
 from uncollapse.checks import count, flag, function, instance, shown
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import DataError, ObjectiveError, warn
 from uncollapse.progress import watching_epochs
 from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Setup, Training
 from uncollapse.training.data import Table, table
-from uncollapse.training.fit import prepared, warm_starts
+from uncollapse.training.fit import prepared, smaller_batch, warm_starts
 from uncollapse.training.likelihoods import check_fits
 from uncollapse.training.loop import Run
+from uncollapse.training.packed import Packed
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 
@@ -57,7 +58,7 @@ def train_all(
         Those that share an architecture and a way of training may differ in β, fixed variances, learning rate, seed,
         epochs (without cooling) and patience, and are trained side by side; the others in turn.
     data, target, given, device, progress
-        As in `train`.
+        As in `train`; or, as the data, `Packed` rows: bytes, say, that are made into numbers batch by batch.
     stack : int, optional
         Members trained side by side; measured when left out.
     on_finish : callable, optional
@@ -86,9 +87,7 @@ def train_all(
     flag(progress, "progress")
     if not setups:
         return []
-    rows = table(data, target, given)
-    for likelihood in {setup.objective.likelihood for setup in setups}:
-        check_fits(likelihood, rows.y, rows.name)
+    rows = _rows(setups, data, target, given)
     results: dict[int, Trained] = {}
 
     def stop(index: int, result: Trained) -> None:
@@ -101,12 +100,38 @@ def train_all(
         placed, a = prepared(members[0], rows, device)
         starts = warm_starts(members, placed)
         size = stack or best_size(members, a, placed)
-        for at in range(0, len(group), size):
+        at = 0
+        while at < len(group):
             part = slice(at, at + size)
-            run = Run(Stack(members[part], a, placed, starts[part]), group[part], stop)
-            with watching_epochs(max(s.training.epochs for s in members[part]), shown=progress) as on_epoch:
-                run.go(on_epoch)
+            try:
+                _side_by_side(Stack(members[part], a, placed, starts[part]), group[part], stop, progress)
+                at += size
+            except torch.OutOfMemoryError:
+                size = min(size, len(group) - at)
+                if size > 1:  # members do not depend on each other
+                    warn(f"the device's memory does not hold {size} networks at once; they go on by {size // 2}")
+                    size //= 2
+                else:
+                    members[at:] = [smaller_batch(member, placed.n_rows) for member in members[at:]]
     return [results[i] for i in range(len(setups))]
+
+
+def _side_by_side(stack: Stack, indices: list[int], stop: Callable[[int, Trained], None], progress: bool) -> None:
+    with watching_epochs(max(setup.training.epochs for setup in stack.setups), shown=progress) as on_epoch:
+        Run(stack, indices, stop).go(on_epoch)
+
+
+def _rows(setups: list[Setup], data: Any, target: Any, given: Any) -> Table | Packed:
+    if isinstance(data, Packed):
+        if target is not None or given is not None:
+            raise DataError(f"{data.name}: what unpack gives is all that is trained on; give no target, no condition")
+        for setup in setups:
+            data.check(setup)
+        return data
+    rows = table(data, target, given)
+    for likelihood in {setup.objective.likelihood for setup in setups}:
+        check_fits(likelihood, rows.y, rows.name)
+    return rows
 
 
 def checked_setups(setups: Any) -> list[Setup]:
@@ -148,25 +173,28 @@ class Fastest(NamedTuple):
     seconds: float
 
 
-def fastest(setups: list[Setup], a: Architecture, rows: Table) -> Fastest:
+def fastest(setups: list[Setup], a: Architecture, rows: Table | Packed) -> Fastest:
     """From the time of some steps of each size."""
     largest = min(len(setups), SIZES[-1])
     best = Fastest(1, float("inf"))
     for size in [*(size for size in SIZES if size < largest), largest]:
-        seconds = _seconds_per_member_step(setups[:size], a, rows)
-        if size == 1 and seconds > LONG_STEP_SECONDS and not rows.x.is_cuda:
+        try:
+            seconds = _seconds_per_member_step(setups[:size], a, rows)
+        except torch.OutOfMemoryError:  # of the smallest, the training itself says what to do
+            break
+        if size == 1 and seconds > LONG_STEP_SECONDS and rows.device.type != "cuda":
             return Fastest(1, seconds)
         if seconds < GAIN * best.seconds:
             best = Fastest(size, seconds)
     return best
 
 
-def best_size(setups: list[Setup], a: Architecture, rows: Table) -> int:
+def best_size(setups: list[Setup], a: Architecture, rows: Table | Packed) -> int:
     """Members per stack that train fastest; a single one needs no trial."""
     return 1 if len(setups) == 1 else fastest(setups, a, rows).size
 
 
-def _seconds_per_member_step(setups: list[Setup], a: Architecture, rows: Table) -> float:
+def _seconds_per_member_step(setups: list[Setup], a: Architecture, rows: Table | Packed) -> float:
     """Of a stack that is thrown away afterwards; the least of several steps, which other programs disturb least."""
     cold: list[Any] = [None] * len(setups)
     stack = Stack(setups, a, rows, cold)
@@ -175,7 +203,7 @@ def _seconds_per_member_step(setups: list[Setup], a: Architecture, rows: Table) 
     for step in range(2 + TRIAL_STEPS):
         before = time.perf_counter()
         next(steps)
-        if rows.x.is_cuda:
+        if rows.device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
         if step >= 2:

@@ -6,13 +6,13 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 
-from uncollapse.checks import as_path, flag, non_negative, shown
-from uncollapse.errors import DataError, ObjectiveError, OutputError, TrainingError
+from uncollapse.checks import as_path, flag, non_negative
+from uncollapse.errors import DataError, OutputError, TrainingError, warn
 from uncollapse.files import check_writable, locked
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.weights import Weights
@@ -22,11 +22,15 @@ from uncollapse.training.architecture import Architecture, architecture
 from uncollapse.training.config import Network, Setup, Training, differences
 from uncollapse.training.data import Table, table
 from uncollapse.training.loop import COLUMNS, Member, Run
+from uncollapse.training.packed import Packed
+from uncollapse.training.placing import device_named
 from uncollapse.training.result import Trained
 from uncollapse.training.stack import Stack
 from uncollapse.training.state import HISTORY, LATENT_KL, read_state, save
 
-__all__ = ["prepared", "train", "warm_starts"]
+__all__ = ["prepared", "smaller_batch", "train", "warm_starts"]
+
+R = TypeVar("R", bound=Table | Packed)
 
 CHECKPOINT_SECONDS = 10.0
 """Least time between two checkpoints: writing one of 100 MB takes about a tenth of a second."""
@@ -55,7 +59,8 @@ def train(
     objective, network, training : Objective, Network, Training
         What is minimised, by what, and how; their defaults when left out.
     device : str, optional
-        ``cpu``, ``cuda``, …; a GPU if there is one when left out.
+        ``cpu``, ``cuda``, ``cuda:1``, ``mps``; a GPU if there is one when left out. Where its memory does not hold a
+        batch, training begins again with half of it, and a warning says so.
     checkpoint : path, optional
         Written while training and at its end. If it is there already, training goes on from it, on the same machine
         bit for bit as if it had never stopped; all settings but the number of epochs must be the same. Where the
@@ -98,8 +103,33 @@ def train(
     progress = flag(progress, "progress")
     check_writable(path)
     with nullcontext() if path is None else _own(path):
-        return _train(setup, table(data, target, given, likelihood=setup.objective.likelihood), device, path,
-                      checkpoint_seconds, progress=progress)  # fmt: skip
+        rows = table(data, target, given, likelihood=setup.objective.likelihood)
+        while True:
+            try:
+                return _train(setup, rows, device, path, checkpoint_seconds, progress=progress)
+            except torch.OutOfMemoryError:
+                setup = smaller_batch(setup, rows.n_rows, path)
+
+
+def smaller_batch(setup: Setup, n_rows: int, checkpoint: Path | None = None) -> Setup:
+    """The same with half the batch, for a device whose memory did not hold it.
+
+    Raises
+    ------
+    TrainingError
+        There are no batches to halve, or a checkpoint is of the larger ones.
+    """
+    size = min(setup.training.batch_size or n_rows, n_rows)
+    half = -(-size // 2)
+    if setup.training.estimator == "analytic" or size == 1:
+        raise TrainingError("the device's memory does not hold this network; use a smaller one, or device cpu")
+    if checkpoint is not None and checkpoint.exists():
+        raise TrainingError(
+            f"{checkpoint}: the device's memory does not hold batches of {size} rows, which this checkpoint is of; "
+            f"train anew with {half} (--batch-size {half})"
+        )
+    warn(f"the device's memory does not hold batches of {size} rows; training begins again with {half}")
+    return replace(setup, training=replace(setup.training, batch_size=half))
 
 
 def _own(path: Path) -> Any:
@@ -145,18 +175,20 @@ def _train(
     return result
 
 
-def prepared(setup: Setup, rows: Table, device: str | None) -> tuple[Table, Architecture]:
+def prepared(setup: Setup, rows: R, device: str | None) -> tuple[R, Architecture]:
     """The rows on the device, in the precision of the training, and the architecture that fits them."""
     a = architecture(setup, *rows.widths)
-    if a.log_input and float(rows.x.min()) <= -1:
+    if isinstance(rows, Table) and a.log_input and float(rows.x.min()) <= -1:
         raise DataError(f"{rows.name}: the encoder sees log(1 + x) and x goes down to {float(rows.x.min()):g}; set "
                         f"Network(log_input=False)")  # fmt: skip
     double = setup.training.double or setup.training.estimator == "analytic"
-    return rows.to(_device(device), torch.float64 if double else torch.float32), a
+    return cast(R, rows.to(device_named(device), torch.float64 if double else torch.float32)), a
 
 
-def warm_starts(setups: list[Setup], rows: Table) -> list[Weights | None]:
+def warm_starts(setups: list[Setup], rows: Table | Packed) -> list[Weights | None]:
     """The closed-form optimum for each setup that asks for it; the data are read once."""
+    if isinstance(rows, Packed):
+        return [None] * len(setups)
     result: list[Weights | None] = []
     parts = [rows.x.cpu().numpy(), None if rows.y is rows.x else rows.y.cpu().numpy()]
     condition: dict[str, Any] = {} if rows.given is None else {"given": rows.given.cpu().numpy()}
@@ -167,20 +199,6 @@ def warm_starts(setups: list[Setup], rows: Table) -> list[Weights | None]:
         n = setup.objective.n_latents or min(rows.widths[:2])
         result.append(forecast(*parts, **condition, objective=replace(setup.objective, n_latents=n)).weights)
     return result
-
-
-def _device(device: str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not isinstance(device, str | torch.device):
-        raise ObjectiveError(f"device must be a word such as cpu or cuda, got {shown(device)}")
-    try:
-        place = torch.device(device)
-        torch.zeros(1, device=place).cpu()
-    except (RuntimeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ObjectiveError(f"device {shown(device)} cannot be used here: {reason}") from None
-    return place
 
 
 class Snapshot:

@@ -92,7 +92,7 @@ class Run:
     def _one_epoch(self, on_epoch: OnEpoch | None) -> None:
         stack, started = self.stack, time.perf_counter()
         last_good = {name: value.detach().clone() for name, value in stack.parameters.items()}
-        losses = torch.empty(stack.n_steps, stack.n_members, device=stack.rows.x.device, dtype=stack.rows.x.dtype)
+        losses = torch.empty(stack.n_steps, stack.n_members, device=stack.rows.device, dtype=stack.rows.dtype)
         sums = torch.zeros(stack.n_members, 2 + stack.architecture.n_latents, device=losses.device, dtype=losses.dtype)
         n_rows = 0
         for step, (loss, result, n) in enumerate(stack.steps(self.epoch)):
@@ -163,7 +163,7 @@ class Run:
             run = losses[:, position].double().cpu().numpy()
             bad = np.flatnonzero(~np.isfinite(run))
             step = int(bad[0]) if len(bad) else len(run) - 1
-            largest = float(self.stack.rows.x.abs().max())
+            largest = self.stack.rows.largest()
             why = likely_cause(setup, self.stack.architecture, run[:step], self.epoch, variances[position], largest)
             result[position] = f"the loss is not finite from step {step + 1} of epoch {self.epoch + 1} on; likely {why}"
             with torch.no_grad():

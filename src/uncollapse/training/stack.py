@@ -17,6 +17,7 @@ from uncollapse.training.data import Table
 from uncollapse.training.losses import Terms, minimised, sampled_terms
 from uncollapse.training.models import coefficients
 from uncollapse.training.optimise import Optimiser, clip_each
+from uncollapse.training.packed import Packed
 from uncollapse.training.schedules import kl_weight, rate_factor
 
 __all__ = ["Batches", "Stack"]
@@ -29,20 +30,20 @@ of a hundred members stay in the cache."""
 class Batches:
     """What each step sees: for every member its own rows, in its own order, and its own noise."""
 
-    def __init__(self, rows: Table, setup: Setup, n_latents: int) -> None:
+    def __init__(self, rows: Table | Packed, setup: Setup, n_latents: int) -> None:
         self.rows, self.n_latents = rows, n_latents
-        self.n_rows = len(rows.x)
+        self.n_rows = rows.n_rows
         self.size = min(setup.training.batch_size or self.n_rows, self.n_rows)
         self.n_steps = -(-self.n_rows // self.size)
 
     def epoch(self, generators: list[torch.Generator]) -> Iterator[tuple[Tensor, Tensor, Tensor | None, Tensor]]:
         """x, y, condition (M, B, ·) and noise (M, B, L) of each step; random numbers are the member's own."""
-        x, n_members = self.rows.x, len(generators)
+        rows, n_members = self.rows, len(generators)
         order = None
         if self.size < self.n_rows:
             order = torch.stack([torch.randperm(self.n_rows, generator=g, device=g.device) for g in generators])
         at_once = min(max(1, NOISE_ENTRIES // (self.size * self.n_latents)), self.n_steps)
-        noise = torch.empty(n_members, at_once, self.size, self.n_latents, dtype=x.dtype, device=x.device)
+        noise = torch.empty(n_members, at_once, self.size, self.n_latents, dtype=rows.dtype, device=rows.device)
         for step in range(self.n_steps):
             k = step % at_once
             if k == 0:
@@ -51,16 +52,7 @@ class Batches:
             start = step * self.size
             chosen = None if order is None else order[:, start : start + self.size]
             n = self.size if chosen is None else chosen.shape[1]
-            xs = self._take(x, chosen, n_members)
-            ys = xs if self.rows.y is x else self._take(self.rows.y, chosen, n_members)
-            given = None if self.rows.given is None else self._take(self.rows.given, chosen, n_members)
-            yield xs, ys, given, noise[:, k, :n]
-
-    @staticmethod
-    def _take(rows: Tensor, chosen: Tensor | None, n_members: int) -> Tensor:
-        if chosen is None:
-            return rows.expand(n_members, *rows.shape)
-        return rows.index_select(0, chosen.reshape(-1)).view(*chosen.shape, rows.shape[1])
+            yield *rows.take(chosen, generators), noise[:, k, :n]
 
 
 class Stack:
@@ -70,14 +62,16 @@ class Stack:
     ----------
     setups : list of Setup
         Of one architecture and one way of training; neighbours share their learning rate.
-    rows : Table
+    rows : Table or Packed
         On the device, in the precision of the training.
     starts : list of Weights or None
         Closed-form optimum of each member that starts warm.
     """
 
-    def __init__(self, setups: list[Setup], a: Architecture, rows: Table, starts: list[Weights | None]) -> None:
-        device, dtype = rows.x.device, rows.x.dtype
+    def __init__(
+        self, setups: list[Setup], a: Architecture, rows: Table | Packed, starts: list[Weights | None]
+    ) -> None:
+        device, dtype = rows.device, rows.dtype
         self.setups, self.architecture, self.rows = setups, a, rows
         self.training = setups[0].training
         self.generators, members = [], []
@@ -91,7 +85,7 @@ class Stack:
         self._take_on({name: torch.stack([m[name] for m in members]).to(device) for name in members[0]}, None)
         self.batches = Batches(rows, setups[0], a.n_latents)
         self._moments: SecondMoments | None = None
-        if self.training.estimator == "analytic":
+        if self.training.estimator == "analytic" and isinstance(rows, Table):
             n_targets = 0 if rows.y is rows.x else a.n_targets
             self._moments = second_moments(rows.moments(), a.n_inputs, n_targets, device, dtype)
 
@@ -122,7 +116,7 @@ class Stack:
         """Go on with these members only; the others cost nothing any more."""
         self.setups = [self.setups[i] for i in members]
         self.generators = [self.generators[i] for i in members]
-        at = torch.tensor(members, device=self.rows.x.device)
+        at = torch.tensor(members, device=self.rows.device)
         moments = {n: v if n == "steps" else v.index_select(0, at) for n, v in self.optimiser.moments.items()}
         self._take_on({n: v.detach().index_select(0, at) for n, v in self.parameters.items()}, moments)
 
@@ -148,7 +142,7 @@ class Stack:
         a, p = self.architecture, self.parameters
         if self._moments is not None:
             for _ in range(self.n_steps):
-                yield analytic_terms(a, p, self.coefficients, self._moments), len(self.rows.x)
+                yield analytic_terms(a, p, self.coefficients, self._moments), self.rows.n_rows
             return
         for x, y, given, noise in self.batches.epoch(self.generators):
             with self._precision():
@@ -158,10 +152,10 @@ class Stack:
     def _precision(self) -> Any:
         if not self.training.mixed_precision:
             return nullcontext()
-        return torch.autocast(self.rows.x.device.type, torch.bfloat16)
+        return torch.autocast(self.rows.device.type, torch.bfloat16)
 
     def _take_on(self, parameters: dict[str, Tensor], moments: dict[str, Tensor] | None) -> None:
         self.parameters = {name: value.contiguous().requires_grad_() for name, value in parameters.items()}
         rates = [setup.training.learning_rate for setup in self.setups]
         self.optimiser = Optimiser(self.parameters, rates, self.training, moments)
-        self.coefficients = coefficients(self.setups, self.architecture, self.rows.x.device, self.rows.x.dtype)
+        self.coefficients = coefficients(self.setups, self.architecture, self.rows.device, self.rows.dtype)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
@@ -20,11 +19,12 @@ from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.result import Forecast
 from uncollapse.progress import watching_epochs
 from uncollapse.spectra.decompose import spectrum
-from uncollapse.training.cells import cell_id, check_backend, record, run_cells
+from uncollapse.training.cells import cell_id, check_backend, n_workers, record, run_cells
 from uncollapse.training.config import Setup
 from uncollapse.training.data import Table, table
 from uncollapse.training.ensemble import checked_setups, stackable
 from uncollapse.training.likelihoods import check_fits
+from uncollapse.training.placing import device_named
 from uncollapse.training.result import forecast_loss
 from uncollapse.training.table import check_parquet, write_parquet
 
@@ -91,6 +91,7 @@ def sweep(
     given: Any = None,
     jobs: int = 1,
     backend: str | None = None,
+    device: str | None = None,
     keep_models: bool = False,
     progress: bool = False,
 ) -> Columns:
@@ -106,10 +107,12 @@ def sweep(
         A folder. If an interrupted sweep of the same setups and data is there, its finished cells are kept and only
         the others are trained.
     jobs : int
-        Processes; −1 for one per core.
+        Processes; −1 for one per core. Of a cluster, all of it is used unless a number other than 1 is given.
     backend : str, optional
         Of joblib: ``loky`` (this machine) when left out; ``dask`` or ``ray`` spread the cells over the cluster of the
-        client that is connected.
+        client that is connected. Left out inside ``with joblib.parallel_config("dask"):``, that one.
+    device : str, optional
+        As in `train`; of every worker.
     keep_models : bool
         Also write each model to ``models/``.
     progress : bool
@@ -134,6 +137,8 @@ def sweep(
     jobs, keep_models = int(jobs), flag(keep_models, "keep_models")
     flag(progress, "progress")
     check_backend(backend)
+    if device is not None and backend not in ("dask", "ray"):
+        device_named(device)
     if not setups:
         raise ObjectiveError("a sweep needs one setup or more")
     rows = table(data, target, given)
@@ -146,10 +151,11 @@ def sweep(
         _check_same(folder, cells, rows)
         done = _finished(folder)
         missing = [(name, setup) for name, setup in cells.items() if name not in done]
-        work = [[missing[i] for i in unit] for unit in _units([setup for _, setup in missing], rows, jobs)]
+        units = _units([setup for _, setup in missing], rows, n_workers(jobs, backend))
+        work = [[missing[i] for i in unit] for unit in units]
         with watching_epochs(len(cells), shown=progress) as on_epoch:
             n_done = len(cells) - len(missing)
-            for name, result, model in run_cells(work, rows, jobs, backend, keep_models):
+            for name, result, model in run_cells(work, rows, jobs, backend, keep_models, device):
                 if model is not None:
                     (folder / "models").mkdir(exist_ok=True)
                     write_bytes(folder / "models" / f"{name}.safetensors", model)
@@ -196,9 +202,8 @@ def _finished(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in (folder / "cells").glob("*.json")}
 
 
-def _units(setups: list[Setup], rows: Table, jobs: int) -> Iterator[list[int]]:
+def _units(setups: list[Setup], rows: Table, n_workers: int) -> Iterator[list[int]]:
     """Cells that one worker takes together: of one architecture, in some units per worker."""
-    n_workers = max(1, (os.cpu_count() or 1) if jobs < 0 else jobs)
     for group in stackable(setups, rows.widths):
         size = min(MOST_CELLS_AT_ONCE, -(-len(group) // (2 * n_workers)) if n_workers > 1 else len(group))
         for start in range(0, len(group), size):
