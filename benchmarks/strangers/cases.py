@@ -260,4 +260,4 @@ HELD_BACK = (
          "mnist.npy", _in_turn, (784,), "log_variance", ("gaussian", 39.2), "mean over pixels against a summed KL",
          ("convention",), scale=2 / 255, shift=-1.0, states="weights"),
 )  # fmt: skip
-"""Written after the last repair; nothing was changed for them."""
+"""First run after the last repair; nothing was changed for them."""
