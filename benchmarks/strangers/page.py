@@ -34,10 +34,18 @@ def summary(seen: list[Row], held_back: list[Row]) -> str:
     """How many are right, and how long one takes."""
     seconds = [row["seconds"] for row in (*seen, *held_back)]
     refused = [row for row in seen if row["right"] and not row["cause"]]
-    right = f"**{_right(seen)} of {len(seen)} are right**, {len(refused)} of them refused for the true reason."
-    more = f"Of {len(held_back)} more, written after the last repair, {_right(held_back)} are right."
+    right = (
+        f"**All that was inferred is right in {_read(seen)} of {len(seen)}, the cause as well in {_right(seen)}**; "
+        f"{len(refused)} of these are refused for the true reason."
+    )
+    more = f"Of {len(held_back)} more, first run after the last repair, it is {_read(held_back)} and {_right(held_back)}."
     times = f"One command takes {median(seconds):.0f} seconds in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
     return f"{right} {more} {times}"
+
+
+def _read(rows: list[Row]) -> int:
+    """Those of which all but the cause agrees."""
+    return sum(all(ok for name, ok in row["checks"].items() if name != "cause") for row in rows)
 
 
 def _right(rows: list[Row]) -> int:
@@ -52,7 +60,8 @@ def table(rows: list[Row]) -> str:
          f"{row['seconds']:.0f}", "yes" if row["right"] else "**no**"]
         for row in rows
     ]  # fmt: skip
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *lines))
+    shown = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *shown))
 
 
 def _verdict(row: Row) -> str:

@@ -56,5 +56,5 @@ def fit(model, X, epochs, lr=1e-3, batch=128):
 X = torch.tensor(np.load("data/curves.npy"), dtype=torch.float32)
 torch.manual_seed(99)
 vae = GaussianVAE(X.shape[1], 64, 5)
-fit(vae, X, 100)
+fit(vae, X, 500)
 torch.save(vae.state_dict(), "learned_noise.pth")

@@ -81,11 +81,11 @@ def _field(statement: ast.stmt) -> dict[str, Any]:
 
 
 def settings_in(tree: ast.Module) -> dict[str, dict[str, Any]]:
-    r"""Dictionaries of plain values in a file, by their names: what may be a configuration.
+    """Dictionaries of plain values in a file, by their names: what may be a configuration.
 
     Examples
     --------
-    >>> settings_in(ast.parse("CONFIG = {'latent_dim': 8}\nn = 3"))
+    >>> settings_in(ast.parse("CONFIG = {'latent_dim': 8}"))
     {'CONFIG': {'latent_dim': 8}}
     """
     return {name: value for name, value in _constants(tree).items() if isinstance(value, dict) and value}
