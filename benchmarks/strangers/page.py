@@ -38,7 +38,9 @@ def summary(seen: list[Row], held_back: list[Row]) -> str:
         f"**All that was inferred is right in {_read(seen)} of {len(seen)}, the cause as well in {_right(seen)}**; "
         f"{len(refused)} of these are refused for the true reason."
     )
-    more = f"Of {len(held_back)} more, first run after the last repair, it is {_read(held_back)} and {_right(held_back)}."
+    more = (
+        f"Of {len(held_back)} more, first run after the last repair, it is {_read(held_back)} and {_right(held_back)}."
+    )
     times = f"One command takes {median(seconds):.0f} seconds in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
     return f"{right} {more} {times}"
 

@@ -36,7 +36,9 @@ def recorded(tmp_path, monkeypatch):
         (tmp_path / "data" / "labels.npy").exists() or record.np.save(tmp_path / "data" / "labels.npy", range(300))
         shutil.copy(STRANGERS / "models" / f"{name}.py", tmp_path)
         if not (tmp_path / case.weights).exists():
-            subprocess.run([sys.executable, STRANGERS / "train_one.py", name, tmp_path], check=True, capture_output=True)
+            subprocess.run(
+                [sys.executable, STRANGERS / "train_one.py", name, tmp_path], check=True, capture_output=True
+            )
         return record.recorded(replace(case, **changed), held_back=False)
 
     monkeypatch.setattr(record, "FOLDER", tmp_path)
