@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 ELSEWHERE = (".onnx", "exported/", ".keras", "--scheduler")
 """In commands that need other libraries (tests/libraries) or a cluster (tests/commands/test_scheduler.py)."""
 
-MADE = {"command.md", "results.md", "gallery.md"}
+MADE = {"command.md", "results.md", "gallery.md", "strangers.md"}
 """Pages that scripts write."""
 
 
