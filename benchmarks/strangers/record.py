@@ -28,7 +28,7 @@ from uncollapse.errors import UncollapseError
 
 RESULTS = Path(__file__).parent / "results" / "strangers.json"
 CLOSE = 1e-4
-BUDGET = 600
+BUDGET = 60
 """Seconds for the trials that tell stopped from stuck: the default is for two cores that do nothing else."""
 SOURCE = str(Path(uncollapse.__file__).parents[1])
 """That the commands run what is measured here."""
