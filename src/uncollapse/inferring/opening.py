@@ -148,8 +148,8 @@ def tables_for(found: Inference, rows: Rows, given: Rows | None) -> tuple[Rows, 
 
 
 def _opened(model: Any, x: np.ndarray, given: np.ndarray | None, said: Said, *, labels: bool) -> Probe:
-    """As `open_probe` has it, a module's images as images first; it must encode a few rows, to show what it lacks."""
-    is_shaped = x.ndim > 2 and said.input_shape is None and _is_module(model)
+    """As `open_probe` has it, images as images first; a module must encode a few rows, to show what it lacks."""
+    is_shaped = x.ndim > 2 and said.input_shape is None and ("torch" in _roots(model) and "keras" not in _roots(model))
     images = [tuple(x.shape[1:])] if is_shaped else []
     x = x.reshape(len(x), -1) if not is_shaped else x
     refused: DataError | None = None
@@ -210,5 +210,10 @@ def _flax(path: Path, rows: np.ndarray, said: Said) -> Inference:
 
 def _is_module(model: Any) -> bool:
     """Whether it is a PyTorch module of no library that is known."""
-    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    roots = _roots(model)
     return "torch" in roots and not roots & {"pythae", "scvi", "diffusers", "pyro", "keras", "uncollapse"}
+
+
+def _roots(model: Any) -> set[str]:
+    """The packages that a model's classes come from."""
+    return {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
