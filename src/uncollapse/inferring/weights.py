@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from uncollapse.errors import SourceError, kind_and_line
-from uncollapse.inferring.result import Inferred
 
 __all__ = ["ENDINGS", "Weights", "read_weights"]
 
@@ -44,11 +43,6 @@ class Weights:
     states: dict[str, dict[str, Tensor]]
     settings: dict[str, Any] = field(default_factory=dict)
     whole: Any = None
-
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """The largest set."""
-        return max(self.states.values(), key=len)
 
     def variants(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Each set as it is, and without what stands before all of its names; and how it differs from the file's."""
@@ -89,12 +83,6 @@ def read_weights(path: Path, *, trust: bool = False) -> Weights:
     if not states:
         raise SourceError(f"{path}: holds no weights ({_content(loaded)}); save model.state_dict()")
     return Weights(path, states, _settings(loaded))
-
-
-def said_of(weights: Weights, how: str) -> Inferred:
-    """Which tensors of the file were taken."""
-    n = sum(value.numel() for value in weights.state.values())
-    return Inferred("weights", f"{n:,} numbers {how}".strip(), f"in {weights.path.name}", "another file")
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
