@@ -23,6 +23,7 @@ import bench_measure
 import bench_memory
 import bench_spectrum
 import bench_training
+import bench_wide
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -73,6 +74,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     rows = [
         *bench_spectrum.run(options.repeats),
+        *bench_wide.run(options.repeats),
         *bench_files.run(options.gigabytes),
         *bench_forecast.run(options.repeats),
         *bench_command.run(options.repeats),
