@@ -42,7 +42,7 @@ Machines differ and shared ones are noisy: read the ratios, not the seconds.
 FOOT = """
 The ratio is ours over theirs, so below 1 is faster, except where the last column says otherwise. `PCA` and the bare
 product work in float32 on float32 data; ours multiplies blocks in float32, adds them in float64, and solves the
-eigenproblem in float64. None of the three copies the data whole; ours also centres them and checks that they are finite.
+eigenproblem in float64. None of the three copies all of the data; ours also centres and checks them.
 
 The goal against `PCA` (0.9) stands beside a floor, which the rows *the bare product* show: the product of the data with
 themselves and its eigenvalues, without means, checks or a sample for the second threshold. In float64 that alone takes
