@@ -153,7 +153,7 @@ def _line(pilot: Pilot, epoch: int, steps: int, found: Found, optimum: Found) ->
 
 def _write(name: str, lines: list[dict[str, Any]]) -> None:
     """Put the lines in place of older ones of that name, in the order of `PILOTS`."""
-    old = list(csv.DictReader(OUT.open(encoding="utf-8", newline=""))) if OUT.is_file() else []
+    old = list(csv.DictReader(OUT.read_text("utf-8").splitlines())) if OUT.is_file() else []
     order = {pilot.name: i for i, pilot in enumerate(PILOTS)}
     rows = [row for row in old if row["name"] != name and row["name"] in order] + lines
     text = io.StringIO()
@@ -219,14 +219,9 @@ PILOTS = [
         "narrow, fixed 1:", replace(NARROW, row=1),
         encoder_centred={},
         glorot=GLOROT,
-        axes={"coordinates": "axes"},
-        all_images={"images": 60_000, "epochs": 7, "cooling": 1},
     ),
-    *_named(
-        "narrow, from 10:", replace(NARROW, row=5),
-        encoder_centred={},
-        optimal={"sigma_rule": "optimal"},
-    ),
+    *_named("narrow, from 10:", replace(NARROW, row=5), encoder_centred={}),
+    *_named("from any:", replace(BASE, row=9, epochs=16), encoder_centred_optimal=ENCODER | {"sigma_rule": "optimal"}),
 ]  # fmt: skip
 
 if __name__ == "__main__":
@@ -234,4 +229,6 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*")
     parser.add_argument("--data", type=Path)
     given = parser.parse_args()
+    if unknown := set(given.names) - {pilot.name for pilot in PILOTS}:
+        parser.error(f"no pilot is called {', '.join(sorted(unknown))}; there are {[p.name for p in PILOTS]}")
     main(given.names, given.data)

@@ -29,6 +29,27 @@ the spectrum, the colours and the shared shape of aligned photographs of faces; 
 so.
 """
 
+SETTINGS = {
+    "row": "row",
+    "hidden": "hidden",
+    "images": "images",
+    "batch": "batch",
+    "rate": "rate",
+    "cooling": "epochs in which the rate falls",
+    "clip": "clip",
+    "sigma_rule": "σ² learned as",
+    "coordinates": "coordinates",
+    "encoder_sees": "encoder sees",
+    "decoder_predicts": "decoder predicts",
+    "start": "first weights",
+    "multiplication": "multiplication",
+    "seed": "seed",
+}
+COURSES = ("collapse %", "latents of mean KL < 0.01, %")
+ENDS = ("paper's collapse %", "KL", "tuned σ²", "ELBO under the linear optimum's")
+
+ABOUT_PILOTS = """TODO"""
+
 
 def main() -> None:
     """Copy the figures and write the page."""
@@ -69,6 +90,7 @@ def _section(study: Any, summary: dict[str, Any]) -> str:
             f"Preset `{summary['preset']}`, {summary['seconds']:.0f} s on {summary['machine']}. Settings: {settings}.",
             "",
             *_size(folder / "size.json"),
+            *_pilots(folder / "pilots.csv"),
         ]
     )
 
@@ -85,6 +107,27 @@ def _size(path: Path) -> list[str]:
         f"{_of_size(facts['by the slope'])}.",
         "",
     ]
+
+
+def _pilots(path: Path) -> list[str]:
+    """What benchmarks/lucas_pilots.py wrote: a line for each pilot, its counts in the order of its training."""
+    if not path.is_file():
+        return []
+    pilots: dict[str, list[dict[str, str]]] = {}
+    for row in csv.DictReader(path.read_text("utf-8").splitlines()):
+        pilots.setdefault(row["name"], []).append(row)
+    varied = [key for key in SETTINGS if len({rows[0][key] for rows in pilots.values()}) > 1]
+    lines = [
+        _line(
+            [name, *(rows[0][key] for key in varied)]
+            + [f"{float(rows[-1]['steps']):.0f}"]
+            + [" → ".join(f"{float(row[key]):g}" for row in rows) for key in COURSES]
+            + [f"{float(rows[-1][key]):.1f}" for key in ENDS]
+        )
+        for name, rows in pilots.items()
+    ]
+    head = ["pilot", *(SETTINGS[key] for key in varied), "steps", *COURSES, *ENDS]
+    return [ABOUT_PILOTS, "", _line(head), "|" + "---|" * len(head), *lines, ""]
 
 
 def _of_size(found: dict[str, float]) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from uncollapse.training import Schedule, Setup
 
-__all__ = ["MNIST", "annealing", "table_1"]
+__all__ = ["MNIST", "STANDARD", "Plan", "annealing", "table_1"]
 
 PIXELS = 784
 
