@@ -28,6 +28,10 @@ class Budget:
         """Seconds since the start."""
         return time.monotonic() - self.began
 
+    def part(self, share: float) -> Budget:
+        """A share of what is left, from now on."""
+        return Budget(share * max(self.seconds - self.spent, 0.0))
+
     def left(self, share: float = 1.0) -> bool:
         """Whether less than a share of it is spent."""
         return self.spent < share * self.seconds

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from uncollapse.diagnosis.evidence import evidence_of
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.leads import Reason
@@ -72,7 +74,7 @@ def _decoder_knows(f: Facts) -> bool:
 def _stuck(f: Facts) -> Named | None:
     if not f.encoder_odd or (f.continued is not None and not f.continued.encoder_odd):
         return None
-    if f.continued is None:
+    if f.continued is None or f.continued.cut_short:
         return "encoder-stuck", "low"
     held = f.constant_mean.any() or f.continued.encoder_moved < MOVED or not _continuing(f)
     return ("encoder-stuck", "high") if held else None
@@ -119,36 +121,34 @@ def _sound(f: Facts) -> Named:
     confidence: Confidence = "high" if f.settled else "low"
     if f.n_alive == 0:
         return "cannot-tell", "low"
-    return ("rightly-dead" if f.n_alive < min(f.n_latents, f.forecast.n_alive) else "healthy"), confidence
+    fewer = f.n_alive < min(f.n_latents, f.forecast.n_alive) and not f.should_live
+    return ("rightly-dead" if fewer else "healthy"), confidence
 
 
 def _unfinished(f: Facts) -> Named | None:
     """The model is not at an optimum: which part of it is behind? None if nothing is, beyond an optimiser's jitter."""
-    missing = f.n_dead > 0 and f.should_live and (f.n_log_modes is None or f.n_alive < f.n_worth)
+    missing = f.n_dead > 0 and f.should_live and f.waking_pays and (f.n_log_modes is None or f.n_alive < f.n_worth)
     if f.continued is None:
         return ("optimisation", "low") if missing or f.worse_than_linear else None
     r, c, continuing = f.refined, f.continued, _continuing(f)
-    better_q = r is not None and _counts(f, r.gain, r.gain_error, LAG_SHARE) and r.gain > LEAD * c.gain
+    better_q = r is not None and f.counts(r.gain, r.gain_error, LAG_SHARE) and r.gain > LEAD * c.gain
     # of a collapsed encoder no decoder learns anything, so that it is done says nothing there
-    decoder_done = continuing and f.n_alive > 0 and c.decoder_gain < DONE_SHARE * c.gain
+    of_decoder = np.inf if c.decoder_gain is None else c.decoder_gain
+    decoder_done = continuing and f.n_alive > 0 and of_decoder < DONE_SHARE * c.gain
     decoder_done = decoder_done and r is not None and r.gain > N_ERRORS * r.gain_error
     if better_q or decoder_done:
         return "encoder-lags", "high"
     if f.reach is not None and f.reach.limited and not (continuing and c.gain > LEAD * f.gap):
         return "decoder-limited", "high"
     if continuing:
-        return "slow", "high"
+        return "slow", "low" if c.cut_short else "high"
     if missing:
         return "optimisation", "high"
     return ("optimisation", "low") if f.gap > FAR_SHARE * f.scale and f.worse_than_linear else None
 
 
 def _continuing(f: Facts) -> bool:
-    return f.continued is not None and _counts(f, f.continued.gain, f.continued.gain_error, SLOW_SHARE)
-
-
-def _counts(f: Facts, gain: float, error: float, share: float) -> bool:
-    return gain > max(share * f.scale, f.negligible, N_ERRORS * error)
+    return f.continued is not None and f.counts(f.continued.gain, f.continued.gain_error, SLOW_SHARE)
 
 
 _TESTS = (_other_data, _stuck, _codes_noise, _other_loss, _as_asked, _unfinished, _idle_level)
@@ -159,7 +159,7 @@ _OF_THE_LOSS: tuple[Cause, ...] = ("healthy", "rightly-dead", "capacity", "objec
 """What is said of the stated loss, and is worth little where another was trained."""
 
 _DECISIVE: dict[Cause, tuple[str, ...]] = {
-    "healthy": ("alive", "top_residual", "linear_gap"),
+    "healthy": ("alive", "top_residual", "waking", "linear_gap"),
     "objective": ("strongest_mode", "second_threshold", "alive", "top_residual"),
     "convention": ("reduction", "strongest_mode", "alive"),
     "condition": ("condition", "strongest_mode", "alive"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.diagnosis.thresholds import FAR_LATENTS, PAID_FOR_NOTHING, WELL
+from uncollapse.diagnosis.thresholds import FAR_LATENTS, LEARNED, PAID_FOR_NOTHING, WELL
 from uncollapse.errors import UncollapseError
 from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.protocol import RAISED
@@ -52,6 +52,8 @@ class DataFit:
         Whether the posteriors lie far outside the prior, as those of a trained model do on other data.
     rate : float
         KL in nats, which a model that is worse than the constant mean pays for nothing.
+    learned : float
+        Variance of the decoder's output over draws of the prior, as a share of the data's.
     """
 
     r_squared: float
@@ -59,11 +61,12 @@ class DataFit:
     r_squared_then: float = 0.0
     far: bool = False
     rate: float = 0.0
+    learned: float = np.inf
 
     @property
     def other(self) -> bool:
         """Whether these are not the data that it was trained on."""
-        worse = self.r_squared < 0 and self.rate > PAID_FOR_NOTHING
+        worse = self.r_squared < 0 and self.rate > PAID_FOR_NOTHING and self.learned > LEARNED
         return self.scale is not None or worse or (self.r_squared < WELL and self.far)
 
     @property
@@ -99,7 +102,15 @@ def r_squared(y: np.ndarray, mean: np.ndarray) -> float:
 
 
 def data_fit(
-    probe: Any, x: np.ndarray, y: np.ndarray, given: np.ndarray | None, q: Posterior, measurement: Measurement
+    probe: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    given: np.ndarray | None,
+    q: Posterior,
+    measurement: Measurement,
+    *,
+    prior_variance: float = 1.0,
+    seed: int = 0,
 ) -> DataFit:
     """Look at the reconstruction, and where it is worse than nothing, at other scales of the data.
 
@@ -111,6 +122,9 @@ def data_fit(
     q : Posterior
         Of these rows.
     measurement : Measurement
+    prior_variance : float
+    seed : int
+        Of draws of the prior.
     """
     decoded = _decoded(probe, q, given)
     share = r_squared(y, decoded)
@@ -125,7 +139,10 @@ def data_fit(
     best, named = max(((_at(probe, change(x[some]), condition), words) for words, change in SCALES.items()))
     moved = r_squared(y, decoded + (y - decoded).mean(axis=0))  # what is only shifted is not scaled
     if best < LEAST_R_SQUARED + max(moved, 0.0):
-        return DataFit(share, far=far, rate=rate)
+        z = np.random.default_rng(seed).normal(scale=prior_variance**0.5, size=q.mean[some][:, q.lowest].shape)
+        shown = np.asarray(probe.decode(z.astype(q.mean.dtype), condition), dtype=np.float64)
+        learned = float(shown.reshape(len(z), -1).var(axis=0).sum() / y.var(axis=0).sum())
+        return DataFit(share, far=far, rate=rate, learned=np.inf if measurement.sampled else learned)
     return DataFit(share, named, best, far, rate)
 
 

@@ -36,6 +36,15 @@ def _of_counts(f: Facts) -> Iterator[Evidence]:
         f"The strongest direction of what the reconstruction misses has strength {r.top:.4g} ± {r.error:.2g}, {side} "
         f"the water level {level:.4g}.",
     )
+    path = f.bill.line("path")
+    if f.should_live and path is not None and not f.waking_pays:
+        yield Evidence(
+            "waking",
+            path.gain,
+            f.negligible,
+            f"Yet all that linear paths for dead latents gain is {path.gain:.3g} ± {path.error:.2g} nats, "
+            f"{path.gain / f.scale:.2%} of what there is to gain.",
+        )
     yield Evidence(
         "worth_having",
         f.n_worth,
@@ -121,13 +130,13 @@ def _of_trials(f: Facts) -> Iterator[Evidence]:
         yield Evidence("reach", f.reach.shown, None, f.reach.text)
     if f.continued is not None:
         c = f.continued
+        alone = "" if c.decoder_gain is None else f"; steps of the decoder alone lower it by {c.decoder_gain:.4g}"
         yield Evidence(
             "continued",
             c.gain,
             0.0,
             f"{c.n_steps} more steps of training lower the loss by {c.gain:.4g} ± {c.gain_error:.2g} nats on rows that "
-            f"they do not see, and change the number alive from {c.alive_before} to {c.alive_after}; "
-            f"steps of the decoder alone lower it by {c.decoder_gain:.4g}.",
+            f"they do not see, and change the number alive from {c.alive_before} to {c.alive_after}{alone}.",
         )
     if f.refined is not None:
         before, after = float(f.refined.kl_before.sum()), float(f.refined.kl_after.sum())

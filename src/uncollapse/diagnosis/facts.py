@@ -64,12 +64,15 @@ class Continued:
         Fall of the loss, and its standard error over rows.
     alive_before, alive_after : int
     n_steps : int
-    decoder_gain : float
-        What as many steps of the decoder alone gain.
+    decoder_gain : float or None
+        What as many steps of the decoder alone gain; None where there was no time for them.
     encoder_odd : bool
         Whether the encoder's output is still odd after it; see `Facts.encoder_odd`.
     encoder_moved : float
         Largest relative change of a latent's posterior variance.
+    cut_short : bool
+        Whether the time ended it, or what it is to be held against, before its end: then a gain is proved, and what
+        else it might have shown is not.
     """
 
     gain: float
@@ -77,9 +80,10 @@ class Continued:
     alive_before: int
     alive_after: int
     n_steps: int
-    decoder_gain: float = 0.0
+    decoder_gain: float | None = 0.0
     encoder_odd: bool = False
     encoder_moved: float = 0.0
+    cut_short: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +172,12 @@ class Facts:
         return residual.top - N_ERRORS * residual.error > self.water_level
 
     @property
+    def waking_pays(self) -> bool:
+        """Whether what paths for the dead latents gain is more than negligible, as far as the bill knows."""
+        line = self.bill.line("path")
+        return line is None or line.gain + N_ERRORS * line.error > self.negligible
+
+    @property
     def settled(self) -> bool:
         """Whether the residual lies clearly under the water: the farther where a dead latent might still find a use."""
         return self.decoder.residual.most < self.water_level * (1 - (BAND if self.n_dead else FULL_BAND))
@@ -196,8 +206,12 @@ class Facts:
     def negligible(self) -> float:
         """A gain or loss too small to call anything wrong, in nats: a share of `scale`, or of the energy to be coded
         where there is next to nothing to gain."""
-        beta = self.forecast.objective.beta
-        return max(GAIN_SHARE * self.scale, ENERGY_SHARE * self._energy / 2, 1e-9 * beta)
+        jitter = max(ENERGY_SHARE * self._energy / 2, 1e-9 * self.forecast.objective.beta)
+        return GAIN_SHARE * self.scale if self.scale > jitter else jitter
+
+    def counts(self, gain: float, error: float, share: float) -> bool:
+        """Whether a gain stands above its error, a share of `scale` and what is negligible."""
+        return gain > max(share * self.scale, self.negligible, N_ERRORS * error)
 
     @property
     def near_collapse(self) -> bool:

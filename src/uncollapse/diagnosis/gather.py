@@ -38,6 +38,9 @@ __all__ = ["check_settings", "gather"]
 
 FEWEST_ROWS = 8
 
+BILL_SHARE = 0.6
+"""Of the time, for the bill without trials, where there will be some."""
+
 OWN_PRIOR = (
     "the prior is not N(0, I): the KL in all is sampled, and a latent's own is that from its mean Gaussian, which "
     "tells living from dead under any prior",
@@ -86,8 +89,12 @@ def gather(
     expected = forecast(rows, target, given=known.columns, size_factors=known.sizes, objective=objective, **options)
     clock = Budget(checks.number(budget, "budget", error=DataError))
     of_prior = OWN_PRIOR if seen.measurement.sampled else ()
-    facts = replace(_facts(probe, seen, expected, seed, clock), notes=(*seen.notes, *of_prior))
-    if facts.in_doubt and _differentiable(probe, expected):
+    facts = replace(_facts(probe, seen, expected, seed), notes=(*seen.notes, *of_prior))
+    trying = facts.in_doubt and _differentiable(probe, expected)
+    share = clock.part(BILL_SHARE) if trying else clock  # of a large network the bill alone would take it all
+    bill, weight = _billed(probe, seen, expected, facts.decoder.decoder_variance, share, seed)
+    facts = replace(facts, bill=bill, weight=weight)
+    if trying:
         from uncollapse.diagnosis.further import untried, with_trials
 
         why_not = getattr(probe, "untried", "")
@@ -113,7 +120,8 @@ def gather(
     return facts
 
 
-def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int, clock: Budget) -> Facts:
+def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
+    """All but the bill and the trials."""
     decoder = measure_decoder(probe, seen, expected.objective, seed=seed)
     x = np.asarray(seen.x, dtype=np.float64)
     y = x if seen.y is seen.x else np.asarray(seen.y, dtype=np.float64)
@@ -122,13 +130,13 @@ def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int, clock
     of_collapse = collapsed_losses(expected, y, *beside)
     baseline = of_collapse if seen.measurement.sampled else baseline_losses(expected, x, y, *beside)
     collapsed = float(of_collapse.mean())
-    bill, weight = _billed(probe, seen, expected, decoder.decoder_variance, clock, seed)
     own = probe.objective if getattr(probe, "recorded", False) else None
     return Facts(
         seen.measurement, decoder, expected, baseline, collapsed,
         leads=leads_of(expected, seen.measurement.sums.level_sizes[0], linear=getattr(probe, "linear", False)),
-        fit=data_fit(probe, x, y, seen.given, seen.posterior, seen.measurement),
-        bill=bill, weight=weight, free_bits=free_bits_of(probe), n_log_modes=_log_modes(expected, y, *beside),
+        fit=data_fit(probe, x, y, seen.given, seen.posterior, seen.measurement,
+                     prior_variance=expected.objective.prior_variance, seed=seed),
+        bill=Bill((), (), (), None, None), free_bits=free_bits_of(probe), n_log_modes=_log_modes(expected, y, *beside),
         recorded=own is not None and own.beta == expected.objective.beta,
     )  # fmt: skip
 

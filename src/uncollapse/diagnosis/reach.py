@@ -21,7 +21,10 @@ LARGE = 30.0
 """Factor on all weights, with which an output that nothing holds goes far beyond any data."""
 
 LEAST_SINGULAR = 1e-4
-"""Share of the largest singular value under which a dimension of the output is rounding."""
+"""Share of the largest singular value of what varies under which a dimension of the output is rounding, ..."""
+
+ROUNDING = 1e-6
+"""... and of the size of the outputs, for those that hardly vary about a constant, as a fresh recurrent decoder's."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def reach(probe: TorchProbe, y: np.ndarray, direction: np.ndarray, given: np.nda
 
 
 def _spanned(outputs: np.ndarray) -> tuple[int, np.ndarray]:
-    """Rank, and an orthonormal basis of the rows, (rank, d)."""
-    _, singular, span = np.linalg.svd(outputs, full_matrices=False)
-    rank = int((singular > LEAST_SINGULAR * max(float(singular[0]), np.finfo(float).tiny)).sum())
+    """Rank of what varies, and an orthonormal basis of it, (rank, d): the constant any bias can give."""
+    _, singular, span = np.linalg.svd(outputs - outputs.mean(axis=0), full_matrices=False)
+    rounding = max(LEAST_SINGULAR * float(singular[0]), ROUNDING * float(np.linalg.norm(outputs)), np.finfo(float).tiny)
+    rank = int((singular > rounding).sum())
     return rank, span[:rank]

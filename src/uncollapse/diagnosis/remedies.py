@@ -56,11 +56,8 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
         worth = f.n_worth
         yield Remedy(f"latents {f.n_latents} → {worth}", worth, "So many modes stand above water and noise.")
     if cause in ("rightly-dead", "healthy") and f.n_dead:
-        yield Remedy(
-            f"latents {f.n_latents} → {f.n_alive}, or leave them",
-            f.n_alive,
-            "The dead ones cost nothing and lose nothing.",
-        )
+        why = "The dead ones cost nothing and " + ("could gain next to nothing." if f.should_live else "lose nothing.")
+        yield Remedy(f"latents {f.n_latents} → {f.n_alive}, or leave them", f.n_alive, why)
         yield from _lower_water(f)
     if cause == "over-alive":
         yield from _raise_water(f)

@@ -18,7 +18,7 @@ from uncollapse.spectra.global_threshold import GlobalThreshold
 from uncollapse.theory.counts import CountResiduals
 from uncollapse.theory.likelihoods import Likelihood
 from uncollapse.theory.modes import Basis
-from uncollapse.theory.noise import noise_edge, noise_variance, true_signal
+from uncollapse.theory.noise import made_equal, noise_edge, noise_variance, true_signal
 
 __all__ = ["Condition", "Noise", "Options", "Spectrum"]
 
@@ -160,7 +160,8 @@ class Spectrum(Drawn):
         target: the residual energy, over the degrees of freedom that the regression leaves. With a condition: as x
         alone, for so many rows as the regression on the condition leaves free. Poisson and categorical data bring
         their own: Pearson residuals of pure counting noise have variance one. The edge is that of similar size
-        factors and columns with more than a few counts; single rows can stand out beyond it otherwise.
+        factors and columns with more than a few counts; single rows can stand out beyond it otherwise. Whitened columns
+        have no level to be read (see theory.noise.made_equal): none of their modes is called noise.
         """
         n, m = self._n_free, self.rank
         if m == 0:
@@ -172,6 +173,8 @@ class Spectrum(Drawn):
         free = self.n_features - self.n_constant
         if self.likelihood in ("poisson", "categorical"):
             return Noise(1.0, 1.0, free / n)
+        if self.complete and made_equal(self.strengths, n):
+            return Noise(0.0, 0.0, 0.0)
         is_subspace = self.complete and m < min(free, n - self.centred)  # fewer modes than there is room for
         dimensions = m if is_subspace else max(free, m)
         variance, k = noise_variance(self.strengths, self.total_energy, dimensions, n)
