@@ -172,6 +172,8 @@ BOTH = ENCODER | {"decoder_predicts": "centred"}
 GLOROT: dict[str, Any] = {"start": "glorot"}
 NARROW = replace(BASE, hidden=(512, 256), batch=64, epochs=40, cooling=10, encoder_sees="centred")
 """More steps in the same time; the rate falls over the last quarter, after the third measurement."""
+FALLING = ENCODER | {"clip": 30.0, "epochs": 72, "cooling": 8}
+"""The study's `standard` settings, with a rate that falls over the last ninth: what that alone does to a row."""
 
 PILOTS = [
     *_named(
@@ -214,7 +216,9 @@ PILOTS = [
         "long, fixed 1:", replace(BASE, epochs=48),
         both_centred_glorot=BOTH | GLOROT,
         encoder_centred_clipped=ENCODER | {"clip": 30.0, "epochs": 56},
+        as_the_study_but_falling=FALLING,
     ),
+    *_named("long, from 1:", replace(BASE, row=6), as_the_study_but_falling=FALLING),
     *_named(
         "narrow, fixed 1:", replace(NARROW, row=1),
         encoder_centred={},
