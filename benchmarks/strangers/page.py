@@ -14,15 +14,17 @@ from uncollapse.files import write_text
 PAGE = Path(__file__).parents[2] / "docs" / "strangers.md"
 RESULTS = Path(__file__).parent / "results" / "strangers.json"
 
+PARTS = ("built on", "held back", "later")
+
 Row = dict[str, Any]
 
 
 def main() -> None:
     """Write the tables between their marks."""
     rows = json.loads(RESULTS.read_text(encoding="utf-8"))
-    seen, held_back = ([row for row in rows if row["held_back"] is side] for side in (False, True))
-    parts = {"summary": summary(seen, held_back), "record": table(seen), "inferred": inferred(seen),
-             "held back": table(held_back), "misses": misses(rows)}  # fmt: skip
+    seen, held_back, later = ([row for row in rows if row["part"] == part] for part in PARTS)
+    parts = {"summary": summary(seen, held_back, later), "record": table(seen), "inferred": inferred(seen),
+             "held back": table(held_back), "later": table(later), "misses": misses(rows)}  # fmt: skip
     text = PAGE.read_text(encoding="utf-8")
     for name, part in parts.items():
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -30,16 +32,18 @@ def main() -> None:
     write_text(PAGE, text)
 
 
-def summary(seen: list[Row], held_back: list[Row]) -> str:
+def summary(seen: list[Row], held_back: list[Row], later: list[Row]) -> str:
     """How many are right, and how long one takes."""
-    seconds = [row["seconds"] for row in (*seen, *held_back)]
+    seconds = [row["seconds"] for row in (*seen, *held_back, *later)]
     refused = [row for row in seen if row["right"] and not row["cause"]]
     right = (
         f"**All that was inferred is right in {_read(seen)} of {len(seen)}, the cause as well in {_right(seen)}**; "
         f"{len(refused)} of these are refused for the true reason."
     )
     more = (
-        f"Of {len(held_back)} more, first run after the last repair, it is {_read(held_back)} and {_right(held_back)}."
+        f"Of {len(held_back)} more, run after the repairs that these asked for, it is {_read(held_back)} and "
+        f"{_right(held_back)}; of {len(later)} more, first run after the last repair of all, {_read(later)} and "
+        f"{_right(later)}."
     )
     times = f"One command takes {median(seconds):.0f} seconds in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
     return f"{right} {more} {times}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import CASES, HELD_BACK, Case
+from cases import ALL, HELD_BACK, LATER, Case
 from train import FOLDER, python_for
 
 import uncollapse
@@ -37,17 +37,17 @@ SOURCE = str(Path(uncollapse.__file__).parents[1])
 def main(names: list[str]) -> None:
     kept = {row["file"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.is_file() else {}
     RESULTS.parent.mkdir(exist_ok=True)
-    for case in (*CASES, *HELD_BACK):
+    for case in ALL:
         if not names or case.file in names:
-            kept[case.file] = row = recorded(case, held_back=case in HELD_BACK)
+            kept[case.file] = row = recorded(case)
             marks = " ".join(f"{k}:{'ok' if v else 'NO'}" for k, v in row["checks"].items())
             print(f"{case.file}: {row['cause'] or row['line'][:300]} ({row['seconds']:.1f} s) {marks}", flush=True)
-            rows = [kept[one.file] for one in (*CASES, *HELD_BACK) if one.file in kept]
+            rows = [kept[one.file] for one in ALL if one.file in kept]
             RESULTS.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     print(f"{sum(row['right'] for row in rows)} of {len(rows)} right")
 
 
-def recorded(case: Case, *, held_back: bool) -> dict[str, Any]:
+def recorded(case: Case) -> dict[str, Any]:
     """One command with its checks."""
     words = [
         "uncollapse",
@@ -78,8 +78,12 @@ def recorded(case: Case, *, held_back: bool) -> dict[str, Any]:
         "inferred": said.get("inferred", []), "verdict": said.get("verdict", ""), "cause": said.get("cause", ""),
         "confidence": said.get("confidence", ""), "n_alive": said.get("n_alive"), "n_latents": said.get("n_latents"),
         "line": line, "planted": case.planted, "wanted": list(case.right), "checks": checks,
-        "right": all(checks.values()), "held_back": held_back,
+        "right": all(checks.values()), "part": _part(case),
     }  # fmt: skip
+
+
+def _part(case: Case) -> str:
+    return "later" if case in LATER else "held back" if case in HELD_BACK else "built on"
 
 
 def _checks(case: Case, said: dict[str, Any]) -> dict[str, bool]:

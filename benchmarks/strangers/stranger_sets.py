@@ -28,7 +28,7 @@ def write_sets(folder: Path, n: int = 4000, names: Iterable[str] = ()) -> None:
     folder : Path
     n : int
     names : iterable of str
-        Of "mnist" (four files), "faces", "curves", "smiles", "scores"; all where left out.
+        Of "mnist" (four files), "faces", "curves", "standard", "smiles", "scores"; all where left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or _SETS:
@@ -74,6 +74,12 @@ def _curves(n: int, n_q: int = 100) -> np.ndarray:
     return (curves + 0.05 * rng.standard_normal((n, n_q))).astype(np.float32)
 
 
+def _standard(n: int) -> np.ndarray:
+    """The curves, each column of mean 0 and variance 1."""
+    curves = _curves(n)
+    return (curves - curves.mean(axis=0)) / curves.std(axis=0)
+
+
 def _smiles(n: int) -> np.ndarray:
     """Molecules as one-hot characters, filled up with blanks."""
     lines = (TEXT_DIR / "smiles.txt").read_text(encoding="utf-8").split()
@@ -104,6 +110,7 @@ _SETS: dict[str, Callable[[int], dict[str, np.ndarray]]] = {
     "mnist": _mnist,
     "faces": lambda n: {"faces": _faces(n)},
     "curves": lambda n: {"curves": _curves(n)},
+    "standard": lambda n: {"standard": _standard(n)},
     "smiles": lambda n: {"smiles": _smiles(n)},
     "scores": lambda n: {"scores": _scores(n)},
 }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cases import CASES, HELD_BACK, Case
+from cases import ALL, Case
 from stranger_sets import write_sets
 
 HERE = Path(__file__).parent
@@ -24,9 +24,9 @@ def python_for(case: Case) -> str:
 
 
 def main(names: list[str]) -> None:
-    if not (FOLDER / "data" / "scores.npy").is_file():
+    if not (FOLDER / "data" / "standard.npy").is_file():
         write_sets(FOLDER / "data")
-    for case in (*CASES, *HELD_BACK):
+    for case in ALL:
         if names and case.file not in names:
             continue
         shutil.copy(HERE / "models" / f"{case.file}.py", FOLDER)

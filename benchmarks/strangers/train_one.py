@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cases import CASES, HELD_BACK, Case
+from cases import ALL, Case
 from standins import put_in_place
 
 ROWS = 64
@@ -21,7 +21,7 @@ ROWS = 64
 
 
 def main(name: str, folder: Path) -> None:
-    case = next(case for case in (*CASES, *HELD_BACK) if case.file == name)
+    case = next(case for case in ALL if case.file == name)
     os.chdir(folder)
     torch.set_num_threads(1)
     if "torchvision" in Path(f"{name}.py").read_text() or "urllib" in Path(f"{name}.py").read_text():

@@ -39,7 +39,7 @@ def recorded(tmp_path, monkeypatch):
             subprocess.run(
                 [sys.executable, STRANGERS / "train_one.py", name, tmp_path], check=True, capture_output=True
             )
-        return record.recorded(replace(case, **changed), held_back=False)
+        return record.recorded(replace(case, **changed))
 
     monkeypatch.setattr(record, "FOLDER", tmp_path)
     monkeypatch.setattr(record, "BUDGET", 1.0)  # these need no trials
@@ -62,10 +62,10 @@ def test_a_model_that_is_outside_is_refused_for_its_reason(recorded):
 
 def test_every_file_has_its_case_and_the_page_shows_each():
     import page
-    from cases import CASES, HELD_BACK
+    from cases import ALL, CASES, HELD_BACK, LATER
 
     files = {path.stem for path in (STRANGERS / "models").glob("*.py")}
-    assert files == {case.file for case in (*CASES, *HELD_BACK)}
-    assert (len(CASES), len(HELD_BACK)) == (20, 5)
+    assert files == {case.file for case in ALL}
+    assert (len(CASES), len(HELD_BACK), len(LATER)) == (20, 5, 6)
     text = page.PAGE.read_text(encoding="utf-8")
     assert all(f"`{name}.py`" in text for name in files)
