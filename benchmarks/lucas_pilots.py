@@ -2,7 +2,7 @@
 
 `python benchmarks/lucas_pilots.py [NAME …] [--data FOLDER]` trains the pilots of these names, or all, on one thread.
 Their lines go into results/lucas-table-1-fig-5-6/pilots.csv in place of older ones. Each is measured on its training
-set at several epochs on the way, as the study measures at the end. All take half an hour.
+set at several epochs on the way, as the study measures at the end. All take an hour.
 """
 
 from __future__ import annotations
@@ -219,6 +219,8 @@ PILOTS = [
         as_the_study_but_falling=FALLING,
     ),
     *_named("long, from 1:", replace(BASE, row=6), as_the_study_but_falling=FALLING),
+    *_named("long, from 0.1:", replace(BASE, row=7), as_the_study_but_falling=FALLING),
+    *_named("long, from 10:", replace(BASE, row=5), as_the_study_but_falling=FALLING),
     *_named(
         "narrow, fixed 1:", replace(NARROW, row=1),
         encoder_centred={},
