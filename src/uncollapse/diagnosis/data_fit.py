@@ -23,6 +23,9 @@ ROWS = 256
 LEAST_R_SQUARED = 0.2
 """Share of the variance that the model must explain at another scale for that scale to be named."""
 
+ROUNDING = 1e-3
+"""Share that single precision may cost a reconstruction of numbers far too large."""
+
 SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "divided by 255": lambda x: x / 255,
     "multiplied by 255": lambda x: x * 255,
@@ -140,7 +143,7 @@ def data_fit(
     condition = None if given is None else given[some]
     tried = [(*_at(probe, change(x[some]), condition), words) for words, change in SCALES.items()]
     moved = r_squared(y, decoded + (y - decoded).mean(axis=0))  # what is only shifted is not scaled
-    least = LEAST_R_SQUARED + max(moved, 0.0) if share < 0 else share
+    least = LEAST_R_SQUARED + max(moved, 0.0) if share < 0 else share - ROUNDING
     within = [(then, words) for then, out, words in tried if share < 0 or not out]
     best, named = max(within, default=(-np.inf, ""))
     if best >= least:
