@@ -120,4 +120,4 @@ def test_a_dead_latent_that_could_gain_next_to_nothing_is_no_fault(rng):
     assert d.cause in ("healthy", "rightly-dead"), d.verdict
     assert (d.measurement.n_alive, d.decoder.residual.top > 1.2) == (2, True)
     waking = next(one for one in d.evidence if one.name == "waking")
-    assert waking.value == pytest.approx((1.6 - 1 - np.log(1.6)) / 2, abs=0.03)
+    assert waking.value == pytest.approx((1.6 - 1 - np.log(1.6)) / 2, abs=0.08)
