@@ -108,7 +108,7 @@ def _read(
             continue
         if not reading.outside:
             return reading
-        if not isinstance(reading.misfit.weight, float) or reading.misfit.weight != 0:  # it does see what it is given
+        if reading.misfit.kind is not None or not reading.misfit.axes:  # it does see what it is given
             outside = outside or f"{name}: {reading.outside}"
     return outside or failure or f"{name}: does not depend on what it is given"
 
