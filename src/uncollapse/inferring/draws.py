@@ -27,6 +27,7 @@ FAR = 4.0
 """Standard errors between the mean of the draws and what is taken for the mean."""
 
 LARGER = (-1.0, 3.0, -3.0, 10.0)
+BETWEEN = (3.0, 10.0, 30.0, 100.0)
 MOST_SPREAD = 8.0
 """A sample beyond which exponentials differ by more than numbers hold."""
 
@@ -68,11 +69,14 @@ def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[st
 
 
 def _of_samples(halves: Halves, x: Tensor, given: Tensor | None) -> list[str] | None:
+    """The sample at which readings differ most decides; the next may narrow what it allows."""
     kinds: list[str] | None = None
     for row, of_row in _telling(halves, x, given):
         found = _explaining(halves, row, of_row)
-        kinds = [kind for kind in kinds if kind in found] if kinds and found else kinds or found
-        if kinds and len(kinds) == 1:
+        if found is None:
+            continue
+        kinds = found if kinds is None else [kind for kind in kinds if kind in found] or kinds
+        if len(kinds) < 2:
             break
     return kinds
 
@@ -109,9 +113,10 @@ def _explaining(halves: Halves, row: Tensor, of_row: Tensor | None) -> list[str]
 def _telling(halves: Halves, x: Tensor, given: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Samples at which readings differ: of the largest spread that does not overflow, then of the least.
 
-    Those of bytes are far from what a model of their 255ths knows, so that samples of size 1 are among them.
+    Bytes are far from what a model of their 255ths knows, so that samples of size 1, and of sizes between, are tried.
     """
-    sizes = (1.0, *LARGER, 1 / float(x.abs().max().clamp_min(1e-12)))
+    unit = 1 / float(x.abs().max().clamp_min(1e-12))
+    sizes = (1.0, *LARGER, unit, *(unit * by for by in BETWEEN if unit * by < 1))
     rows = torch.cat([by * x for by in sizes])
     conditions = None if given is None else given.repeat(len(sizes), 1)
     try:
