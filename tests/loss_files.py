@@ -48,7 +48,7 @@ PLAIN = "self.decode(z), mu, logvar"
 SUM = "(((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()"
 
 
-def found_in(tmp_path, text, run=None):
+def found_in(tmp_path, text, run=None, *, binary=False):
     """What is found in a file of this text; `run` is as much of it as makes the class, where the whole trains."""
     file = tmp_path / "mine.py"
     file.write_text(text, encoding="utf-8")
@@ -57,4 +57,5 @@ def found_in(tmp_path, text, run=None):
     torch.manual_seed(SEED)
     torch.save(space["VAE"]().state_dict(), tmp_path / "mine.pth")
     x = np.random.default_rng(SEED).standard_normal((40, 12))
+    x = np.round(x > 0) if binary else x
     return infer(tmp_path / "mine.pth", x, said=Said(model=str(file)))

@@ -86,6 +86,21 @@ with torch.autocast("cpu", enabled=False):
     loss = criterion(recon, x) + 4 * klds(mu, logvar).sum()
 scaler.scale(loss).backward()
 """),
+    "a cost of the file's own class": ("""
+class Bound(nn.Module):
+    def __init__(self, beta=1.0):
+        super().__init__()
+        self.beta = beta
+
+    def forward(self, recon, x, mu, logvar):
+        return ((recon - x) ** 2).sum() + self.beta * klds(mu, logvar).sum()
+
+
+bound = Bound(beta=4.0)
+""", """
+recon, mu, logvar = model(x)
+bound(recon, x, mu, logvar).backward()
+"""),
     "a weight that grows and stays": ("", """
 recon, mu, logvar = model(x)
 weight = min(4.0, epoch / 5)
@@ -156,6 +171,63 @@ def test_a_forward_that_gives_its_loss_among_others_is_read(tmp_path):
                          "((r - x) ** 2).sum() + 4 * klds(mu, logvar).sum()}")  # fmt: skip
     found = found_in(tmp_path, text + STEP.format('model(x)["total"].backward()'), run=text)
     assert found.objective.water_level == pytest.approx(2)
+
+
+OF_DISTRIBUTIONS = """
+import torch
+from torch import nn
+from torch.distributions import Bernoulli, Independent, Laplace, Normal, kl_divergence
+
+
+class VAE(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(12, 6), nn.Linear(3, 12)
+
+    def encode(self, x):
+        mu, s = self.encoder(x).chunk(2, 1)
+        return {posterior}
+
+    def decode(self, z):
+        return {likelihood}
+
+    def forward(self, x):
+        q = self.encode(x)
+        kl = kl_divergence(q, {prior})
+        nll = -self.decode(q.rsample()).log_prob(x)
+        return dict(loss={total}, nll=nll.mean())
+
+
+model = VAE()
+for x in data:
+    model(x)["loss"].backward()
+"""
+NORMALS = {"posterior": "Normal(mu, (s / 2).exp())", "prior": "Normal(torch.zeros(3), torch.ones(3))",
+           "total": "(nll.sum(1) + kl.sum(1)).mean()"}  # fmt: skip
+INDEPENDENT = {name: f"Independent({NORMALS[name]}, 1)" for name in ("posterior", "prior")}
+
+
+@pytest.mark.parametrize(
+    ("parts", "likelihood", "weighs"),
+    [
+        (NORMALS, "Normal(self.decoder(z), 0.5)", ("gaussian", 0.25)),
+        (NORMALS, "Bernoulli(logits=self.decoder(z))", ("bernoulli", 1)),
+        (
+            INDEPENDENT | {"total": "(nll + kl).mean()"},
+            "Independent(Normal(self.decoder(z), 0.5), 1)",
+            ("gaussian", 0.25),
+        ),
+    ],
+)
+def test_a_forward_of_distributions_is_read(parts, likelihood, weighs, tmp_path):
+    text = OF_DISTRIBUTIONS
+    for name, part in (parts | {"likelihood": likelihood}).items():
+        text = text.replace(f"{{{name}}}", part)
+    found = found_in(tmp_path, text, run=text.partition("model =")[0], binary="Bernoulli" in likelihood)
+    assert found.missing == ()
+    assert found.objective.likelihood == weighs[0]
+    level = found.objective.water_level if weighs[0] == "gaussian" else found.objective.beta
+    assert level == pytest.approx(weighs[1])
 
 
 def test_the_loop_counts_where_the_function_says_another_weight(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Normal
+from torch.distributions import Bernoulli, Distribution, Independent, Laplace, Normal
 
 from uncollapse.inferring.find import reconstruction_in
 from uncollapse.inferring.halves import FORWARD, SPREADS, Halves, as_given, called, sampling
@@ -74,9 +74,10 @@ class Template:
         return [part for path, part in tensors_in(self.out) if path not in self.roles]
 
     def _filled(self, role: str, part: Any, made: Made) -> Any:
+        if isinstance(part, Independent):
+            return Independent(self._filled(role, part.base_dist, made), part.reinterpreted_batch_ndims)
         if isinstance(part, Distribution):
-            prior = Normal(torch.zeros_like(made.mean), torch.ones_like(made.mean))
-            return Normal(made.mean, (made.log_variance / 2).exp()) if role == "mean" else prior
+            return _distribution(role, part, made)
         if role in UNREAD:
             return UNREAD[role](made.log_variance)
         of = {"recon": lambda: made.recon, "x": lambda: made.x, "mean": lambda: made.mean, "z": lambda: made.sample,
@@ -84,6 +85,17 @@ class Template:
         if role in of:
             return of[role]()
         return part.new_zeros(len(made.x), *part.shape[1:]) if part.ndim else part
+
+
+def _distribution(role: str, part: Distribution, made: Made) -> Distribution:
+    """Of x where it is that of the reconstruction, with the spread that it has; else the posterior, or the prior."""
+    if role == "mean":
+        return Normal(made.mean, (made.log_variance / 2).exp())
+    if role == "recon" and isinstance(part, Bernoulli):
+        return Bernoulli(probs=made.recon, validate_args=False)
+    if role == "recon" and isinstance(part, Normal | Laplace):
+        return type(part)(made.recon, part.scale.flatten()[0].to(made.recon))
+    return Normal(torch.zeros_like(made.mean), torch.ones_like(made.mean))
 
 
 def template_of(halves: Halves, name: str, x: Tensor, given: Tensor | None) -> Template:

@@ -102,7 +102,7 @@ class _Cut:
 
     def looped(self) -> Looped:
         training = self.training
-        bound = {*self.given, *self.space, *vars(builtins), NUMBER}
+        bound = {*self.given, *self.space, *vars(builtins), NUMBER, "_model", "_x"}
         for s in [*self.statements, ast.Expr(training.value)]:
             bound |= stored_in(s) | {node.arg for node in ast.walk(s) if isinstance(node, ast.arg)}
         resolve = _Resolve(self, frozenset(bound))
@@ -110,9 +110,13 @@ class _Cut:
         value = resolve.visit(ast.parse(ast.unparse(training.value), mode="eval").body)
         if resolve.missing:
             raise NotPlainError(f"{', '.join(dict.fromkeys(resolve.missing))} is no plain value")
-        names = {"model": self.models, "x": self.batch.x, "_torch.zeros(len(x), dtype=_torch.long)": self.batch.beside}
+        names = {
+            "_model": self.models,
+            "_x": self.batch.x,
+            "_torch.zeros(len(_x), dtype=_torch.long)": self.batch.beside,
+        }
         first = [f"{name} = {stands_for}" for stands_for, some in names.items() for name in sorted(some)]
-        tree = ast.parse(f"def step({NUMBER}, model, x):\n    pass")
+        tree = ast.parse(f"def step({NUMBER}, _model, _x):\n    pass")
         defined = tree.body[0]
         assert isinstance(defined, ast.FunctionDef)  # it was written so
         defined.body = [*ast.parse("\n".join(first)).body, *body, ast.Return(value)]
@@ -141,7 +145,7 @@ class _Cut:
             if not stored & needed or (id(s) in of_batch and stored <= self.given):
                 continue
             was_run = id(s) in top and stored <= set(self.space)
-            if not was_run and id(s) not in inside and (what := _unsafe(s)):
+            if not was_run and id(s) not in inside and (what := self._unsafe(s)):
                 self.refused |= dict.fromkeys(stored, what)
             if was_run or stored & set(self.refused) or _binds_anew(s):
                 needed -= stored
@@ -149,6 +153,15 @@ class _Cut:
                 needed |= (_free(s) if isinstance(s, ast.FunctionDef) else names_in(s)) - self.given
                 chosen.insert(0, s)
         return chosen
+
+    def _unsafe(self, s: ast.stmt) -> str:
+        """What a statement before the loop calls that may do anything; empty where there is no such call."""
+        if isinstance(s, ast.FunctionDef | ast.Import | ast.ImportFrom):
+            return ""
+        costs = {name for name, value in self.space.items() if isinstance(value, type) and issubclass(value, nn.Module)}
+        calls = [node for node in ast.walk(s) if isinstance(node, ast.Call)]
+        unsafe = (c for c in calls if root_of(c) not in costs.union(SAFE) or called_name(c) in READS)
+        return next((ast.unparse(c)[:60] for c in unsafe), "")
 
 
 class _Resolve(ast.NodeTransformer):
@@ -167,7 +180,7 @@ class _Resolve(ast.NodeTransformer):
         """What the model is shown, such as ``data[i]``, is x wherever it stands."""
         is_read = isinstance(getattr(node, "ctx", ast.Load()), ast.Load) and isinstance(node, ast.expr)
         if is_read and self.shown is not None and ast.unparse(node) == self.shown:
-            return ast.Name("x", ast.Load())
+            return ast.Name("_x", ast.Load())
         return super().visit(node)
 
     def visit_Call(self, node: ast.Call) -> Any:
@@ -176,7 +189,7 @@ class _Resolve(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
-        return ast.Name("model", ast.Load()) if is_model(node, self.models) else self._of(node)
+        return ast.Name("_model", ast.Load()) if is_model(node, self.models) else self._of(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         return self._of(node)
@@ -231,14 +244,6 @@ def _is_simple(s: ast.stmt) -> bool:
 def _binds_anew(s: ast.stmt) -> bool:
     """Whether what its names stood for before no longer counts."""
     return isinstance(s, ast.Assign) and all(isinstance(t, ast.Name | ast.Tuple) for t in s.targets)
-
-
-def _unsafe(s: ast.stmt) -> str:
-    """What a statement before the loop calls that may do anything; empty where there is no such call."""
-    if isinstance(s, ast.FunctionDef | ast.Import | ast.ImportFrom):
-        return ""
-    calls = [node for node in ast.walk(s) if isinstance(node, ast.Call)]
-    return next((ast.unparse(c)[:60] for c in calls if root_of(c) not in SAFE or called_name(c) in READS), "")
 
 
 def _free(s: ast.FunctionDef) -> set[str]:
