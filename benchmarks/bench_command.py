@@ -23,8 +23,9 @@ def run(n_repeats: int) -> list[Row]:
     calls = {
         "100,000 values of β on 784 modes": (lambda: f.curves(betas), 0.5),
         "the same, decoder variance learned": (lambda: learned.curves(betas), 0.5),
-        "`import uncollapse`": (lambda: _process(sys.executable, "-c", "import uncollapse"), 0.3),
+        "`import uncollapse`": (lambda: _process(sys.executable, "-c", "import uncollapse"), 0.15),
         "`import numpy`, for comparison": (lambda: _process(sys.executable, "-c", "import numpy"), None),
+        "`uncollapse --help`": (lambda: _process(command, "--help"), 0.3),
         "`uncollapse forecast digits --json -`": (lambda: _process(command, "forecast", "digits", "--json", "-"), 1.5),
     }
     times = medians({name: call for name, (call, _) in calls.items()}, n_repeats)

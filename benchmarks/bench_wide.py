@@ -1,10 +1,13 @@
 """Spectra of wide tables: a sparse one beside TruncatedSVD at the same accuracy, a dense one beside its Gram matrix.
 
-`python benchmarks/bench_wide.py [ROWS]` prints the sparse row for a table of so many rows; a million needs 8 GB.
+`python benchmarks/bench_wide.py [ROWS]` prints the sparse row for a table of so many rows; a million needs 16 GB. The
+table is not centred: `TruncatedSVD` cannot, so ours is asked for the strengths of a model without biases. Few rows of
+many columns are centred by both sides, and neither forms a direction, which ours does when asked for one.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
@@ -17,11 +20,14 @@ from uncollapse import spectrum
 COLUMNS, FILLED, TOPICS, MODES = 20_000, 0.01, 60, 20
 ROWS = 100_000
 ITERATIONS = (2, 4, 7, 10, 15, 25, 40)
+ERROR = 1e-6
+"""Of the largest strength: where ours stops, and what `TruncatedSVD` has to reach. Both get float64: in float32 theirs
+stays at 2e-6 however long it iterates."""
 
 
 def run(n_repeats: int) -> list[Row]:
     """Both rows."""
-    return [sparse_row(ROWS, n_repeats), dense_row(n_repeats)]
+    return [sparse_row(ROWS, min(n_repeats, 3)), dense_row(min(n_repeats, 2))]
 
 
 def sparse_row(n: int, n_repeats: int) -> Row:
@@ -29,14 +35,15 @@ def sparse_row(n: int, n_repeats: int) -> Row:
     x = topics(n, np.random.default_rng(0))
     exact = TruncatedSVD(MODES, algorithm="arpack", random_state=0).fit(x).singular_values_ ** 2 / n
     ours = _error(spectrum(x, n_modes=MODES, bias=False).strengths, exact)
-    n_iter = next((k for k in ITERATIONS if _error(_svd(x, k), exact) <= max(ours, 1e-12)), ITERATIONS[-1])
+    errors = ((n_iter, _error(_svd(x, n_iter), exact)) for n_iter in ITERATIONS)
+    n_iter, theirs = next((pair for pair in errors if pair[1] <= ERROR), (ITERATIONS[-1], math.nan))
     times = medians(
         {"ours": lambda: spectrum(x, n_modes=MODES, bias=False), "theirs": lambda: _svd(x, n_iter)}, n_repeats
     )
     return Row(
         f"{MODES} modes of {n:,} × {COLUMNS:,} sparse, {FILLED:.0%} filled, error {ours:.0e} of the largest",
         f"{times['ours']:.1f} s",
-        f"`TruncatedSVD(n_iter={n_iter})`, the first as accurate",
+        f"`TruncatedSVD(n_iter={n_iter})`, the first within {ERROR:.0e}, error {theirs:.0e}",
         times["ours"] / times["theirs"],
         "≤ 1.5",
     )
@@ -63,7 +70,7 @@ def topics(n: int, rng: np.random.Generator) -> sparse.csr_array:
         rows = of_row == topic
         columns[rows] = order[np.minimum(ranks[rows], COLUMNS - 1)]
     indptr = np.arange(0, n * per_row + 1, per_row)
-    x = sparse.csr_array((np.ones(n * per_row, np.float32), columns.ravel(), indptr), shape=(n, COLUMNS))
+    x = sparse.csr_array((np.ones(n * per_row), columns.ravel(), indptr), shape=(n, COLUMNS))
     x.sum_duplicates()
     return x
 

@@ -11,13 +11,13 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from numbers import Integral, Rational, Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from uncollapse.errors import ObjectiveError, UncollapseError
+from uncollapse.errors import ObjectiveError, UncollapseError, shape_of, shown
 
 __all__ = [
     "array",
@@ -41,26 +41,6 @@ T = TypeVar("T")
 
 MOST_COUNTED = 2**63 - 1
 """The largest number of things that NumPy can count."""
-
-MOST_SHOWN = 60
-"""Characters of a value in a message: enough to recognise it on one line."""
-
-
-def shown(value: object) -> str:
-    """A value in a message: its repr on one line, cut where long, or its kind where it has no repr that helps."""
-    if isinstance(value, int | float | complex | str | bytes | bool | Decimal | Rational | np.generic | None | type):
-        try:
-            text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
-        except Exception:  # a repr may be anyone's code, and an integer of 5,000 digits has none
-            return type(value).__name__
-        return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
-    shape = _shape_of(value)
-    kind = type(value).__name__
-    if shape is not None:
-        return f"{kind} of shape {'×'.join(map(str, shape)) or '()'}"
-    if isinstance(value, list | tuple) and len(value) <= 4 and all(isinstance(v, int | float | str) for v in value):
-        return shown(str(value)).strip("\"'") if len(str(value)) <= MOST_SHOWN else f"{kind} of {len(value)}"
-    return kind
 
 
 def number(value: Any, name: str, *, error: Error = ObjectiveError, wanted: str = "a finite number") -> float:
@@ -294,15 +274,6 @@ def _shape(shape: Sequence[int | None]) -> str:
     return words + ("," if len(shape) == 1 else "")
 
 
-def _shape_of(value: object) -> tuple[Any, ...] | None:
-    """The shape of an array; None of anything else, and of what has a shape that cannot be told (nested tensors)."""
-    try:
-        shape = getattr(value, "shape", None)
-    except Exception:  # an attribute may be anyone's code
-        return None
-    return tuple(shape) if isinstance(shape, tuple) else None
-
-
 def _article(noun: str) -> str:
     return "an" if noun[:1].lower() in "aeiou" else "a"
 
@@ -310,7 +281,7 @@ def _article(noun: str) -> str:
 def _several(values: Any, name: str, error: Error) -> list[Any]:
     if isinstance(values, list | tuple | range):
         return list(values)
-    if _shape_of(values) is not None:
+    if shape_of(values) is not None:
         try:
             return list(np.asarray(_on_cpu(values)).ravel())
         except Exception:  # theirs: a sparse or a meta tensor lists no numbers
@@ -327,7 +298,7 @@ def _one_element(value: Any) -> Any:
     """The number inside a NumPy scalar, an array or a tensor of one element; anything else as it is."""
     if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # a span of time is no number
         return float(value) if isinstance(value, np.longdouble) else value.item()
-    if _shape_of(value) is not None and hasattr(value, "item"):
+    if shape_of(value) is not None and hasattr(value, "item"):
         try:
             return value.item() if math.prod(value.shape) == 1 else value
         except Exception:  # theirs: a meta tensor holds no number

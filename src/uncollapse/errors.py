@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
+from decimal import Decimal
+from numbers import Rational
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "DataError",
@@ -16,7 +19,9 @@ __all__ = [
     "UncollapseWarning",
     "first_line",
     "kind_and_line",
+    "shape_of",
     "shortened",
+    "shown",
     "warn",
 ]
 
@@ -87,3 +92,35 @@ def warn(message: str) -> None:
             break
         level, frame = level + 1, frame.f_back
     warnings.warn(message, UncollapseWarning, stacklevel=level)
+
+
+MOST_SHOWN = 60
+"""Characters of a value in a message: enough to recognise it on one line."""
+
+
+def shown(value: object) -> str:
+    """A value in a message: its repr on one line, cut where long, or its kind where it has no repr that helps."""
+    numpy = sys.modules.get("numpy")  # where it was never imported, nothing is a scalar of its kind
+    is_numpys = numpy is not None and isinstance(value, numpy.generic)
+    if is_numpys or isinstance(value, int | float | complex | str | bytes | bool | Decimal | Rational | None | type):
+        try:
+            text = " ".join(repr(value.item() if is_numpys else value).split())  # type: ignore[attr-defined]
+        except Exception:  # a repr may be anyone's code, and an integer of 5,000 digits has none
+            return type(value).__name__
+        return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+    shape = shape_of(value)
+    kind = type(value).__name__
+    if shape is not None:
+        return f"{kind} of shape {'×'.join(map(str, shape)) or '()'}"
+    if isinstance(value, list | tuple) and len(value) <= 4 and all(isinstance(v, int | float | str) for v in value):
+        return shown(str(value)).strip("\"'") if len(str(value)) <= MOST_SHOWN else f"{kind} of {len(value)}"
+    return kind
+
+
+def shape_of(value: object) -> tuple[Any, ...] | None:
+    """The shape of an array; None of anything else, and of what has a shape that cannot be told (nested tensors)."""
+    try:
+        shape = getattr(value, "shape", None)
+    except Exception:  # an attribute may be anyone's code
+        return None
+    return tuple(shape) if isinstance(shape, tuple) else None

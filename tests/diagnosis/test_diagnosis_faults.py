@@ -76,6 +76,14 @@ def test_a_message_numbers_rows_as_the_whole_data_do(drop, bad):
         observe(probe, x, drop_nonfinite=drop)
 
 
+@pytest.mark.parametrize("bad", [[], [np.inf], [np.inf, -np.inf], [np.nan]])
+def test_rows_are_left_out_for_what_they_hold_and_not_for_their_sum(bad):
+    x = np.full((300, 2), 3e38, np.float32)  # no sum of two is finite
+    x[100 : 100 + len(bad), 1] = bad
+    probe = CallableProbe(lambda rows: (np.sign(rows[:, :1]), 0 * rows[:, :1]), lambda z: np.hstack([z, z]))
+    assert observe(probe, x, drop_nonfinite=True).measurement.sums.n_samples == 300 - len(bad)
+
+
 @pytest.mark.parametrize(
     ("unfit", "message"),
     [

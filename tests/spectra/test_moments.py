@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -119,6 +121,36 @@ def test_narrow_types_are_accurate_to_one_in_a_hundred_thousand(rng, dtype):
     x = np.clip(rng.standard_normal((60_000, 30)) * np.linspace(5, 40, 30) + 120, 0, 255).astype(dtype)
     exact = np.linalg.eigvalsh(reference(x))[::-1]
     assert np.abs(spectrum(x).strengths - exact).max() < 1e-5 * exact[0]
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.1, 0.2, 1.0, 10.0])
+def test_float32_columns_of_two_values_are_accurate_wherever_their_mean_lies(rng, mean):
+    """Their products are rounded all the same way: the hardest case for sums in float32."""
+    sides = np.where(rng.random((20_000, 150)) < 0.5, -1.0, 1.0)
+    x = ((sides + mean) * rng.uniform(0.3, 3, 150)).astype(np.float32)
+    exact = np.linalg.eigvalsh(np.cov(x.astype(float), rowvar=False, ddof=0))[::-1]
+    assert np.abs(spectrum(x).strengths - exact).max() < 1e-5 * exact[0]
+
+
+@pytest.mark.parametrize(("mean", "share"), [(0.0, 0.2), (5.0, 1.2)])
+def test_rows_are_copied_only_to_take_a_mean_out_and_then_into_one_block(rng, monkeypatch, mean, share):
+    monkeypatch.setattr(blocks_module, "BLOCK_ENTRIES", 2**20)
+    x = rng.standard_normal((40_000, 100), dtype=np.float32) + np.float32(mean)
+    tracemalloc.start()
+    moments(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < share * 2**20 * x.itemsize
+
+
+def test_blocks_of_any_size_and_type_share_their_memory_and_nothing_else(rng):
+    kinds = [(300, np.float32), (700, np.uint8), (1, np.float64), (500, np.float32)]
+    blocks = [(rng.standard_normal((n, 70)) * 20 + 120).astype(dtype) for n, dtype in kinds]
+    kept = [block.copy() for block in blocks]
+    np.testing.assert_allclose(
+        moments(iter(blocks)).second_moment(), reference(np.vstack(blocks).astype(float)), atol=1e-3
+    )
+    assert all(map(np.array_equal, blocks, kept))
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-20, 1e18, 1e30])

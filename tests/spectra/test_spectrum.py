@@ -291,3 +291,18 @@ def test_strengths_of_known_spectra_come_back(rng):
     strengths = np.array([9.0, 4.0, 4.0, 1.0, 0.25])
     x = rows_with_spectrum(strengths, 50, 8, rng, mean=1e3)
     np.testing.assert_allclose(spectrum(x).strengths, strengths, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:12 rows against 60 features")
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_directions_of_few_rows_are_found_when_asked_for_from_the_rows_as_they_were(rng, bias, dtype):
+    x = (rng.standard_normal((12, 60)) * 20 + 120).astype(dtype)
+    rows = 2.0 * (x.astype(float) - bias * x.astype(float).mean(axis=0))
+    s = spectrum(x, scale=2.0, bias=bias)
+    x[:] = 0
+    _, singular, vt = np.linalg.svd(rows, full_matrices=False)
+    rank = 12 - bias
+    np.testing.assert_allclose(s.strengths, singular[:rank] ** 2 / 12, rtol=1e-9)
+    np.testing.assert_allclose(np.abs((s.basis.decoder * vt[:rank].T).sum(axis=0)), 1.0, rtol=1e-9)
+    np.testing.assert_allclose(s.basis.encoder.T @ (rows.T @ rows / 12) @ s.basis.encoder, np.eye(rank), atol=1e-8)

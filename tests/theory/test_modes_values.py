@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from uncollapse.theory.conditional import residual_modes
-from uncollapse.theory.krylov import gram_modes, krylov_modes
+from uncollapse.theory.krylov import gram_strengths, krylov_modes
 from uncollapse.theory.modes import (
     autoencoder_basis,
     autoencoder_strengths,
@@ -201,16 +201,15 @@ def test_a_space_that_is_used_up_is_exact():
 
 def test_the_gram_matrix_gives_every_mode(rng):
     x = rng.standard_normal((6, 20)) * 2.0
-    modes = gram_modes(x, 1e-12)
+    strengths, weights = gram_strengths(x, 1e-12)
     _, singular, vt = np.linalg.svd(x, full_matrices=False)
-    np.testing.assert_allclose(modes.strengths, singular**2 / 6)
-    np.testing.assert_allclose(np.abs(np.sum(modes.directions * vt.T, axis=0)), 1.0)
-    np.testing.assert_allclose(modes.errors, 1e-12 * singular[0] ** 2 / 6)
-    assert modes.n_passes == 1
-    half = gram_modes(x, float((singular[3] / singular[0]) ** 2))
-    assert 2 < len(half.strengths) <= 4
-    assert gram_modes(np.zeros((3, 4)), 1e-12).strengths.size == 0
-    np.testing.assert_allclose(gram_modes(1e-8 * x, 1e-12).strengths, 1e-16 * modes.strengths)
+    np.testing.assert_allclose(strengths, singular**2 / 6)
+    np.testing.assert_allclose(np.abs(np.sum(x.T @ weights * vt.T, axis=0)), 1.0)
+    half, few = gram_strengths(x, float((singular[3] / singular[0]) ** 2))
+    assert 2 < len(half) <= 4
+    assert few.shape == (6, len(half))
+    assert gram_strengths(np.zeros((3, 4)), 1e-12)[0].size == 0
+    np.testing.assert_allclose(gram_strengths(1e-8 * x, 1e-12)[0], 1e-16 * strengths)
 
 
 def test_each_mode_has_its_own_bound(rng):

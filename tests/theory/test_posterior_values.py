@@ -60,6 +60,13 @@ def test_collapsed_is_below_epsilon_in_all_but_a_share_of_the_rows(rng):
     np.testing.assert_allclose(collapsed_share(kl, epsilons), collapsed_share(kl, epsilons, 0.01))
 
 
+def test_a_kl_that_is_an_epsilon_but_for_a_rounding_is_counted_on_its_own_side(rng):
+    epsilons = np.array([1e-300, 1e-5, 0.01, 0.1, 7.0, 1e60])
+    sides = epsilons * (1 + np.array([-1e-12, 0.0, 1e-12]))[:, None]
+    kl = rng.permuted(np.repeat(sides.reshape(-1, 1), 3, axis=1), axis=0)
+    np.testing.assert_array_equal(counts_below(kl, epsilons), [(kl[:, [0]] < epsilons).sum(axis=0)] * 3)
+
+
 def test_exactly_the_share_that_is_asked_for_is_collapsed():
     kl = np.r_[np.zeros(99), 1.0][:, None]
     assert collapsed_share(kl, np.array([0.5]))[0] == 1.0

@@ -109,10 +109,14 @@ class Bill(Drawn):
         """The line of that name among all tried."""
         return next((line for line in self.tried if line.name == name), None)
 
-    def with_lines(self, more: list[Line]) -> Bill:
+    def with_lines(self, more: Sequence[Line]) -> Bill:
         """The same with further lines."""
         tried = (*self.tried, *more)
         return replace(self, tried=tried, lines=ordered(tried))
+
+    def joined(self, trials: Bill) -> Bill:
+        """The same with the lines of trials, and what those lack."""
+        return replace(self.with_lines(trials.tried), untried=(*self.untried, *trials.untried))
 
     @property
     def n_earning(self) -> int | None:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uncollapse.checks import shown
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import ObjectiveError, shown
 
 __all__ = ["FAILED", "FailOn", "causes_named", "fail_on"]
 

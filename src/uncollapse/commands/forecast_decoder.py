@@ -7,8 +7,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from uncollapse.commands.training_options import training_side, whole_numbers
 from uncollapse.errors import DataError, ObjectiveError, SourceError, UncollapseWarning, kind_and_line
 
@@ -120,6 +118,8 @@ def _opened(source: str, tokenizer: Any, *, longest: int | None, scale: float, i
     if path.suffix in SEQUENCES and not _of_numbers(path):
         tokens = open_tokens(source, longest=LONGEST if longest is None else longest)
         return tokens if tokenizer is None else tokenized(tokens, tokenizer, longest)
+    import numpy as np
+
     from uncollapse.data.rows import dense
     from uncollapse.data.sources import open_source
 
@@ -136,6 +136,8 @@ def _of_numbers(path: Path) -> bool:
     """Whether an array holds numbers and no tokens."""
     if path.suffix != ".npy" or not path.is_file():
         return False
+    import numpy as np
+
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False).dtype.kind == "f"
     except (ValueError, OSError, EOFError):

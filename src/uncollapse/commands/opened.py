@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
 
 from uncollapse.commands.options import settings_from
@@ -15,6 +14,8 @@ from uncollapse.commands.training_options import whole_numbers
 from uncollapse.errors import ObjectiveError, UncollapseError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from uncollapse.data.rows import Rows
     from uncollapse.inferring.result import Inference
     from uncollapse.objective import Objective
@@ -108,6 +109,8 @@ def opened(
     UncollapseError
         Of the data, or of the model.
     """
+    import numpy as np
+
     from uncollapse.data.changed import n_classes_of
     from uncollapse.data.rows import dense
     from uncollapse.data.sources import open_source

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from uncollapse.checks import shown
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import ObjectiveError, shown
 
 __all__ = ["as_written", "levels_from", "notes_of", "number", "objective_from", "settings_from", "vector"]
 

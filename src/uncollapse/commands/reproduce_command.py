@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from uncollapse.checks import shown
-from uncollapse.data.mnist import MNIST_FOLDER, fetch_mnist
-from uncollapse.errors import UncollapseError, UncollapseWarning
+from uncollapse.errors import UncollapseError, UncollapseWarning, shown
 from uncollapse.files import clear_leftovers, made_folder
 
 __all__ = ["reproduce"]
@@ -31,7 +29,7 @@ def reproduce(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help=f"With MNIST's files, or your images for a study of images. (default {MNIST_FOLDER})"
+            metavar="FOLDER", help="With MNIST's files, or your images for a study of images. (default data/mnist)"
         ),
     ] = None,
     download: Annotated[
@@ -48,6 +46,8 @@ def reproduce(
     folder = made_folder(out or Path("results") / study.name, "; name another with --out")
     clear_leftovers(folder)
     if download:
+        from uncollapse.data.mnist import MNIST_FOLDER, fetch_mnist
+
         where = data or MNIST_FOLDER
         fetched = fetch_mnist(where)
         typer.echo(f"MNIST: {len(fetched)} of 4 files fetched into {where.resolve()}", err=True)

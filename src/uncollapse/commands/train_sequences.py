@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from uncollapse.checks import shown
-from uncollapse.errors import ObjectiveError, OutputError, UncollapseError
+from uncollapse.errors import ObjectiveError, OutputError, UncollapseError, shown
 
 __all__ = [
     "LATENTS",

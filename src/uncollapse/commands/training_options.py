@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from uncollapse.checks import shown
 from uncollapse.commands.loss_options import DropNonfinite, Given, Scale, Target
 from uncollapse.commands.options import notes_of
-from uncollapse.errors import ObjectiveError, UncollapseError
+from uncollapse.errors import ObjectiveError, UncollapseError, shown
 
 __all__ = [
     "Activation",

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
 
-from uncollapse.checks import shown
 from uncollapse.data.arrays import read_idx, read_npy, read_npz
 from uncollapse.data.blocks import Rows, guarded
 from uncollapse.data.embedded import EMBEDDED, read_embedded
@@ -17,7 +16,7 @@ from uncollapse.data.parquets import read_parquet
 from uncollapse.data.stores import read_zarr
 from uncollapse.data.tables import read_csv
 from uncollapse.data.tars import TARS, read_tars, shards
-from uncollapse.errors import SourceError, first_line
+from uncollapse.errors import SourceError, first_line, shown
 
 __all__ = ["open_source"]
 

@@ -135,7 +135,7 @@ def _unfinished(f: Facts) -> Named | None:
     # of a collapsed encoder no decoder learns anything, so that it is done says nothing there
     of_decoder = np.inf if c.decoder_gain is None else c.decoder_gain
     decoder_done = continuing and f.n_alive > 0 and of_decoder < DONE_SHARE * c.gain
-    decoder_done = decoder_done and r is not None and r.gain > N_ERRORS * r.gain_error
+    decoder_done = decoder_done and r is not None and r.gain > max(DONE_SHARE * c.gain, N_ERRORS * r.gain_error)
     if better_q or decoder_done:
         return "encoder-lags", "high"
     if f.reach is not None and f.reach.limited and not (continuing and c.gain > LEAD * f.gap):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,7 @@ def data_fit(
     q: Posterior,
     measurement: Measurement,
     *,
+    worse: bool = False,
     prior_variance: float = 1.0,
     seed: int = 0,
 ) -> DataFit:
@@ -122,6 +123,9 @@ def data_fit(
     q : Posterior
         Of these rows.
     measurement : Measurement
+    worse : bool
+        Whether the model costs more than a collapsed one: with posteriors far outside the prior other scales are
+        looked at even if it reconstructs well.
     prior_variance : float
     seed : int
         Of draws of the prior.
@@ -131,19 +135,29 @@ def data_fit(
     living = measurement.alive
     spread = (measurement.mean_variance + measurement.aggregate_mean**2 + measurement.variance)[living]
     far = bool(living.any() and np.median(spread) > FAR_LATENTS) and not measurement.sampled
-    rate = measurement.rate
-    if share >= 0 or y is not x:
-        return DataFit(share, far=far, rate=rate)
+    fit = DataFit(share, far=far, rate=measurement.rate)
+    if y is not x or (share >= 0 and not (far and worse)):
+        return fit
     some = slice(0, ROWS)
     condition = None if given is None else given[some]
-    best, named = max(((_at(probe, change(x[some]), condition), words) for words, change in SCALES.items()))
+    tried = [(*_at(probe, change(x[some]), condition), words) for words, change in SCALES.items()]
     moved = r_squared(y, decoded + (y - decoded).mean(axis=0))  # what is only shifted is not scaled
-    if best < LEAST_R_SQUARED + max(moved, 0.0):
-        z = np.random.default_rng(seed).normal(scale=prior_variance**0.5, size=q.mean[some][:, q.lowest].shape)
-        shown = np.asarray(probe.decode(z.astype(q.mean.dtype), condition), dtype=np.float64)
-        learned = float(shown.reshape(len(z), -1).var(axis=0).sum() / y.var(axis=0).sum())
-        return DataFit(share, far=far, rate=rate, learned=np.inf if measurement.sampled else learned)
-    return DataFit(share, named, best, far, rate)
+    least = LEAST_R_SQUARED + max(moved, 0.0) if share < 0 else share
+    within = [(then, words) for then, out, words in tried if share < 0 or not out]
+    best, named = max(within, default=(-np.inf, ""))
+    if best >= least:
+        return replace(fit, scale=named, r_squared_then=best)
+    return fit if measurement.sampled else replace(fit, learned=_learned(probe, q, condition, y, prior_variance, seed))
+
+
+def _learned(
+    probe: Any, q: Posterior, given: np.ndarray | None, y: np.ndarray, prior_variance: float, seed: int
+) -> float:
+    """Variance of the decoder's output over draws of the prior, as a share of the data's."""
+    shape = q.mean[:ROWS, q.lowest].shape
+    z = np.random.default_rng(seed).normal(scale=prior_variance**0.5, size=shape).astype(q.mean.dtype)
+    shown = np.asarray(probe.decode(z, given), dtype=np.float64).reshape(len(z), -1)
+    return float(shown.var(axis=0).sum() / y.var(axis=0).sum())
 
 
 def _decoded(probe: Any, q: Posterior, given: np.ndarray | None) -> np.ndarray:
@@ -151,12 +165,13 @@ def _decoded(probe: Any, q: Posterior, given: np.ndarray | None) -> np.ndarray:
     return np.asarray(probe.decode(q.mean[:, q.lowest], given), dtype=np.float64).reshape(len(q.mean), -1)
 
 
-def _at(probe: Any, x: np.ndarray, given: np.ndarray | None) -> float:
-    """R² on changed rows; minus infinity where the model does not take them."""
+def _at(probe: Any, x: np.ndarray, given: np.ndarray | None) -> tuple[float, bool]:
+    """R² on changed rows, and whether the posteriors lie far out; minus infinity where the model does not take them."""
     try:
         with np.errstate(all="ignore"):
             q = probe.encode(x, given)
             share = r_squared(x, _decoded(probe, q, given))
+            spread = np.square(q.mean[:, q.lowest]).mean(axis=0) + q.variance[:, q.lowest].mean(axis=0)
     except (UncollapseError, *RAISED):
-        return -np.inf
-    return share if np.isfinite(share) else -np.inf
+        return -np.inf, True
+    return (share if np.isfinite(share) else -np.inf), not float(np.median(spread)) < FAR_LATENTS

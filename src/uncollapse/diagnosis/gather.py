@@ -32,14 +32,14 @@ from uncollapse.spectra.allowed_values import COUNTS
 from uncollapse.theory.log_counts import log_strengths
 
 if TYPE_CHECKING:
-    from uncollapse.probes.probe import Probe
+    from uncollapse.probes.probe import Probe, TorchProbe
 
 __all__ = ["check_settings", "gather"]
 
 FEWEST_ROWS = 8
 
-BILL_SHARE = 0.6
-"""Of the time, for the bill without trials, where there will be some."""
+TRIALS_SHARE = 0.6
+"""Of the time, at most."""
 
 OWN_PRIOR = (
     "the prior is not N(0, I): the KL in all is sampled, and a latent's own is that from its mean Gaussian, which "
@@ -90,34 +90,40 @@ def gather(
     clock = Budget(checks.number(budget, "budget", error=DataError))
     of_prior = OWN_PRIOR if seen.measurement.sampled else ()
     facts = replace(_facts(probe, seen, expected, seed), notes=(*seen.notes, *of_prior))
-    trying = facts.in_doubt and _differentiable(probe, expected)
-    share = clock.part(BILL_SHARE) if trying else clock  # of a large network the bill alone would take it all
-    bill, weight = _billed(probe, seen, expected, facts.decoder.decoder_variance, share, seed)
-    facts = replace(facts, bill=bill, weight=weight)
-    if trying:
-        from uncollapse.diagnosis.further import untried, with_trials
+    if facts.in_doubt and _differentiable(probe, expected):
+        facts = _tried(facts, probe, seen, objective, learning_rate, seed, clock)  # type: ignore[arg-type]
+    bill, weight = _billed(probe, seen, expected, facts.decoder.decoder_variance, clock.part(1.0), seed)
+    return replace(facts, bill=bill.joined(facts.bill), weight=weight)
 
-        why_not = getattr(probe, "untried", "")
-        if facts.free_bits:
-            why_not = "the loss has free bits, which they do not know"
-        if seen.measurement.sampled:
-            why_not = "the prior is not N(0, I), which they take it for"
-        if why_not:
-            return untried(facts, f"a better q and further training: {why_not}")
-        if not clock.left():
-            return untried(facts, "a better q and further training: no time was left")
-        try:
-            return with_trials(facts, probe, seen, objective, learning_rate, seed, clock)  # type: ignore[arg-type]
-        except RAISED as error:  # a user's model raises anything, and what was measured stands without
-            reason = str(error) if isinstance(error, UncollapseError) else kind_and_line(error)
-            return replace(
-                facts,
-                notes=(
-                    *facts.notes,
-                    f"not tried: what a better q and further training gain ({reason})",
-                ),
-            )
-    return facts
+
+def _tried(
+    facts: Facts,
+    probe: TorchProbe,
+    seen: Observation,
+    objective: Objective,
+    rate: float | None,
+    seed: int,
+    clock: Budget,
+) -> Facts:
+    """What a better q and further training gain, or why that is not known; before the bill, whose lines on a large
+    network would take all the time."""
+    from uncollapse.diagnosis.further import untried, with_trials
+
+    why_not = getattr(probe, "untried", "")
+    if facts.free_bits:
+        why_not = "the loss has free bits, which they do not know"
+    if seen.measurement.sampled:
+        why_not = "the prior is not N(0, I), which they take it for"
+    if not why_not and not clock.left():
+        why_not = "no time was left"
+    if why_not:
+        return untried(facts, f"a better q and further training: {why_not}")
+    try:
+        return with_trials(facts, probe, seen, objective, rate, seed, clock.part(TRIALS_SHARE))
+    except RAISED as error:  # a user's model raises anything, and what was measured stands without
+        reason = str(error) if isinstance(error, UncollapseError) else kind_and_line(error)
+        note = f"not tried: what a better q and further training gain ({reason})"
+        return replace(facts, notes=(*facts.notes, note))
 
 
 def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Facts:
@@ -135,7 +141,7 @@ def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Fa
         seen.measurement, decoder, expected, baseline, collapsed,
         leads=leads_of(expected, seen.measurement.sums.level_sizes[0], linear=getattr(probe, "linear", False)),
         fit=data_fit(probe, x, y, seen.given, seen.posterior, seen.measurement,
-                     prior_variance=expected.objective.prior_variance, seed=seed),
+                     worse=decoder.loss > collapsed, prior_variance=expected.objective.prior_variance, seed=seed),
         bill=Bill((), (), (), None, None), free_bits=free_bits_of(probe), n_log_modes=_log_modes(expected, y, *beside),
         recorded=own is not None and own.beta == expected.objective.beta,
     )  # fmt: skip

@@ -17,6 +17,8 @@ from uncollapse.measure.observe import Observation
 from uncollapse.objective import Objective
 from uncollapse.probes.objective import costs, given_variance, kl_of
 from uncollapse.probes.probe import TorchProbe, evaluating
+from uncollapse.training.config import Training
+from uncollapse.training.optimise import Optimiser
 
 __all__ = ["Refined", "refine"]
 
@@ -89,8 +91,7 @@ def refine(
         misfits = torch.stack([costs(objective, y, out, variance, r) for out in outputs]).mean(0)
         return misfits + objective.beta * kl
 
-    optimiser = torch.optim.Adam([mean, log_variance], lr=RATE)
-    slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, STEPS)  # at a constant rate q ends in a jitter
+    optimiser = Optimiser({"mean": mean, "log variance": log_variance}, [RATE], Training())
     with evaluating(probe.module):
         with torch.no_grad():
             learned = float((probe.mean_of_target(mean, given) - y).square().mean())
@@ -101,9 +102,9 @@ def refine(
             done += 1
             fresh = torch.randn(mean.shape, generator=generator).to(mean)
             total = losses(variance, [fresh]).sum()
-            mean.grad, log_variance.grad = torch.autograd.grad(total, [mean, log_variance])
-            optimiser.step()
-            slower.step()
+            gradients = torch.autograd.grad(total, [mean, log_variance])
+            with torch.no_grad():  # at a constant rate q ends in a jitter
+                optimiser.step(gradients, max(1 - (done - 1) / STEPS, 0.01))
         with torch.no_grad():
             after = losses(variance, noise).double().cpu().numpy()
             kl_after = kl_of(mean, log_variance, objective.prior_variance).mean(0).double().cpu().numpy()

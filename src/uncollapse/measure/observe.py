@@ -259,7 +259,7 @@ def _blocks(
     pairs = ((block,) for block in rows.blocks()) if other is None else paired_blocks(rows, as_rows(other, name))
     for pair in pairs:
         parts = [dense(part) for part in pair]
-        finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
+        finite = _finite_rows(parts)
         if not finite.all():
             if not drop_nonfinite:
                 row = n_seen + int(finite.argmin()) + 1
@@ -275,6 +275,15 @@ def _blocks(
             yield x, _scaled(parts[1], scale, name), None, numbers
         else:
             yield x, None, (parts[1] if given is not None else None), numbers
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _finite_rows(parts: list[np.ndarray]) -> np.ndarray:
+    """Which rows hold finite numbers only, shape (n,). A sum that is finite says so of all, in half the time."""
+    if np.isfinite([part.sum() for part in parts]).all():
+        return np.ones(len(parts[0]), dtype=bool)
+    rows: np.ndarray = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
+    return rows
 
 
 def _scaled(block: np.ndarray, scale: float, name: str) -> np.ndarray:

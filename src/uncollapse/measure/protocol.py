@@ -7,8 +7,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from uncollapse.checks import shown
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import ObjectiveError, shown
 from uncollapse.measure.posterior import Posterior
 from uncollapse.objective import Objective
 

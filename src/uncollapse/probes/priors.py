@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.checks import shown
-from uncollapse.errors import ObjectiveError
+from uncollapse.errors import ObjectiveError, shown
 from uncollapse.measure.prior import LogPrior
 
 __all__ = ["log_prior_of", "with_prior"]

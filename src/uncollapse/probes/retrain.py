@@ -13,6 +13,8 @@ from uncollapse.errors import UncollapseError
 from uncollapse.objective import Objective
 from uncollapse.probes.objective import kl_of, reconstruction
 from uncollapse.probes.probe import TorchProbe, evaluating
+from uncollapse.training.config import Training
+from uncollapse.training.optimise import Optimiser
 from uncollapse.training.schedules import rate_factor
 
 __all__ = ["BATCH", "own_randomness", "retrain", "start_anew"]
@@ -80,7 +82,7 @@ def retrain(
     y_rows = x_rows if y is x else own.tensor(y)
     r = None if own.dispersion is None else own.tensor(own.dispersion)
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(trained, lr=learning_rate)
+    optimiser = Optimiser({str(i): p for i, p in enumerate(trained)}, [learning_rate], Training())
 
     def loss_at(step: int) -> Tensor:
         chosen = torch.randint(len(x), (min(BATCH, len(x)),), generator=generator).to(x_rows.device)
@@ -104,13 +106,11 @@ def retrain(
             if not torch.isfinite(loss):
                 raise UncollapseError(f"{probe.name}: the loss is not finite at step {step + 1} of training it further")
             # of the copy's parameters alone: whatever else the loss depends on keeps its gradients
-            for p, gradient in zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True):
-                p.grad = gradient
-            optimiser.param_groups[0]["lr"] = learning_rate * rate_factor(n_steps, cooling * n_steps, step)
-            optimiser.step()
+            gradients = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+            with torch.no_grad():
+                optimiser.step(gradients, rate_factor(n_steps, cooling * n_steps, step))
             if on_step is not None:
                 on_step(step + 1)
-    optimiser.zero_grad()
     for part, mode in modes:
         part.training = mode
     return own

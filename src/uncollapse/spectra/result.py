@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.checks import shown
-from uncollapse.errors import DataError
+from uncollapse.errors import DataError, shown
 from uncollapse.showing.figure import Figure
 from uncollapse.showing.noun import Card, Drawn, Noun, short
 from uncollapse.showing.plain import Record, finite, plain

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from uncollapse.spectra.counts import column_fit
 from uncollapse.spectra.one_pass import nonfinite_error, overflow_error
 from uncollapse.spectra.result import Options, Spectrum
 from uncollapse.theory.counts import CountResiduals
-from uncollapse.theory.krylov import gram_modes, krylov_modes
+from uncollapse.theory.krylov import gram_strengths, krylov_modes
 from uncollapse.theory.modes import Basis
 
 __all__ = ["wide_spectrum"]
@@ -25,6 +26,9 @@ __all__ = ["wide_spectrum"]
 FAR_MEAN = 10.0
 """Means of so many standard deviations are taken out of sparse columns entry by entry: centred implicitly they cost
 their square in digits (1e6: 1.4e-3 of the strength; 10: 1e-14)."""
+
+IN_CACHE = 2**17
+"""Numbers whose mean and spread are taken together: in float64 they stay in the cache between the two."""
 
 GRAM_ROUNDING = 1e-12
 """Strengths below this fraction of the largest are rounding when the n × n matrix is formed in float64."""
@@ -49,16 +53,19 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
     table = _sums(rows, options)
     d = len(table.mean)
     wanted = min(n_modes, d, table.n_samples - options.bias)
+    find: Callable[[], Basis]
     if use_gram:
-        modes = gram_modes(_centred(rows, table, options), GRAM_ROUNDING)
-        correction = table.n_samples / (table.n_samples - options.ddof)
-        strengths, errors = modes.strengths * correction, modes.errors * correction
+        centred = _centred(rows, table, options)
+        strengths, weights = gram_strengths(centred, GRAM_ROUNDING)
+        strengths = strengths * (table.n_samples / (table.n_samples - options.ddof))
+        errors = np.full(len(strengths), GRAM_ROUNDING * strengths[:1].sum())
+        find = partial(_gram_basis, centred, weights, strengths)
     else:
         modes = krylov_modes(lambda v: _product(rows, table, options, v), d, wanted)
         positive = modes.strengths > GRAM_ROUNDING * max(modes.strengths[0], 0.0)
         strengths, errors = modes.strengths[positive], modes.errors[positive]
         errors = errors + _rounding(d) * strengths[:1].sum()
-    directions = modes.directions[:, : len(strengths)]
+        find = partial(_basis, modes.directions[:, : len(strengths)], strengths)
     return Spectrum(
         strengths=strengths,
         total_energy=float(table.energies.sum()),
@@ -78,13 +85,18 @@ def wide_spectrum(rows: Rows, n_modes: int, options: Options, *, use_gram: bool)
         target_scale=table.weights,
         mean_input=(table.mean + offset) * table.weights,
         mean_target=(table.mean + offset) * table.weights,
-        find_basis=partial(_basis, directions, strengths),
+        find_basis=find,
         residuals=table.residuals,
     )
 
 
 def _basis(directions: np.ndarray, strengths: np.ndarray) -> Basis:
     return Basis(directions, directions / np.sqrt(strengths))
+
+
+def _gram_basis(centred: np.ndarray, weights: np.ndarray, strengths: np.ndarray) -> Basis:
+    """The directions take as much memory as the rows, and twice the time of the strengths: only who asks pays."""
+    return _basis(centred.T @ weights, strengths)
 
 
 def _rounding(d: int) -> float:
@@ -186,11 +198,19 @@ def _block_sums(block: Block) -> tuple[np.ndarray, np.ndarray, bool]:
         scatter = np.bincount(block.indices, left**2, d) + (m - n_stored) * mean**2
         varies = np.bincount(block.indices, left != 0, d) > 0
         return mean, scatter, bool((varies & (scatter == 0)).any())
+    parts = np.array_split(block, max(1, min(d // 64, m * d // IN_CACHE)), axis=1)
+    means, scatters, vanished = zip(*map(_column_sums, parts), strict=True)
+    return np.concatenate(means), np.concatenate(scatters), any(vanished)
+
+
+def _column_sums(block: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     shifted = block - block[0].astype(np.float64)  # exactly 0 in constant columns
     shift = shifted.mean(axis=0)
-    scatter = ((shifted - shift) ** 2).sum(axis=0)
-    vanished = (scatter == 0).any() and (shifted.any(axis=0) & (scatter == 0)).any()
-    return block[0] + shift, scatter, bool(vanished)
+    shifted -= shift
+    np.square(shifted, out=shifted)
+    scatter = shifted.sum(axis=0)
+    still = scatter == 0
+    return block[0] + shift, scatter, bool(still.any() and (block[:, still] != block[0, still]).any())
 
 
 def _clean(rows: Rows, options: Options) -> Iterator[tuple[Block, np.ndarray | None, int]]:
@@ -218,40 +238,46 @@ def _product(rows: Rows, table: _Table, options: Options, v: np.ndarray) -> np.n
     Columns whose mean is many times their spread lose digits in that, and are as good as full: they are made dense.
     """
     weighted = table.weights[:, None] * v  # (d, b)
-    total = np.zeros_like(v)
-    sized = np.zeros(v.shape[1])
+    total, sized = np.zeros_like(v), np.zeros(v.shape[1])
     far = (table.mean**2 > FAR_MEAN**2 * table.variances) & (options.bias and options.size_factors is None)
+    near = ~far if far.any() else slice(None)  # a slice copies nothing
+    level = table.level[near] @ weighted[near] if options.bias or options.size_factors is not None else 0.0
     for block, sizes, _ in _clean(rows, options):
-        if is_sparse(block):
-            near, full = (
-                (block, None) if not far.any() else (block[:, ~far], block[:, far].toarray() - table.level[far])
-            )
-            scores = near @ weighted[~far]
-            if sizes is not None:
-                scores = scores - np.multiply.outer(sizes, table.level @ weighted)
-                sized += sizes @ scores
-            elif options.bias:
-                scores = scores - table.level[~far] @ weighted[~far]
-            if full is not None:
-                scores = scores + full @ weighted[far]
-                total[far] += full.T @ scores
-            total[~far] += near.T @ scores
-        else:
+        if not is_sparse(block):
             centred = _taken(block, sizes, table, options)
             total += centred.T @ (centred @ weighted)
+            continue
+        thin = block[:, near] if far.any() else block
+        scores = thin @ weighted[near]
+        scores -= level if sizes is None else np.multiply.outer(sizes, level)
+        if sizes is not None:
+            sized += sizes @ scores
+        if far.any():
+            full = block[:, far].toarray() - table.level[far]
+            scores += full @ weighted[far]
+            total[far] += full.T @ scores
+        total[near] += thin.T @ scores
     total -= np.multiply.outer(table.level, sized)
     return table.weights[:, None] * total / (table.n_samples - options.ddof)
 
 
-def _taken(block: np.ndarray, sizes: np.ndarray | None, table: _Table, options: Options) -> np.ndarray:
-    """A dense block with its means taken out."""
-    if sizes is not None:
-        return block - np.multiply.outer(sizes, table.level)
-    return block - table.level if options.bias else block.astype(np.float64)
+def _taken(
+    block: np.ndarray, sizes: np.ndarray | None, table: _Table, options: Options, out: np.ndarray | None = None
+) -> np.ndarray:
+    """A dense block with its means taken out, in float64."""
+    means: Any = table.level if options.bias else 0.0
+    means = means if sizes is None else np.multiply.outer(sizes, table.level)
+    taken: np.ndarray = np.subtract(block, means, out=out, dtype=np.float64)
+    return taken
 
 
 def _centred(rows: Rows, table: _Table, options: Options) -> np.ndarray:
-    blocks = _clean(rows, options)
-    whole = np.vstack([_taken(dense(block), sizes, table, options) for block, sizes, _ in blocks])
-    whole *= table.weights
+    """The whole table in float64, its means taken out, each column times its weight."""
+    whole, start = np.empty((table.n_samples, len(table.mean))), 0
+    for block, sizes, _ in _clean(rows, options):
+        stop = start + block.shape[0]
+        _taken(dense(block), sizes, table, options, out=whole[start:stop])
+        start = stop
+    if (table.weights != 1).any():
+        whole *= table.weights
     return whole

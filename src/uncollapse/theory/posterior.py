@@ -98,8 +98,17 @@ def counts_below(kl: np.ndarray, epsilons: np.ndarray) -> np.ndarray:
     array([[1, 2, 2],
            [0, 0, 2]])
     """
-    columns = np.sort(kl.T, axis=1)  # sorting once is several times faster than a search for every entry
-    return np.reshape([np.searchsorted(column, epsilons) for column in columns], (kl.shape[1], len(epsilons)))
+    with np.errstate(over="ignore", under="ignore"):
+        rounded, levels = kl.T.astype(np.float32), np.asarray(epsilons).astype(np.float32)
+    # rounding keeps the order, sorting float32 takes half the time, and that a fraction of a search for every entry
+    columns = np.sort(rounded, axis=1)
+    shape = (kl.shape[1], len(levels))
+    below, not_above = (
+        np.reshape([np.searchsorted(column, levels, side) for column in columns], shape) for side in ("left", "right")
+    )
+    for latent, k in np.argwhere(not_above > below):  # entries that round to the very ε are compared as they are
+        below[latent, k] += (kl[rounded[latent] == levels[k], latent] < epsilons[k]).sum()
+    return below
 
 
 def collapsed_share_from_counts(below: np.ndarray, n_rows: int, delta: float) -> np.ndarray:

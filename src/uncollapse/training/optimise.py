@@ -23,7 +23,8 @@ class Optimiser:
     Parameters
     ----------
     parameters : dict of Tensor
-        Leaves with a first axis over members; members of one learning rate must stand next to each other.
+        Leaves with a first axis over members; members of one learning rate must stand next to each other. With one
+        rate for all, leaves of any shape.
     rates : sequence of float
         One per member.
     training : Training

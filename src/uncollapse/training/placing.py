@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from uncollapse.checks import shown
-from uncollapse.errors import ObjectiveError, first_line
+from uncollapse.errors import ObjectiveError, first_line, shown
 
 __all__ = ["device_named", "devices_here"]
 
