@@ -107,6 +107,12 @@ weight = min(4.0, epoch / 5)
 loss = ((recon - x) ** 2).sum() + weight * klds(mu, logvar).sum()
 accelerator.backward(loss)
 """),
+    "a weight that grows with a count of its own": ("count = 0", """
+recon, mu, logvar = model(x)
+loss = ((recon - x) ** 2).sum() + min(4.0, count / 100) * klds(mu, logvar).sum()
+loss.backward()
+count += 1
+"""),
     "rows by their numbers, with labels": ("", """
 batch, labels = data[torch.randperm(60)], epoch
 recon, mu, logvar = model(batch, labels)
@@ -250,6 +256,7 @@ LOSS = "loss = ((recon - x) ** 2).sum() + {} * klds(mu, logvar).sum()"
 NOT_KNOWN = {
     "a file that is read": ("import json\nbeta = json.load(open('c.json'))['beta']", "beta", "beta, which comes from"),
     "an argument that nobody gives": ("", "sys.argv[1]", "sys.argv.1. is no plain value"),
+    "a weight that changes": ("weight = 0.1", "(weight := weight * 1.1)", "what changes from step to step"),
     "a weight that grows without end": ("", "step", "hangs on a number that the file does not say"),
 }
 

@@ -96,7 +96,8 @@ class _Cut:
         self.batch = training.batch(models)
         if not self.batch.x:
             raise NotPlainError("no call of the model before it was seen")
-        self.given = self.batch.x | self.batch.beside | models
+        self.counted = training.counted()
+        self.given = self.batch.x | self.batch.beside | models | self.counted
         self.refused: dict[str, str] = {}
         self.statements = self._needed()
 
@@ -144,12 +145,14 @@ class _Cut:
             stored = stored_in(s)
             if not stored & needed or (id(s) in of_batch and stored <= self.given):
                 continue
+            changed = training.carried(s) - self.counted if id(s) not in inside else set()
+            self.refused |= dict.fromkeys(changed, "what changes from step to step")
             was_run = id(s) in top and stored <= set(self.space)
             if not was_run and id(s) not in inside and (what := self._unsafe(s)):
                 self.refused |= dict.fromkeys(stored, what)
-            if was_run or stored & set(self.refused) or _binds_anew(s):
+            if was_run or stored & self.refused.keys() or _binds_anew(s):
                 needed -= stored
-            if not (was_run or stored & set(self.refused)):
+            if not (was_run or stored & self.refused.keys()):
                 needed |= (_free(s) if isinstance(s, ast.FunctionDef) else names_in(s)) - self.given
                 chosen.insert(0, s)
         return chosen
@@ -173,6 +176,7 @@ class _Resolve(ast.NodeTransformer):
         self.constants = constants_in(cut.source.tree)
         self.counters = cut.training.counters()
         self.function, self.tree = cut.training.function, cut.source.tree
+        self.counted = cut.counted
         self.missing: list[str] = []
         self.takes_number = False
 
@@ -195,6 +199,8 @@ class _Resolve(ast.NodeTransformer):
         return self._of(node)
 
     def visit_Name(self, node: ast.Name) -> Any:
+        if node.id in self.counted:
+            return self._number()
         if node.id in self.counters and isinstance(node.ctx, ast.Load):
             return self._last(self.counters[node.id])
         return self._of(node)

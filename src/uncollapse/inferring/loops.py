@@ -52,6 +52,8 @@ class Training:
         Those before that loop, in the function, or where there is none in the file.
     targets : tuple of pairs
         Of the loops around it: what each step of one binds, and what it goes through.
+    loops : tuple of ast.stmt
+        The outer first.
     function : ast.FunctionDef, optional
         That it stands in.
     owner : str
@@ -63,8 +65,23 @@ class Training:
     inside: tuple[ast.stmt, ...] = ()
     outside: tuple[ast.stmt, ...] = ()
     targets: tuple[tuple[ast.expr, ast.expr], ...] = ()
+    loops: tuple[ast.For | ast.While, ...] = ()
     function: ast.FunctionDef | None = None
     owner: str = ""
+
+    def carried(self, before: ast.stmt) -> set[str]:
+        """Names that a statement before a loop binds and the loop changes from step to step."""
+        deeper = [loop for loop in self.loops if all(node is not before for node in ast.walk(loop))]
+        return stored_in(before) & {name for loop in deeper for name in stored_in(loop)}
+
+    def counted(self) -> set[str]:
+        """Names to which the loops only add."""
+        simple = [
+            s for s in (ast.walk(self.loops[0]) if self.loops else ()) if isinstance(s, ast.Assign | ast.AugAssign)
+        ]
+        adds = [s for s in simple if isinstance(s, ast.AugAssign) and isinstance(s.op, ast.Add)]
+        others = {name for s in simple if s not in adds for name in stored_in(s)}
+        return {name for s in adds if isinstance(s.value, ast.Constant) for name in stored_in(s)} - others
 
     def counters(self) -> dict[str, ast.expr]:
         """Names that count, with the `range` or `enumerate` that they are of."""
@@ -125,10 +142,11 @@ def _trainings(body: list[ast.stmt], above: Training) -> Iterator[Training]:
         if isinstance(s, ast.FunctionDef):
             yield from _trainings(s.body, Training(function=s, owner=above.owner))
         elif isinstance(s, ast.For):
-            within = replace(here, outside=(*here.outside, *here.inside), inside=())
+            within = replace(here, outside=(*here.outside, *here.inside), inside=(), loops=(*here.loops, s))
             yield from _trainings(s.body, replace(within, targets=(*here.targets, (s.target, s.iter))))
         elif isinstance(s, ast.While):
-            yield from _trainings(s.body, replace(here, outside=(*here.outside, *here.inside), inside=()))
+            within = replace(here, outside=(*here.outside, *here.inside), inside=(), loops=(*here.loops, s))
+            yield from _trainings(s.body, within)
         elif isinstance(s, ast.ClassDef):
             yield from _trainings(s.body, Training(owner=s.name))
         elif isinstance(s, ast.If | ast.With | ast.Try):
