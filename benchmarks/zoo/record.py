@@ -18,7 +18,7 @@ from proof import PROVED, took
 from uncollapse.diagnosis.examine import diagnose
 from uncollapse.diagnosis.trial import verify
 
-SEEDS = (20,)
+SEEDS = (24,)
 VERIFIED_STEPS = 1500
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -194,3 +195,10 @@ def test_a_binary_column_that_is_on_in_one_row_of_thousands_does_not_rule(rng):
     assert bill.line("path").gain > 10 * bill.line("path").error
     residual = measure_decoder(model, seen, objective).residual
     assert np.abs(residual.directions[-3:, 0]).max() < 0.2
+
+
+def test_a_part_of_a_budget_is_of_what_is_left():
+    spent = Budget(10.0, began=time.monotonic() - 6)
+    assert spent.part(0.5).seconds == pytest.approx(2, abs=0.1)
+    assert spent.part(0.5).left()
+    assert not Budget(1.0, began=time.monotonic() - 6).part(1.0).left()

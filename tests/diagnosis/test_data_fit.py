@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from seeds import SEED
 from uncollapse import Objective
@@ -48,3 +49,49 @@ def test_noise_is_asked_about(model, rng):
 
 def test_the_data_of_the_training_are_no_question(images, model):
     assert "R²" not in diagnose(model, images).verdict
+
+
+def test_a_decoder_that_has_hardly_learned_says_nothing_of_whose_the_data_are(images):
+    """A wrong constant beside an encoder that pays: worse than the mean, on the data of its training too."""
+    encoder = torch.nn.Linear(12, 6)
+    decoder = torch.nn.Linear(3, 12)
+    with torch.no_grad():
+        encoder.weight.normal_(generator=torch.Generator().manual_seed(SEED)).mul_(0.5)
+        encoder.bias.copy_(-encoder.weight @ torch.as_tensor(images.mean(0), dtype=torch.float32))
+        encoder.bias[3:] -= 2
+        decoder.weight.mul_(0.01)
+        decoder.bias.fill_(-1.0)
+    model = _Halves(encoder, decoder)
+    d = diagnose(model, images, objective=Objective(decoder_variance=0.01), spread="log_variance")
+    assert d.cause != "other-data", d.verdict
+    assert "are these the data" not in d.verdict
+    decoder.weight.data *= 100  # one that shows much is asked whose the data are
+    again = diagnose(model, images, objective=Objective(decoder_variance=0.01), spread="log_variance")
+    assert again.cause == "other-data", again.verdict
+
+
+def test_data_far_too_large_are_named_though_a_homogeneous_network_reconstructs_them(rng):
+    x = rng.standard_normal((600, 2)) @ rng.standard_normal((2, 8))
+    _, strengths, right = np.linalg.svd(x, full_matrices=False)
+    encoder, decoder = torch.nn.Linear(8, 4, bias=False), torch.nn.Linear(2, 8, bias=False)
+    with torch.no_grad():
+        scaled = right[:2].T / strengths[:2] * 600**0.5
+        encoder.weight.copy_(torch.as_tensor(np.vstack([scaled.T, 0 * scaled.T])))
+        decoder.weight.copy_(torch.as_tensor(right[:2].T * strengths[:2] / 600**0.5))
+    d = diagnose(_Halves(encoder, decoder), 255 * x, objective=Objective(), spread="log_variance")
+    assert (d.cause, d.confidence) == ("other-data", "high"), d.verdict
+    assert "divided by 255" in d.verdict
+
+
+class _Halves(torch.nn.Module):
+    """Two layers."""
+
+    def __init__(self, encoder, decoder):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def encode(self, x):
+        return self.encoder(x).chunk(2, dim=1)
+
+    def decode(self, z):
+        return self.decoder(z)

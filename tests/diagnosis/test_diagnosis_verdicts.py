@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from linear_models import linear_probe
 from problems import rows_with_spectrum
@@ -93,3 +94,30 @@ def test_under_the_same_loss_a_remedy_is_good_if_the_loss_falls_by_more_than_its
 )
 def test_a_promise_is_not_kept_by_doing_nothing(before, after, promised, kept):
     assert Trial(Remedy("β", promised, ""), before, after, 1.0, 0.5, 1.0).kept == kept
+
+
+def test_whitened_columns_under_a_heavy_weight_die_by_it_and_not_as_noise(rng):
+    x = rng.standard_normal((800, 6)) ** 3
+    left, _, right = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    whitened = left @ right * 800**0.5
+    still = (lambda x: (0 * x[:, :3], np.ones_like(x[:, :3])), lambda z: np.zeros((len(z), 6)))
+    d = diagnose(still, whitened, spread="std", objective=Objective(beta=2.5))
+    assert (d.cause, d.confidence) == ("objective", "high"), d.verdict
+    of_noise = diagnose(still, rng.standard_normal((800, 6)), spread="std", objective=Objective(beta=2.5))
+    assert of_noise.cause == "cannot-tell", of_noise.verdict
+
+
+def test_a_dead_latent_that_could_gain_next_to_nothing_is_no_fault(rng):
+    """At the optimum of two strong modes; a third one stands above the water, and is worth 0.07 of 290 nats."""
+    x = rows_with_spectrum(np.array([400.0, 200.0, 1.6, 0.1, 0.1]), 6000, 5, rng)
+    objective = Objective(n_latents=3)
+    probe = linear_probe(forecast(x, objective=objective).weights, objective)
+    with torch.no_grad():
+        probe.module.encoder.weight[2] = 0.0
+        probe.module.decoder.weight[:, 2] = 0.0
+        probe.module.log_variance[2] = 0.0
+    d = diagnose(probe, x, learning_rate=1e-5)
+    assert d.cause in ("healthy", "rightly-dead"), d.verdict
+    assert (d.measurement.n_alive, d.decoder.residual.top > 1.2) == (2, True)
+    waking = next(one for one in d.evidence if one.name == "waking")
+    assert waking.value == pytest.approx((1.6 - 1 - np.log(1.6)) / 2, abs=0.03)

@@ -306,3 +306,13 @@ def test_directions_of_few_rows_are_found_when_asked_for_from_the_rows_as_they_w
     np.testing.assert_allclose(s.strengths, singular[:rank] ** 2 / 12, rtol=1e-9)
     np.testing.assert_allclose(np.abs((s.basis.decoder * vt[:rank].T).sum(axis=0)), 1.0, rtol=1e-9)
     np.testing.assert_allclose(s.basis.encoder.T @ (rows.T @ rows / 12) @ s.basis.encoder, np.eye(rank), atol=1e-8)
+
+
+def test_of_whitened_columns_no_mode_is_called_noise(rng):
+    x = rng.standard_normal((1000, 12))
+    assert spectrum(x).above_noise.sum() <= 1
+    x -= x.mean(axis=0)
+    left, _, right = np.linalg.svd(x, full_matrices=False)
+    whitened = spectrum(left @ right * 1000**0.5)
+    assert whitened.above_noise.all()
+    np.testing.assert_allclose(whitened.debiased_strengths, whitened.strengths, rtol=2e-3)

@@ -11,8 +11,8 @@ import scipy.stats as st
 from uncollapse import Objective
 from uncollapse.studies import STUDIES
 from uncollapse.studies.lucas_data import in_own_axes, logit_pixels
-from uncollapse.studies.lucas_deep import MNIST
-from uncollapse.studies.lucas_table import pairs_in_order, paper_offset
+from uncollapse.studies.lucas_deep import MNIST, STANDARD
+from uncollapse.studies.lucas_table import Found, average, pairs_in_order, paper_offset
 from uncollapse.studies.study import Request, Result, run_study
 from uncollapse.theory.posterior import collapsed_share, gaussian_kl, tuned_elbo
 
@@ -80,6 +80,29 @@ def test_pairs_in_order_counts_only_pairs_that_are_clearly_apart():
     assert pairs_in_order([90.0, 30.0, 25.0], [5.0, 4.0, 6.0]) == (1, 2)
 
 
+def test_a_learned_sigma_has_the_steps_to_come_up_from_its_start():
+    for case in MNIST:
+        epochs = STANDARD.epochs_of(case)
+        steps = (epochs - STANDARD.epochs // 2) * -(-STANDARD.images // STANDARD.batch)
+        if case.learned:  # Adam moves a parameter by its learning rate a step
+            assert np.log(case.variance) + STANDARD.rate * steps > 0, case.name
+            assert epochs >= STANDARD.epochs
+        elif case.variance >= 1:
+            assert epochs == STANDARD.epochs
+
+
+def test_the_average_over_seeds_is_that_of_each_number(rng):
+    def found() -> Found:
+        return Found(tuple(rng.random(5)), rng.random(61), float(rng.random()), rng.random(7))
+
+    one, other = found(), found()
+    both = average([one, other])
+    np.testing.assert_allclose(both.values, [(a + b) / 2 for a, b in zip(one.values, other.values, strict=True)])
+    np.testing.assert_allclose(both.curve, (one.curve + other.curve) / 2)
+    np.testing.assert_allclose(both.dead, (one.dead + other.dead) / 2)
+    assert both.silent == pytest.approx((one.silent + other.silent) / 2)
+
+
 def test_fig_1_stability_flips_at_the_eigenvalues(quick):
     result = quick("lucas-fig-1")
     assert result.verdict == "reproduced", result.because
@@ -115,6 +138,14 @@ def test_table_1_a_large_noise_level_collapses_most(quick):
     collapse = {row["case"]: row["ours"] for row in result.rows if row["quantity"] == "collapse %"}
     assert len(collapse) == 10
     assert collapse["σ² = 10"] > max(collapse[f"σ² = {v}"] for v in ("1", "0.1", "0.01", "0.001"))
+    levels = [row["theory"] for row in result.rows if row["case"] == "any network"]
+    assert len(levels) == 2
+    assert 0 < levels[0] <= levels[1]
+    for case in ("σ² = 10", "σ² from 10, learned"):
+        found = {row["quantity"]: row["ours"] for row in result.rows if row["case"] == case}
+        gain, twice_error = found["nats that revive adds to the ELBO"], found["twice the standard error of these"]
+        assert gain == 0 or gain > twice_error
+        assert found["latents of mean KL > 0.01 after revive"] > found["latents of mean KL > 0.01 before revive"]
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.diagnosis.thresholds import FAR_LATENTS, LEARNED, PAID_FOR_NOTHING, WELL
+from uncollapse.diagnosis.thresholds import ABSURD, FAR_LATENTS, LEARNED, PAID_FOR_NOTHING, WELL
 from uncollapse.errors import UncollapseError
 from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.protocol import RAISED
@@ -109,11 +109,11 @@ def data_fit(
     q: Posterior,
     measurement: Measurement,
     *,
-    worse: bool = False,
     prior_variance: float = 1.0,
     seed: int = 0,
 ) -> DataFit:
-    """Look at the reconstruction, and where it is worse than nothing, at other scales of the data.
+    """Look at the reconstruction, and at other scales of the data where it is worse than nothing, or where posteriors
+    lie so far out that no training put them there.
 
     Parameters
     ----------
@@ -123,9 +123,6 @@ def data_fit(
     q : Posterior
         Of these rows.
     measurement : Measurement
-    worse : bool
-        Whether the model costs more than a collapsed one: with posteriors far outside the prior other scales are
-        looked at even if it reconstructs well.
     prior_variance : float
     seed : int
         Of draws of the prior.
@@ -134,9 +131,10 @@ def data_fit(
     share = r_squared(y, decoded)
     living = measurement.alive
     spread = (measurement.mean_variance + measurement.aggregate_mean**2 + measurement.variance)[living]
-    far = bool(living.any() and np.median(spread) > FAR_LATENTS) and not measurement.sampled
+    away = float(np.median(spread)) if living.any() and not measurement.sampled else 0.0
+    far = away > FAR_LATENTS
     fit = DataFit(share, far=far, rate=measurement.rate)
-    if y is not x or (share >= 0 and not (far and worse)):
+    if y is not x or (share >= 0 and away < ABSURD):
         return fit
     some = slice(0, ROWS)
     condition = None if given is None else given[some]

@@ -141,7 +141,7 @@ def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Fa
         seen.measurement, decoder, expected, baseline, collapsed,
         leads=leads_of(expected, seen.measurement.sums.level_sizes[0], linear=getattr(probe, "linear", False)),
         fit=data_fit(probe, x, y, seen.given, seen.posterior, seen.measurement,
-                     worse=decoder.loss > collapsed, prior_variance=expected.objective.prior_variance, seed=seed),
+                     prior_variance=expected.objective.prior_variance, seed=seed),
         bill=Bill((), (), (), None, None), free_bits=free_bits_of(probe), n_log_modes=_log_modes(expected, y, *beside),
         recorded=own is not None and own.beta == expected.objective.beta,
     )  # fmt: skip

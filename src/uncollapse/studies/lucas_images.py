@@ -15,8 +15,6 @@ import numpy as np
 from uncollapse.data.blocks import Rows
 from uncollapse.data.sources import open_source
 from uncollapse.errors import SourceError
-from uncollapse.objective import Objective
-from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.lucas_data import LOGIT_MARGIN, logit_pixels, modes_of
 from uncollapse.studies.lucas_table import (
     DELTA,
@@ -24,10 +22,12 @@ from uncollapse.studies.lucas_table import (
     Case,
     Found,
     at_linear_optimum,
+    at_own_variance,
     epsilon_figure,
     judge,
     measured,
     table_rows,
+    threshold_rows,
 )
 from uncollapse.studies.made_faces import is_made
 from uncollapse.studies.study import ON_MADE_IMAGES, Request, Result
@@ -193,9 +193,7 @@ def table_on_images(levels: np.ndarray, sizes: Sizes, *, made: bool = False) -> 
     own = [_own_variance(case, vae) for case, vae in zip(CELEBA, trained, strict=True)]
     theory = [at_linear_optimum(linear, rows, case.objective(sizes.latents)) for case in CELEBA]
     at_own = [
-        at_linear_optimum(linear, rows, Objective(n_latents=sizes.latents, decoder_variance=variance))
-        if case.learned
-        else found
+        at_own_variance(linear, rows, case.objective(sizes.latents), variance) if case.learned else found
         for case, variance, found in zip(CELEBA, own, theory, strict=True)
     ]
     table = _with_water(table_rows(CELEBA, result, theory), at_own, own, theory)
@@ -216,7 +214,7 @@ def table_on_images(levels: np.ndarray, sizes: Sizes, *, made: bool = False) -> 
         "the paper": "162,770 images if its training set was CelebA's, 64 × 64, 500 latents, 5 trials",
     }
     return Result(
-        [*_thresholds(linear), *table],
+        [*threshold_rows(linear), *table],
         epsilon_figure(CELEBA, result, theory, f" on {what}"),
         settings,
         ON_MADE_IMAGES if made else verdict,
@@ -247,20 +245,6 @@ def _with_water(
         numbers = [variance, *found.values, found.silent]
         result += [row | {"theory at our σ²": value} for row, value in zip([water, *part], numbers, strict=True)]
     return result
-
-
-def _thresholds(linear: Spectrum) -> list[dict[str, Any]]:
-    """What holds for every network on these images."""
-    second = linear.global_threshold
-    name = "σ² from which every network collapses (second threshold)"
-    levels = {
-        "σ² under which some latent lives (first threshold)": float(linear.strengths[0]),
-        name if second.level is not None else f"{name}: {second.why_not}": second.level,
-    }
-    return [
-        {"case": "any network", "quantity": quantity, "paper": None, "ours": None, "theory": level}
-        for quantity, level in levels.items()
-    ]
 
 
 def _about_forecast(result: Sequence[Found], at_own: Sequence[Found]) -> str:

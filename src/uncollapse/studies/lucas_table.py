@@ -10,6 +10,7 @@ import numpy as np
 
 from uncollapse.data.blocks import Rows
 from uncollapse.forecasting.predict import forecast
+from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.spectra.result import Spectrum
 from uncollapse.studies.study import Verdict
@@ -27,12 +28,17 @@ __all__ = [
     "Case",
     "Found",
     "at_linear_optimum",
+    "at_own_variance",
+    "average",
     "epsilon_figure",
     "judge",
     "measured",
     "pairs_in_order",
     "paper_offset",
+    "revived_rows",
+    "row_by_row",
     "table_rows",
+    "threshold_rows",
     "train_centred",
 ]
 
@@ -74,6 +80,13 @@ class Found:
     def collapse(self) -> float:
         """Collapsed latents in %."""
         return self.values[3]
+
+
+def average(found: Sequence[Found]) -> Found:
+    """Of one case over its seeds."""
+    values = np.mean([f.values for f in found], axis=0)
+    curve, dead = (np.mean([getattr(f, name) for f in found], axis=0) for name in ("curve", "dead"))
+    return Found(tuple(map(float, values)), curve, float(np.mean([f.silent for f in found])), dead)
 
 
 def paper_offset(cases: Sequence[Case], n_targets: int) -> float:
@@ -124,6 +137,11 @@ def at_linear_optimum(linear: Spectrum, rows: Rows, objective: Objective) -> Fou
     return sums.found(linear.n_targets, f.elbo, f.distortion, f.rate, np.empty(0))
 
 
+def at_own_variance(linear: Spectrum, rows: Rows, objective: Objective, variance: float) -> Found:
+    """The linear VAE's optimum with σ² held where a training left it."""
+    return at_linear_optimum(linear, rows, Objective(n_latents=objective.n_latents, decoder_variance=variance))
+
+
 class _Sums:
     """What is known of the KL of each latent and row, added up over blocks of rows."""
 
@@ -168,6 +186,52 @@ def table_rows(
             {"case": case.name, "quantity": BY_MEAN, "paper": None, "ours": ours.silent, "theory": linear.silent}
         )
     return rows
+
+
+def threshold_rows(linear: Spectrum) -> list[dict[str, Any]]:
+    """What holds for every network on these images."""
+    second = linear.global_threshold
+    name = "σ² from which every network collapses (second threshold)"
+    levels = {
+        "σ² under which some latent lives (first threshold)": float(linear.strengths[0]),
+        name if second.level is not None else f"{name}: {second.why_not}": second.level,
+    }
+    return [
+        {"case": "any network", "quantity": quantity, "paper": None, "ours": None, "theory": level}
+        for quantity, level in levels.items()
+    ]
+
+
+def revived_rows(case: Case, vae: Trained, x: np.ndarray, variance: float) -> list[dict[str, Any]]:
+    """What `revive` adds to a trained VAE without training, at its own σ², on rows that neither found nor chose it."""
+    from uncollapse.reviving.build import revive
+
+    mean, n_latents = x.mean(0), vae.architecture.n_latents
+    better = revive(
+        (lambda rows: vae.encode(rows - mean), vae.decode),
+        x,
+        spread="variance",
+        objective=Objective(n_latents=n_latents, decoder_variance=variance),
+    )
+    found = {
+        "nats that revive adds to the ELBO": better.gain,
+        "twice the standard error of these": 2 * better.gain_error,
+        f"latents of mean KL > {ALIVE_NATS:g} before revive": better.alive_before,
+        f"latents of mean KL > {ALIVE_NATS:g} after revive": better.alive_after,
+    }
+    return [
+        {"case": case.name, "quantity": name, "paper": None, "ours": value, "theory": None}
+        for name, value in found.items()
+    ]
+
+
+def row_by_row(cases: Sequence[Case], result: Sequence[Found], others: Sequence[Found], what: str) -> str:
+    """Collapse % of each case in words: ours, the paper's, and that of `others`, which are `what`."""
+    each = [
+        f"{case.name}: {found.collapse:.1f} ({case.paper[3]:.1f}; {other.collapse:.1f})"
+        for case, found, other in zip(cases, result, others, strict=True)
+    ]
+    return f"Collapse % and, in brackets, the paper's and that of {what}: {', '.join(each)}"
 
 
 def judge(
