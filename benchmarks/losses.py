@@ -228,6 +228,23 @@ def words(logits: Tensor, tokens: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     return F.cross_entropy(logits, tokens) + 0.1 * kl(mu, logvar).mean()
 
 
+@written("softmax and log, with a small number inside", 1.0, "categorical cross-entropy of probabilities", shape=(4, 3))
+def shares(x_decoded: Tensor, x: Tensor, z_mean: Tensor, z_logvar: Tensor) -> Tensor:
+    return (-(x * torch.log(x_decoded + 1e-9)).sum(dim=(1, 2)) + kl(z_mean, z_logvar)).mean()
+
+
+@written("the same of the class's number", 1.0, "categorical cross-entropy of probabilities", shape=(4, 3))
+def shares_of_classes(probs: Tensor, tokens: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    picked = probs.gather(2, tokens.unsqueeze(2)).squeeze(2)
+    return -picked.clamp_min(1e-8).log().sum(1).mean() + kl(mu, logvar).mean()
+
+
+@written("log_softmax and nll_loss", 0.5, "categorical cross-entropy of log-probabilities", shape=(4, 3))
+def logs(pred: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    cost = F.nll_loss(pred.transpose(1, 2), x.argmax(dim=2), reduction="sum")
+    return (2 * cost + kl(mu, logvar).sum()) / len(x)
+
+
 @written("NumPy, JAX: arrays in, a number out", 4.0, "½·Σ squared error + 4·KL")
 def on_arrays(y_true: Any, y_pred: Any, mean: Any, std: Any) -> Any:
     y_true, y_pred, mean, std = (np.asarray(part) for part in (y_true, y_pred, mean, std))

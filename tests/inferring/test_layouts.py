@@ -102,6 +102,46 @@ def test_a_dead_models_spread_is_told_by_larger_samples():
     assert ("spread", "log-variance") in [(one.what, one.value) for one in found.found]
 
 
+def as_bytes(rows):
+    return np.round(255 * (rows - rows.min()) / np.ptp(rows))
+
+
+def test_a_model_of_unit_pixels_is_told_from_bytes():
+    """At 255 times its own range its variances are larger than any number."""
+    torch.manual_seed(SEED)
+    model = Dense()
+    with torch.no_grad():
+        model.encoder.weight *= 4
+    x = as_bytes(np.random.default_rng(SEED).standard_normal((40, 12)))
+    found = infer(model, x, said=Said(loss=True))
+    assert ("spread", "log-variance") in [(one.what, one.value) for one in found.found]
+
+
+def test_a_latent_whose_draws_are_lost_in_rounding_does_not_count():
+    torch.manual_seed(SEED)
+    model = Dense()
+    with torch.no_grad():
+        model.encoder.weight[5] = 0
+        model.encoder.bias[[2, 5]] = torch.tensor([700.0, -30.0])
+    found = infer(model, np.random.default_rng(SEED).standard_normal((40, 12)), said=Said(loss=True))
+    assert ("spread", "log-variance") in [(one.what, one.value) for one in found.found]
+
+
+class Halfway(Dense):
+    """Draws for all its latents but one, whose spread is as large as theirs."""
+
+    def forward(self, x):
+        mean, logvar = self.encoder(x).chunk(2, 1)
+        drawn = torch.tensor([1.0, 1.0, 0.0])
+        return self.decoder(draws(mean, drawn * (logvar / 2).exp())), mean, logvar
+
+
+def test_a_latent_that_is_not_drawn_though_it_has_a_spread_is_no_gaussian():
+    torch.manual_seed(SEED)
+    with pytest.raises(ObjectiveError, match="its own draws of z are none"):
+        infer(Halfway(), np.random.default_rng(SEED).standard_normal((40, 12)), said=Said(loss=True))
+
+
 class Wide(nn.Module):
     """Its standard deviations are large for large samples, where a softplus changes nothing."""
 

@@ -6,45 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from loss_files import MODEL, PLAIN, SUM, found_in
 from seeds import SEED
 from uncollapse.inferring.infer import infer
 from uncollapse.inferring.result import Said
-
-MODEL = """
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-
-def klds(mu, logvar):
-    return 0.5 * (mu ** 2 + logvar.exp() - 1 - logvar).sum(1)
-
-
-class VAE(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.net, self.head = nn.Linear(12, 6), nn.Linear(3, 5)
-        self.back = nn.Linear(3, 12)
-
-    def encode(self, x):
-        mu, logvar = self.net(x).chunk(2, 1)
-        return mu, logvar
-
-    def decode(self, z):
-        return self.back(z)
-
-    def sample(self, mu, logvar):
-        return mu + torch.randn_like(mu) * (0.5 * logvar).exp()
-
-    def forward(self, x):
-        mu, logvar = self.encode(x)
-        z = self.sample(mu, logvar)
-        return {returns}
-"""
-
-PLAIN = "self.decode(z), mu, logvar"
-
-SUM = "(((recon - x) ** 2).sum(1) + 4 * klds(mu, logvar)).mean()"
 
 FORMS = {
     "x by what is left": (PLAIN, f"""
@@ -82,17 +47,6 @@ def elbo(recon, x, mu, logvar):
     return -{SUM}
 """),
 }  # fmt: skip
-
-
-def found_in(tmp_path, text):
-    file = tmp_path / "mine.py"
-    file.write_text(text, encoding="utf-8")
-    space: dict = {}
-    exec(text, space)
-    torch.manual_seed(SEED)
-    torch.save(space["VAE"]().state_dict(), tmp_path / "mine.pth")
-    x = np.random.default_rng(SEED).standard_normal((40, 12))
-    return infer(tmp_path / "mine.pth", x, said=Said(model=str(file)))
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -16,7 +16,7 @@ from uncollapse.inferring.halves import FORWARD, Halves
 from uncollapse.inferring.through import Doubles
 from uncollapse.reading.roles import SPREADS, role_of
 
-__all__ = ["forms_of"]
+__all__ = ["OF_MODEL", "forms_of", "forms_of_step"]
 
 Loss = Callable[..., Any]
 Filler = Callable[[Made], Any]
@@ -69,6 +69,24 @@ def forms_of(
         yield from _of_outputs(context, asked, roles, forward)
     for doubles in (whole, Doubles(halves, x, given, inner=True)):
         yield from _of_x(context, asked, roles, doubles)
+
+
+def forms_of_step(step: Loss, halves: Halves, x: Tensor, given: Tensor | None) -> Iterator[Loss]:
+    """Ways to call a function of the module and x, as `forms_of`.
+
+    Parameters
+    ----------
+    step : callable
+        Its arguments are called model and x.
+    halves : Halves
+    x : Tensor of shape (B, …)
+    given : Tensor, optional
+    """
+    context = _Context(step, halves, x, given, {})
+    fillers: dict[str, Filler] = {"model": lambda made: halves.model, "x": lambda made: made.x}
+    several = [Doubles(halves, x, given, inner=inner) for inner in (False, True)]
+    for but, doubles in product(("", FORWARD), several):  # a forward may give the loss
+        yield _as_read(context, fillers, doubles=doubles, but=but)
 
 
 def _roles(asked: list[str]) -> dict[str, str]:
@@ -143,10 +161,15 @@ def _zeros(part: Tensor) -> Filler:
 
 
 def _as_read(
-    context: _Context, fillers: dict[str, Filler], *, doubles: Doubles | None = None, takes_z: bool = False
+    context: _Context,
+    fillers: dict[str, Filler],
+    *,
+    doubles: Doubles | None = None,
+    takes_z: bool = False,
+    but: str = "",
 ) -> Loss:
     function, settings = context.function, context.settings
-    but = getattr(function, "__name__", "")
+    but = but or getattr(function, "__name__", "")
 
     def value(recon: Tensor, x: Tensor, mean: Tensor, log_variance: Tensor, z: Tensor | None = None) -> Any:
         made = Made(recon, x, mean, log_variance, z)

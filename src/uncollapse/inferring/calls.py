@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-__all__ = ["UNKNOWN", "calls_of", "settings_in"]
+__all__ = ["UNKNOWN", "called_name", "calls_of", "constants_in", "settings_in", "value_of"]
 
 UNKNOWN = object()
 """An argument that is no plain value."""
@@ -28,26 +28,27 @@ def calls_of(tree: ast.Module, name: str) -> list[tuple[list[Any], dict[str, Any
     >>> calls_of(tree, "VAE")
     [([784], {'latent_dim': 8})]
     """
-    values = _constants(tree)
+    values = constants_in(tree)
     result = []
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or _called(node) != name:
+        if not isinstance(node, ast.Call) or called_name(node) != name:
             continue
-        given = [_value(part, values) for part in node.args if not isinstance(part, ast.Starred)]
-        named = {k.arg: _value(k.value, values) for k in node.keywords if k.arg is not None}
+        given = [value_of(part, values) for part in node.args if not isinstance(part, ast.Starred)]
+        named = {k.arg: value_of(k.value, values) for k in node.keywords if k.arg is not None}
         if given or named:
             result.append((given, named))
     return result
 
 
-def _called(node: ast.Call) -> str:
+def called_name(node: ast.Call) -> str:
+    """The last part of what is called: ``relu`` of ``F.relu(x)``."""
     function = node.func
     return (
         function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
     )
 
 
-def _constants(tree: ast.Module) -> dict[str, Any]:
+def constants_in(tree: ast.Module) -> dict[str, Any]:
     """Plain values by name: assigned anywhere in the file, fields of its classes, and a parser's defaults."""
     found: dict[str, Any] = {}
     for node in ast.walk(tree):
@@ -55,12 +56,19 @@ def _constants(tree: ast.Module) -> dict[str, Any]:
             found |= _assigned(node.targets[0], _literal(node.value))
         elif isinstance(node, ast.ClassDef):
             found |= {f".{name}": value for s in node.body for name, value in _field(s).items()}
-        elif isinstance(node, ast.Call) and _called(node) == "add_argument" and node.args:
+        elif isinstance(node, ast.Call) and called_name(node) == "add_argument" and node.args:
             flag = _literal(node.args[-1])
-            default = next((_literal(k.value) for k in node.keywords if k.arg == "default"), UNKNOWN)
+            default = _default(node)
             if isinstance(flag, str) and default is not UNKNOWN:
                 found[f".{flag.lstrip('-').replace('-', '_')}"] = default
     return found
+
+
+def _default(option: ast.Call) -> Any:
+    """Of an option of a parser; one that only switches is off or on."""
+    told = {k.arg: _literal(k.value) for k in option.keywords}
+    switch = {"store_true": False, "store_false": True}.get(told.get("action", ""), UNKNOWN)
+    return told.get("default", switch)
 
 
 def _assigned(target: ast.expr, value: Any) -> dict[str, Any]:
@@ -88,10 +96,18 @@ def settings_in(tree: ast.Module) -> dict[str, dict[str, Any]]:
     >>> settings_in(ast.parse("CONFIG = {'latent_dim': 8}"))
     {'CONFIG': {'latent_dim': 8}}
     """
-    return {name: value for name, value in _constants(tree).items() if isinstance(value, dict) and value}
+    return {name: value for name, value in constants_in(tree).items() if isinstance(value, dict) and value}
 
 
-def _value(node: ast.expr, values: dict[str, Any]) -> Any:
+def value_of(node: ast.expr, values: dict[str, Any]) -> Any:
+    """The plain value that an expression has, or `UNKNOWN`.
+
+    Parameters
+    ----------
+    node : ast.expr
+    values : dict
+        As `constants_in` gives them.
+    """
     if (value := _literal(node)) is not UNKNOWN:
         return value
     if isinstance(node, ast.Name):
@@ -99,7 +115,7 @@ def _value(node: ast.expr, values: dict[str, Any]) -> Any:
     if isinstance(node, ast.Attribute):
         return values.get(f".{node.attr}", UNKNOWN)
     if isinstance(node, ast.Subscript):
-        held, key = _value(node.value, values), _literal(node.slice)
+        held, key = value_of(node.value, values), _literal(node.slice)
         return held.get(key, UNKNOWN) if isinstance(held, dict) else UNKNOWN
     return UNKNOWN
 

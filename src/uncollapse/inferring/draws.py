@@ -27,8 +27,12 @@ FAR = 4.0
 """Standard errors between the mean of the draws and what is taken for the mean."""
 
 LARGER = (-1.0, 3.0, -3.0, 10.0)
+BETWEEN = (3.0, 10.0, 30.0, 100.0)
 MOST_SPREAD = 8.0
 """A sample beyond which exponentials differ by more than numbers hold."""
+
+ROUNDED = 1e3
+"""Roundings of z under which a standard deviation is not seen: that of a latent far out, with a narrow posterior."""
 
 HEADS = {"logvar": "log_variance", "log_var": "log_variance", "logstd": "log_std", "log_std": "log_std",
          "logsigma": "log_std", "log_sigma": "log_std"}  # fmt: skip
@@ -65,11 +69,14 @@ def spreads_by_draws(halves: Halves, x: Tensor, given: Tensor | None) -> list[st
 
 
 def _of_samples(halves: Halves, x: Tensor, given: Tensor | None) -> list[str] | None:
+    """The sample at which readings differ most decides; the next may narrow what it allows."""
     kinds: list[str] | None = None
     for row, of_row in _telling(halves, x, given):
         found = _explaining(halves, row, of_row)
-        kinds = [kind for kind in kinds if kind in found] if kinds and found else kinds or found
-        if kinds and len(kinds) == 1:
+        if found is None:
+            continue
+        kinds = found if kinds is None else [kind for kind in kinds if kind in found] or kinds
+        if len(kinds) < 2:
             break
     return kinds
 
@@ -85,26 +92,33 @@ def _explaining(halves: Halves, row: Tensor, of_row: Tensor | None) -> list[str]
         return None
     if z is None or z[0].numel() != mean[0].numel():
         return None
+    rounding = torch.finfo(z.dtype).eps
     z = z.flatten(1).double()
-    std = z.std(dim=0)
-    away = (z.mean(dim=0) - mean[:1].flatten(1).double()[0]).abs() / std.clamp_min(1e-12)
-    if not bool((std > 1e-6).any()):
+    std, size = z.std(dim=0), z.abs().amax(dim=0)
+    least = (ROUNDED * rounding * size).clamp_min(1e-12)
+    away = (z.mean(dim=0) - mean[:1].flatten(1).double()[0]).abs() / std.clamp_min(least)
+    if not bool((std > least.clamp_min(1e-6)).any()):
         return None
     if float(away.median()) > FAR / DRAWS**0.5:
         return []
     close = []
     for kind, log_variance in SPREADS.items():
         expected = (log_variance(spread[:1].flatten(1).double())[0] / 2).exp()
-        off = (std.clamp_min(1e-12).log() - expected.clamp_min(1e-12).log()).abs()
+        off = (std.clamp_min(least).log() - expected.clamp_min(least).log()).abs()
         if bool(torch.isfinite(off).all()) and float(off.median()) < CLOSE and float(off.max()) < 3 * CLOSE:
             close.append(kind)
     return close
 
 
 def _telling(halves: Halves, x: Tensor, given: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Samples at which readings differ: of the largest spread that does not overflow, then of the least."""
-    rows = torch.cat([x, *(by * x for by in LARGER)])
-    conditions = None if given is None else given.repeat(1 + len(LARGER), 1)
+    """Samples at which readings differ: of the largest spread that does not overflow, then of the least.
+
+    Bytes are far from what a model of their 255ths knows, so that samples of size 1, and of sizes between, are tried.
+    """
+    unit = 1 / float(x.abs().max().clamp_min(1e-12))
+    sizes = (1.0, *LARGER, unit, *(unit * by for by in BETWEEN if unit * by < 1))
+    rows = torch.cat([by * x for by in sizes])
+    conditions = None if given is None else given.repeat(len(sizes), 1)
     try:
         size = halves.mean_and_spread(rows, conditions)[1].flatten(1).abs()
     except Exception:  # as above

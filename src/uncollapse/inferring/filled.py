@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Normal
+from torch.distributions import Bernoulli, Distribution, Independent, Laplace, Normal
 
 from uncollapse.inferring.find import reconstruction_in
 from uncollapse.inferring.halves import FORWARD, SPREADS, Halves, as_given, called, sampling
@@ -73,9 +74,10 @@ class Template:
         return [part for path, part in tensors_in(self.out) if path not in self.roles]
 
     def _filled(self, role: str, part: Any, made: Made) -> Any:
+        if isinstance(part, Independent):
+            return Independent(self._filled(role, part.base_dist, made), part.reinterpreted_batch_ndims)
         if isinstance(part, Distribution):
-            prior = Normal(torch.zeros_like(made.mean), torch.ones_like(made.mean))
-            return Normal(made.mean, (made.log_variance / 2).exp()) if role == "mean" else prior
+            return _distribution(role, part, made)
         if role in UNREAD:
             return UNREAD[role](made.log_variance)
         of = {"recon": lambda: made.recon, "x": lambda: made.x, "mean": lambda: made.mean, "z": lambda: made.sample,
@@ -83,6 +85,17 @@ class Template:
         if role in of:
             return of[role]()
         return part.new_zeros(len(made.x), *part.shape[1:]) if part.ndim else part
+
+
+def _distribution(role: str, part: Distribution, made: Made) -> Distribution:
+    """Of x where it is that of the reconstruction, with the spread that it has; else the posterior, or the prior."""
+    if role == "mean":
+        return Normal(made.mean, (made.log_variance / 2).exp())
+    if role == "recon" and isinstance(part, Bernoulli):
+        return Bernoulli(probs=made.recon, validate_args=False)
+    if role == "recon" and isinstance(part, Normal | Laplace):
+        return type(part)(made.recon, part.scale.flatten()[0].to(made.recon))
+    return Normal(torch.zeros_like(made.mean), torch.ones_like(made.mean))
 
 
 def template_of(halves: Halves, name: str, x: Tensor, given: Tensor | None) -> Template:
@@ -97,14 +110,25 @@ def template_of(halves: Halves, name: str, x: Tensor, given: Tensor | None) -> T
         As in the data.
     given : Tensor, optional
     """
+    first: Template | None = None
+    for mode in (sampling(halves.model), nullcontext()):  # some draw only while training, some drop units there
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), mode:
+            torch.manual_seed(1)
+            made = _made(halves, name, x, given)
+        if "mean" in made.roles.values():
+            return made
+        first = first or made
+    assert first is not None
+    return first
+
+
+def _made(halves: Halves, name: str, x: Tensor, given: Tensor | None) -> Template:
     r = halves.reading
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), sampling(halves.model):
-        torch.manual_seed(1)
-        mean, raw = halves.mean_and_spread(x, given)
-        is_decoder = name == r.decoder != FORWARD
-        shown = mean if is_decoder else r.presented(x)
-        form = r.decoder_given if is_decoder else r.encoder_given
-        out = called(halves.model, name, shown, as_given(given, form or r.decoder_given))
+    mean, raw = halves.mean_and_spread(x, given)
+    is_decoder = name == r.decoder != FORWARD
+    shown = mean if is_decoder else r.presented(x)
+    form = r.decoder_given if is_decoder else r.encoder_given
+    out = called(halves.model, name, shown, as_given(given, form or r.decoder_given))
     log_variance = raw if r.spread == "known" else SPREADS[r.spread](raw)
     return Template(out, _roles(out, r.presented(x), mean, log_variance))
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
+from itertools import islice
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from uncollapse.errors import UncollapseError
-from uncollapse.inferring.adapted import forms_of
-from uncollapse.inferring.calls import UNKNOWN, calls_of
+from uncollapse.inferring.adapted import forms_of, forms_of_step
+from uncollapse.inferring.calls import calls_of
 from uncollapse.inferring.halves import Halves
+from uncollapse.inferring.looped import looped_in
+from uncollapse.inferring.losses import called_with, losses_of
 from uncollapse.inferring.result import Inferred
-from uncollapse.inferring.source import Source, is_loss_name
+from uncollapse.inferring.source import Source
 from uncollapse.objective import Objective
 from uncollapse.reading.read import read_loss
 from uncollapse.reading.result import LossReading
-from uncollapse.reading.roles import role_of
 
 __all__ = ["FoundLoss", "loss_in"]
 
@@ -28,7 +28,8 @@ MOST_TRIED = 8
 MOST_FORMS = 24
 FEW = 4
 
-LIBRARIES = ("torch", "lightning", "pytorch_lightning", "builtins")
+NUMBERS = (1e6, 1e8)
+"""For a length or a count that a file does not say: what it trains must not hang on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,41 +67,100 @@ def loss_in(source: Source | None, halves: Halves, x: Tensor, given: Tensor | No
     given : Tensor, optional
         Their condition.
     """
+    x, given = x[:FEW], None if given is None else given[:FEW]
     readings: list[tuple[str, LossReading]] = []
     failures: list[str] = []
     reasons: dict[str, str] = {}
-    for name, function in _losses(source, halves, x)[:MOST_TRIED]:
-        settings, open_ = ({}, []) if source is None else _called_with(source, name, function)
+    losses = losses_of(source, halves, x)[:MOST_TRIED]
+    for name, function in losses:
+        settings, open_ = ({}, []) if source is None else called_with(source, name, function)
         found = _read(name, function, halves, x, given, settings)
         if isinstance(found, str):
             failures.append(found)
         else:
             readings.append((name, found))
             reasons[name] = _reason(settings, open_)
+    looped, why = _looped(source, halves, x, given)
+    if looped is not None and (not readings or {_weighs(r) for _, r in readings} != {_weighs(looped)}):
+        readings, reasons = [(looped.name, looped)], {looped.name: "what its loop makes small, read by its values"}
+    if not readings and looped is None:
+        readings, reasons = _summed(source, losses, halves, x, given)
     if not readings:
-        return FoundLoss(why=failures[0]) if failures else FoundLoss()
-    name, reading = readings[0]
-    weighs = {round(float(r.water_level), 9) if r.likelihood == "gaussian" and not r.learns_variance
-              else (r.likelihood, round(float(Objective.from_reading(r).beta), 9)) for _, r in readings}  # fmt: skip
-    if len(weighs) > 1:
+        return FoundLoss(why="; ".join(part for part in (*failures[:1], why) if part) or FoundLoss().why)
+    if len({_weighs(r) for _, r in readings}) > 1:
         names = ", ".join(name for name, _ in readings)
         return FoundLoss(why=f"the file has several losses that weigh differently: {names}")
+    name, reading = readings[0]
     found_as = Inferred("loss", f"{name}: {reading.headline}".removesuffix("."), reasons[name], "--loss, --recon, …")
     return FoundLoss(Objective.from_reading(reading), reading.misfit.kind or "", found_as)
+
+
+def _weighs(r: LossReading) -> tuple[str, bool, float]:
+    """What must be the same of two losses that make the same model."""
+    level = float(r.water_level if r.likelihood == "gaussian" else Objective.from_reading(r).beta)
+    return r.likelihood, r.learns_variance, float(f"{level:.6g}")
+
+
+def _looped(source: Source | None, halves: Halves, x: Tensor, given: Tensor | None) -> tuple[LossReading | None, str]:
+    """What the loops of a file make small, where they all make the same; else why it is not known."""
+    if source is None:
+        return None, ""
+    loops, why = looped_in(source, halves.model)
+    found: list[LossReading] = []
+    for one in loops[:MOST_TRIED]:
+        read = [_first_read([(form, {}) for form in forms_of_step(one.function(number), halves, x, given)],
+                            one.name, halves, x, given)
+                for number in (NUMBERS if one.takes_number else NUMBERS[:1])]  # fmt: skip
+        understood = [r for r in read if isinstance(r, LossReading)]
+        if len(understood) < len(read):
+            why = why or next(r for r in read if isinstance(r, str))
+        elif len({_weighs(r) for r in understood}) > 1:
+            why = f"{one.name}: what it makes small hangs on a number that the file does not say"
+        else:
+            found += understood[:1]
+    if len({_weighs(r) for r in found}) > 1:
+        return None, f"the file has several loops that weigh differently: {', '.join(r.name for r in found)}"
+    return (found[0], "") if found else (None, why)
+
+
+def _summed(
+    source: Source | None, losses: list[tuple[str, Any]], halves: Halves, x: Tensor, given: Tensor | None
+) -> tuple[list[tuple[str, LossReading]], dict[str, str]]:
+    """Losses that give several numbers which nothing in the file adds up, as their sum."""
+    readings: list[tuple[str, LossReading]] = []
+    for name, function in losses:
+        if source is not None and calls_of(source.tree, name.rpartition(".")[2]):
+            continue  # what is done with them there is another sum, or none
+        forms: list[tuple[Any, dict[str, Any]]] = [
+            (_sum_of(form), {}) for form in (function, *forms_of(function, halves, x, given, {}))
+        ]
+        found = _first_read(forms, name, halves, x, given)
+        readings += [(name, found)] if isinstance(found, LossReading) else []
+    reason = (
+        "read by its values, as the sum of the numbers that it gives: the file does not say how they are added; "
+        "is that right?"
+    )
+    return readings, {name: reason for name, _ in readings}
 
 
 def _read(
     name: str, function: Any, halves: Halves, x: Tensor, given: Tensor | None, settings: dict[str, Any]
 ) -> LossReading | str:
     """The first way to call a loss in which it is understood; else why the most telling one is not."""
-    shape = halves.reading.own_shape
-    n_latents = halves.mean_and_spread(x[:2], None if given is None else given[:2])[0][0].numel()
     forms = [(function, settings)]
     if halves.reading.spread:
-        forms += [(form, {}) for form in forms_of(function, halves, x[:FEW], given, settings)]
+        forms += [(form, {}) for form in forms_of(function, halves, x, given, settings)]
     forms += [(_turned(form), some) for form, some in forms if "elbo" in name.lower()]
+    return _first_read(forms, name, halves, x, given)
+
+
+def _first_read(
+    forms: Iterable[tuple[Any, dict[str, Any]]], name: str, halves: Halves, x: Tensor, given: Tensor | None
+) -> LossReading | str:
+    shape = halves.reading.own_shape
+    n_latents = halves.mean_and_spread(x, given)[0][0].numel()
     failure = outside = ""
-    for form, some in forms[:MOST_FORMS]:
+    for form, some in islice(forms, MOST_FORMS):
         try:
             reading = read_loss(form, shape if len(shape) > 1 else shape[0], n_latents, settings=some)
         except UncollapseError as error:
@@ -108,41 +168,35 @@ def _read(
             continue
         if not reading.outside:
             return reading
-        if not isinstance(reading.misfit.weight, float) or reading.misfit.weight != 0:  # it does see what it is given
+        if reading.misfit.kind is not None or not reading.misfit.axes:  # it does see what it is given
             outside = outside or f"{name}: {reading.outside}"
     return outside or failure or f"{name}: does not depend on what it is given"
 
 
 def _turned(function: Any) -> Any:
     """A bound that is to be made large, as a loss."""
+    return _then(function, lambda out: -(out[0] if isinstance(out, tuple) else out))
 
+
+def _sum_of(function: Any) -> Any:
+    """The sum of several numbers."""
+
+    def summed(out: Any) -> Any:
+        parts = list(out.values()) if isinstance(out, dict) else out
+        if not isinstance(parts, tuple | list) or len(parts) < 2:
+            raise ValueError("it gives one thing, and no several numbers")
+        return sum(parts)
+
+    return _then(function, summed)
+
+
+def _then(function: Any, change: Callable[[Any], Any]) -> Any:
     @wraps(function)
-    def turned(*given: Any, **named: Any) -> Any:
-        out = function(*given, **named)
-        return -(out[0] if isinstance(out, tuple) else out)
+    def changed(*given: Any, **named: Any) -> Any:
+        return change(function(*given, **named))
 
-    turned.__self__ = getattr(function, "__self__", None)  # type: ignore[attr-defined]
-    return turned
-
-
-def _called_with(source: Source, name: str, function: Any) -> tuple[dict[str, Any], list[str]]:
-    """Arguments that the file gives its loss beside tensors: those that are plain numbers, and names of the others."""
-    try:
-        parameters = inspect.signature(function).parameters
-        names = list(parameters)
-    except (TypeError, ValueError):
-        return {}, []
-    settings: dict[str, Any] = {}
-    open_: list[str] = []
-    for given, named in calls_of(source.tree, name.rpartition(".")[2]):
-        for key, value in (dict(zip(names, given, strict=False)) | named).items():
-            if key not in names or role_of(key) is not None:
-                continue
-            if isinstance(value, int | float):
-                settings[key] = value
-            elif value is UNKNOWN and parameters[key].default is not inspect.Parameter.empty:
-                open_.append(key)
-    return settings, [key for key in dict.fromkeys(open_) if key not in settings]
+    changed.__self__ = getattr(function, "__self__", None)  # type: ignore[attr-defined]
+    return changed
 
 
 def _reason(settings: dict[str, Any], open_: list[str]) -> str:
@@ -154,34 +208,3 @@ def _reason(settings: dict[str, Any], open_: list[str]) -> str:
             f"; the file gives {', '.join(open_)} a value that is not plain, so the default was taken: is it right?"
         )
     return reason
-
-
-def _losses(source: Source | None, halves: Halves, x: Tensor) -> list[tuple[str, Callable[..., Any]]]:
-    """Methods of the module first, then functions of its file; a training step; a `forward` that gives a number."""
-    model = halves.model
-    kind = type(model)
-    own = [part for part in kind.__mro__ if part.__module__.partition(".")[0] not in LIBRARIES]
-    names = [name for part in own for name in vars(part) if is_loss_name(name)]
-    methods = [name for name in names if callable(getattr(model, name, None))]
-    found: list[tuple[str, Any]] = [
-        (f"{kind.__name__}.{name}", getattr(model, name)) for name in dict.fromkeys(methods)
-    ]
-    if source is not None:
-        found += [(name, value) for name, value in vars(source.module).items()
-                  if is_loss_name(name) and callable(value) and not isinstance(value, type | nn.Module)
-                  and getattr(value, "__module__", None) == source.module.__name__]  # fmt: skip
-    step = getattr(model, "training_step", None)
-    if callable(step) and any("training_step" in vars(part) for part in own):
-        found.append((f"{kind.__name__}.training_step", step))
-    if _gives_a_number(halves, x):
-        found.append((f"{kind.__name__}.forward", model.forward))
-    return found
-
-
-def _gives_a_number(halves: Halves, x: Tensor) -> bool:
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            out = halves.model(halves.reading.presented(x[:FEW]).clone())
-    except Exception:  # it takes more
-        return False
-    return torch.is_tensor(out) and out.ndim == 0

@@ -36,7 +36,8 @@ class Doubles:
     def __init__(self, halves: Halves, x: torch.Tensor, given: torch.Tensor | None, *, inner: bool) -> None:
         r = halves.reading
         self.halves, self.inner = halves, inner
-        names = {FORWARD, *([] if r.heads or r.parts is None else [r.encoder]), *([] if inner else [r.decoder])}
+        in_one = r.heads is not None or (r.parts is None and r.spread != "known")
+        names = {FORWARD, *([] if in_one else [r.encoder]), *([] if inner else [r.decoder])}
         self.templates: dict[str, Template] = {}
         for name in names:
             try:
@@ -52,7 +53,7 @@ class Doubles:
         answers: dict[str, Any] = {name: one.filled(made) for name, one in self.templates.items()}
         if r.heads is not None:
             answers |= {r.encoder: made.x.new_zeros(len(made.x), 1), r.heads[0]: made.mean, r.heads[1]: raw}
-        elif r.parts is None:
+        elif r.parts is None and r.spread != "known":
             both = torch.stack([made.mean, raw], 2).flatten(1) if r.paired else torch.cat([made.mean, raw], 1)
             answers[r.encoder] = both
         if self.inner:

@@ -12,7 +12,7 @@ from uncollapse.reading.arguments import Caller, Point
 from uncollapse.reading.fits import TOLERANCE, same
 from uncollapse.reading.forms import KL_FORMS, kl_basis
 from uncollapse.reading.misfit import Added
-from uncollapse.reading.points import Domain, Size, at_prior, with_posterior
+from uncollapse.reading.points import Domain, Size, at_prior, of_classes, with_posterior
 
 __all__ = ["KLReading", "read_kl"]
 
@@ -77,7 +77,7 @@ class KLReading:
 
 def read_kl(call: Caller, size: Size, domain: Domain) -> KLReading:
     """Ask the loss at one reconstruction, with posteriors that move."""
-    call.classes = domain == "classes"
+    call.classes = of_classes(domain)
     parts = _parts(call, size, domain)
     if parts is None or not _straight(call, size, domain, parts[1]):
         followed = _followed(call, size, domain)

@@ -16,7 +16,8 @@ __all__ = ["KL_FORMS", "MISFITS", "NEGATIVE_BINOMIALS", "Misfit", "kl_basis", "m
 
 Misfit = Literal[
     "squared", "absolute", "huber", "log-cosh", "root", "bernoulli", "bernoulli of logits", "poisson",
-    "poisson of log-rates", "categorical of logits", "optimal variance", "optimal variance a row",
+    "poisson of log-rates", "categorical of logits", "categorical", "categorical of logs",
+    "optimal variance", "optimal variance a row",
     "negative binomial", "negative binomial of log-means", "negative binomial of logits",
     "learned variance", "learned variances",
 ]  # fmt: skip
@@ -46,6 +47,8 @@ _FORMS: dict[Misfit, Callable[[np.ndarray, np.ndarray], float]] = {
     "poisson": lambda r, x: float((r - xlogy(x, r)).sum()),
     "poisson of log-rates": lambda r, x: float((np.exp(r) - x * r).sum()),
     "categorical of logits": lambda r, x: float(-(x * log_softmax(r, axis=-1)).sum()),
+    "categorical": lambda r, x: float(-xlogy(x, r).sum()),
+    "categorical of logs": lambda r, x: float(-(x * r).sum()),
     "optimal variance": lambda r, x: float(x.size / 2 * np.log(_squares(r, x).mean())),
     "optimal variance a row": lambda r, x: float(x[0].size / 2 * np.log(_squares(r, x)).sum()),
 }

@@ -16,7 +16,7 @@ from uncollapse.reading.fits import Fit, Learned, Per, same
 from uncollapse.reading.forms import NEGATIVE_BINOMIALS, Misfit
 from uncollapse.reading.misfit import MisfitReading, added, fitted
 from uncollapse.reading.parameters import Small
-from uncollapse.reading.points import Domain, Size, at_prior, with_posterior
+from uncollapse.reading.points import Domain, Size, at_prior, of_classes, with_posterior
 
 __all__ = ["with_learned"]
 
@@ -61,7 +61,7 @@ def with_learned(call: Caller, size: Size, misfit: MisfitReading) -> MisfitReadi
     """
     if misfit.kind is None or not misfit.even:
         return misfit
-    call.classes = misfit.domain == "classes"
+    call.classes = of_classes(misfit.domain)
     asked = _Asked(call, size, misfit.domain)
     acting = _acting(asked)
     weighing = [one for one in acting if one.tensor is not None and _weighs_kl(asked, one)]
@@ -92,7 +92,7 @@ def _acting(asked: _Asked) -> list[Small]:
 def _weighs_kl(asked: _Asked, one: Small) -> bool:
     """Whether all KLs grow by one factor with it."""
     before = asked.kls()
-    with asked.call.parameters.moved(one, STEPS[0]):
+    with asked.call.parameters.moved(one, STEPS[0]), np.errstate(all="ignore"):  # a loss without a KL has none
         factors = asked.kls() / before
     return bool(np.isfinite(factors).all()) and same(*factors) and not same(factors[0], 1.0)
 

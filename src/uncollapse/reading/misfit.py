@@ -13,7 +13,7 @@ from uncollapse.reading.arguments import Caller
 from uncollapse.reading.dispersion import COUNT_FORMS, fitted_counts
 from uncollapse.reading.fits import TOLERANCE, Fit, Learned, same
 from uncollapse.reading.forms import MISFITS, NEGATIVE_BINOMIALS, Misfit, misfit_sum
-from uncollapse.reading.points import DOMAINS, Domain, Size, at_prior
+from uncollapse.reading.points import DOMAINS, Domain, Size, at_prior, of_classes
 
 __all__ = ["Added", "MisfitReading", "added", "fitted", "read_misfit"]
 
@@ -65,7 +65,7 @@ def read_misfit(call: Caller, size: Size) -> MisfitReading:
     """
     errors: list[ObjectiveError] = []
     for domain in DOMAINS:
-        call.classes = domain == "classes"
+        call.classes = of_classes(domain)
         try:
             fit = fitted(call, size, domain)
         except ObjectiveError as error:
@@ -84,7 +84,7 @@ def read_misfit(call: Caller, size: Size) -> MisfitReading:
 
 
 def _answers(call: Caller, size: Size, domain: Domain) -> bool:
-    call.classes = domain == "classes"
+    call.classes = of_classes(domain)
     try:
         return bool(np.isfinite(call(at_prior(size, domain, 0))))
     except ObjectiveError:
@@ -126,7 +126,7 @@ def fitted(call: Caller, size: Size, domain: Domain, only: Misfit | None = None)
 
 def _uneven_squares(call: Caller, size: Size, domain: Domain) -> MisfitReading | None:
     """Whether single features cost as squares do, each with a weight of its own; None if not."""
-    call.classes = domain == "classes"
+    call.classes = of_classes(domain)
     base = at_prior(size, domain, 0)
     base = base.moved(recon=base.x)
     start, weights = call(base), []

@@ -9,11 +9,11 @@ import numpy as np
 
 from uncollapse.reading.arguments import Point
 
-__all__ = ["DOMAINS", "Domain", "Size", "at_prior", "with_posterior"]
+__all__ = ["DOMAINS", "Domain", "Size", "at_prior", "of_classes", "with_posterior"]
 
-Domain = Literal["real", "unit", "counts", "one-hot", "classes"]
-DOMAINS: tuple[Domain, ...] = ("real", "unit", "counts", "one-hot", "classes")
-"""Of rows and reconstructions; classes are one-hot rows handed over as numbers."""
+Domain = Literal["real", "unit", "counts", "one-hot", "classes", "one-hot unit", "classes unit"]
+DOMAINS: tuple[Domain, ...] = ("real", "unit", "counts", "one-hot", "classes", "one-hot unit", "classes unit")
+"""Of rows and reconstructions; classes are one-hot rows handed over as numbers, beside logits or probabilities."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Size:
         return replace(self, **sizes)  # type: ignore[arg-type]
 
 
+def of_classes(domain: Domain) -> bool:
+    """Whether x is handed over as class numbers."""
+    return domain.startswith("classes")
+
+
 def at_prior(size: Size, domain: Domain, seed: int) -> Point:
     """Rows and reconstructions of a domain, every posterior at the prior."""
     rng = np.random.default_rng([seed, 77])
@@ -48,7 +53,8 @@ def at_prior(size: Size, domain: Domain, seed: int) -> Point:
         recon, x = rng.uniform(0.1, 0.9, whole), rng.uniform(0.1, 0.9, whole)
     elif domain == "counts":
         recon, x = rng.uniform(0.4, 5.0, whole), rng.integers(0, 6, whole).astype(float)
-    elif domain in ("one-hot", "classes"):
+    elif domain != "real":
+        recon = rng.uniform(0.1, 0.9, whole) if domain.endswith("unit") else recon
         x = np.eye(size.shape[-1])[rng.integers(0, size.shape[-1], whole[:-1])]
     nothing = np.zeros((size.n_rows, size.n_latents))
     return Point(recon, x, nothing, nothing + size.log_variance)

@@ -15,7 +15,7 @@ from uncollapse.reading.divergence import read_kl
 from uncollapse.reading.learned import with_learned
 from uncollapse.reading.misfit import MisfitReading, read_misfit
 from uncollapse.reading.parameters import FORMS, Form
-from uncollapse.reading.points import Domain, Size, at_prior, with_posterior
+from uncollapse.reading.points import Domain, Size, at_prior, of_classes, with_posterior
 from uncollapse.reading.result import LossReading
 from uncollapse.reading.steps import loss_of_step
 
@@ -167,7 +167,7 @@ def _shapes_of(n: int) -> list[tuple[int, ...]]:
 
 def _manners(call: Caller, size: Size, domain: Domain) -> tuple[bool, bool]:
     """Whether it is random, and whether its terms are added."""
-    call.classes = domain == "classes"
+    call.classes = of_classes(domain)
     one, other = (at_prior(size, domain, seed) for seed in (0, 1))
     moved = with_posterior(one, 0)
     both = moved.moved(recon=other.recon, x=other.x)

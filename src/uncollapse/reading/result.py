@@ -32,6 +32,8 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "poisson": "poisson",
     "poisson of log-rates": "poisson",
     "categorical of logits": "categorical",
+    "categorical": "categorical",
+    "categorical of logs": "categorical",
 }
 
 WORDS = {
@@ -45,6 +47,8 @@ WORDS = {
     "poisson": "Poisson cost of rates",
     "poisson of log-rates": "Poisson cost of log-rates",
     "categorical of logits": "categorical cross-entropy of logits",
+    "categorical": "categorical cross-entropy of probabilities",
+    "categorical of logs": "categorical cross-entropy of log-probabilities",
     "optimal variance": "Gaussian cost, its variance at the best for the batch",
     "optimal variance a row": "Gaussian cost, its variance at the best for each row",
     "learned variance": "Gaussian cost, its variance learned",
