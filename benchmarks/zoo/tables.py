@@ -43,9 +43,9 @@ for the residual test's undecided band, which its record at seed 0 widened; that
 never its cause. History: before the bill, an ordered list of one cause a model had 64 of 66 right at seed 0, and kept
 13 of 18 promises of a number alive. Two rules of today's were corrected after first records, at seeds 10 and 11: equal
 variances under a loss that asks for death are a stuck encoder, and a span that grows with each fresh decoder is no
-limit. Four more were corrected after models of strangers ([they](strangers.md)) and seeds 19 and 20: whose data a decoder
-shows that has hardly learned, data far too large for a network of ReLUs, an encoder that lags, and dead latents that would
-gain next to nothing. The tables below are of other seeds, 12 to 24.
+limit. Four more were corrected after models of strangers ([they](strangers.md)) and seeds 19 and 20: whose data a
+decoder shows that has hardly learned, data far too large for a network of ReLUs, an encoder that lags, and dead latents
+that would gain next to nothing. The tables below are of other seeds, 12 to 24.
 """
 
 

@@ -70,8 +70,8 @@ def with_trials(
     )
     proved = not cut or facts.counts(gain.value, gain.error, SLOW_SHARE)
     facts = replace(
-        facts, bill=facts.bill.with_lines([line for line in lines if line is not None]),
-        refined=None if q_cut else refined, continued=continued if proved else None,
+        facts, bill=facts.bill.with_lines(lines), refined=None if q_cut else refined,
+        continued=continued if proved else None,
     )  # fmt: skip
     if continued.cut_short:
         facts = untried(facts, "all that a better q and further training gain: the time ran out in the middle")
