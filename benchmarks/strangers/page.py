@@ -14,6 +14,9 @@ from uncollapse.files import write_text
 PAGE = Path(__file__).parents[2] / "docs" / "strangers.md"
 RESULTS = Path(__file__).parent / "results" / "strangers.json"
 
+AT_FIRST = RESULTS.parent / "at_first.json"
+"""What was said of the models held back when they were first run, kept as it was."""
+
 PARTS = ("built on", "held back", "later")
 
 Row = dict[str, Any]
@@ -21,10 +24,10 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Write the tables between their marks."""
-    rows = json.loads(RESULTS.read_text(encoding="utf-8"))
+    rows, first = (json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, AT_FIRST))
     seen, held_back, later = ([row for row in rows if row["part"] == part] for part in PARTS)
-    parts = {"summary": summary(seen, held_back, later), "record": table(seen), "inferred": inferred(seen),
-             "held back": table(held_back), "later": table(later), "misses": misses(rows)}  # fmt: skip
+    parts = {"summary": summary(rows, seen, first), "record": table(seen), "inferred": inferred(seen),
+             "held back": table(held_back, first), "later": table(later, first), "misses": misses(rows)}  # fmt: skip
     text = PAGE.read_text(encoding="utf-8")
     for name, part in parts.items():
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -32,18 +35,17 @@ def main() -> None:
     write_text(PAGE, text)
 
 
-def summary(seen: list[Row], held_back: list[Row], later: list[Row]) -> str:
+def summary(rows: list[Row], seen: list[Row], first: dict[str, Row]) -> str:
     """How many are right, and how long one takes."""
-    seconds = [row["seconds"] for row in (*seen, *held_back, *later)]
+    seconds = [row["seconds"] for row in rows]
     refused = [row for row in seen if row["right"] and not row["cause"]]
     right = (
         f"**All that was inferred is right in {_read(seen)} of {len(seen)}, the cause as well in {_right(seen)}**; "
         f"{len(refused)} of these are refused for the true reason."
     )
     more = (
-        f"Of {len(held_back)} more, run after the repairs that these asked for, it is {_read(held_back)} and "
-        f"{_right(held_back)}; of {len(later)} more, first run after the last repair of all, {_read(later)} and "
-        f"{_right(later)}."
+        f"Of {len(first)} more, which were held back, {sum(row['right'] for row in first.values())} were right when they "
+        f"were first run, and {_right(rows) - _right(seen)} are after the repairs that the others asked for."
     )
     times = f"One command takes {median(seconds):.0f} seconds in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
     return f"{right} {more} {times}"
@@ -58,16 +60,21 @@ def _right(rows: list[Row]) -> int:
     return sum(row["right"] for row in rows)
 
 
-def table(rows: list[Row]) -> str:
-    """A line a model."""
-    heads = ["model", "planted", "verdict", "alive", "checks that agree", "seconds", "right"]
+def table(rows: list[Row], first: dict[str, Row] | None = None) -> str:
+    """A line a model; with what was said at first, where that is given."""
+    heads = ["model", "planted", *(["at first"] if first else []), "verdict", "alive", "checks that agree", "seconds",
+             "right"]  # fmt: skip
     lines = [
-        [f"{row['kind']} (`{row['file']}.py`)", row["planted"], _verdict(row), _alive(row), _agree(row),
-         f"{row['seconds']:.0f}", "yes" if row["right"] else "**no**"]
+        [f"{row['kind']} (`{row['file']}.py`)", row["planted"], *([_at_first(first[row["file"]])] if first else []),
+         _verdict(row), _alive(row), _agree(row), f"{row['seconds']:.0f}", "yes" if row["right"] else "**no**"]
         for row in rows
     ]  # fmt: skip
     shown = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *shown))
+
+
+def _at_first(row: Row) -> str:
+    return "right" if row["right"] else f"**{_verdict(row)}**"
 
 
 def _verdict(row: Row) -> str:
