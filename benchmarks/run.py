@@ -33,10 +33,11 @@ HEAD = """# Benchmarks
 
 Made by `make bench` ({day}; {cores} cores, {machine}, Python {python}, NumPy {numpy}, SciPy {scipy}, scikit-learn
 {sklearn}). Each comparison runs both sides in turn in one process and takes the ratio of the medians of {n} runs.
-Machines differ and shared ones are noisy: read the ratios, not the seconds.
+Machines differ and shared ones are noisy: read the ratios, not the seconds. When it began, {load:.1f} processes were
+running.
 
-| what | ours | against | ratio | asked for |
-|---|---|---|---|---|
+| what | ours | against | ratio | asked for | met |
+|---|---|---|---|---|---|
 """
 
 FOOT = """
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", help="leave the page alone")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    load = os.getloadavg()[0]
     rows = [
         *bench_spectrum.run(options.repeats),
         *bench_wide.run(options.repeats),
@@ -97,6 +99,7 @@ def main() -> None:
         scipy=scipy.__version__,
         sklearn=sklearn.__version__,
         n=options.repeats,
+        load=load,
     )
     text = head + "\n".join(map(str, rows)) + "\n" + FOOT + kept()
     print(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -20,7 +22,16 @@ class Row:
 
     def __str__(self) -> str:
         """A line of a Markdown table."""
-        return f"| {self.what} | {self.ours} | {self.against} | {self.ratio:.3g} | {self.limit} |"
+        return f"| {self.what} | {self.ours} | {self.against} | {self.ratio:.3g} | {self.limit} | {self.met} |"
+
+    @property
+    def met(self) -> str:
+        """Whether the limit is kept: yes, **no**, or nothing where it is none that is counted."""
+        found = re.match(r"([≤≥<]) ([\d.e-]+)", self.limit)
+        if found is None:
+            return ""
+        holds = {"≤": operator.le, "≥": operator.ge, "<": operator.lt}[found[1]]
+        return "yes" if holds(float(f"{self.ratio:.3g}"), float(found[2])) else "**no**"
 
 
 def medians(candidates: dict[str, Callable[[], object]], n_repeats: int) -> dict[str, float]:
