@@ -45,8 +45,8 @@ def summary(rows: list[Row], seen: list[Row], first: dict[str, Row]) -> str:
     )
     at_once, now = sum(row["right"] for row in first.values()), _right(rows) - _right(seen)
     more = (
-        f"Of {len(first)} more, which were held back, {at_once} were right when they were first run, and {now} after the "
-        f"repairs that the others asked for."
+        f"Of {len(first)} more, which were held back, {at_once} were right when they were first run, and {now} after "
+        f"the repairs that the others asked for."
     )
     times = f"One command takes {median(seconds):.0f} seconds in the middle, {min(seconds):.0f} to {max(seconds):.0f}."
     return f"{right} {more} {times}"
