@@ -284,3 +284,15 @@ def test_terms_that_a_loop_adds_in_an_unknown_way_are_not_summed(tmp_path):
     step = "rec, kl = loss_terms(*model(x)[:1], x, *model(x)[1:])\nloss = rec + weights[epoch] * kl\nloss.backward()"
     [missing] = found_in(tmp_path, text + STEP.format(indented(step)), run=text).missing
     assert "weights[epoch] is no plain value" in missing.what
+
+
+def test_a_loss_that_wants_the_network_is_asked_for(tmp_path):
+    loss = """
+def vae_loss(recon, x, mu, logvar):
+    import socket
+    socket.create_connection(("example.org", 80))
+    return ((recon - x) ** 2).sum()
+"""
+    found = found_in(tmp_path, MODEL.replace("{returns}", PLAIN) + loss)
+    assert found.objective is None
+    assert any("network" in one.what for one in found.missing)

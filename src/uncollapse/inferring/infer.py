@@ -14,8 +14,9 @@ from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
 from uncollapse.inferring.construct import construct, source_named
 from uncollapse.inferring.draws import spread_by_names, spreads_by_draws
 from uncollapse.inferring.find import Sample, find_halves
+from uncollapse.inferring.guarded import guarded
 from uncollapse.inferring.halves import SPREADS, Halves
-from uncollapse.inferring.loss import loss_in
+from uncollapse.inferring.loss import FoundLoss, loss_in
 from uncollapse.inferring.result import Inference, Inferred, Missing, Said
 from uncollapse.inferring.scale import Scaled, range_of
 from uncollapse.inferring.shapes import in_words, layouts
@@ -223,7 +224,11 @@ def _with_loss(
 ) -> tuple[Any, str, list[Inferred], list[Missing]]:
     if said.loss:
         return None, "", [], []
-    loss = loss_in(source, halves, x, given)
+    try:
+        with guarded(type(halves.model).__name__, hint="say the loss yourself"):
+            loss = loss_in(source, halves, x, given)
+    except SourceError as error:
+        loss = FoundLoss(why=str(error))
     if loss.objective is None:
         return None, "", [], [Missing(f"what its loss weighs ({loss.why})" if source else "what its loss weighs",
                                   "--recon mse --reduction sum --kl-weight 1")]  # fmt: skip
