@@ -19,8 +19,9 @@ HEAD = """# The papers' experiments, run again
 
 Every figure and table of the papers that can be run is a study. `uncollapse reproduce --list` names them, and
 `uncollapse reproduce NAME --preset quick|standard|full --out DIR` runs one. What is shown here ran at the preset named;
-where that is not `full`, sizes are smaller than the paper's, and the settings say so. The verdict is decided by the
-numbers.
+where that is not `full`, sizes are smaller than the paper's, and the settings say so: it is the largest that was run.
+The verdict is decided by the numbers. Where PyTorch sees an NVIDIA GPU, the same command trains networks there
+(`uncollapse reproduce NAME --preset full`). None of these runs had one, and no study was tried on one.
 
 `lucas-table-1-celeba` needs a folder of images: `uncollapse reproduce lucas-table-1-celeba --data FOLDER`. They are
 resized to squares and not cut (cut them first if they are not square); 100 or more. Words after the name say how they

@@ -68,7 +68,8 @@ def pairs(setups: Sequence[Setup], data: np.ndarray, given: np.ndarray | None = 
         wide = None if given is None else np.asarray(given, dtype=float)
         target = np.asarray(data if linear is None else linear, dtype=float)
         modes = spectrum(target, given=wide, bias=setups[0].objective.bias)
-        trained = train_all(setups, data, given=given, device="cpu")
+        device = None if setups[0].network.hidden else "cpu"  # steps of linear models are too small for a GPU
+        trained = train_all(setups, data, given=given, device=device)
         return [
             Pair(s, t, t.evaluate(data, given=given), forecast(modes, objective=s.objective))
             for s, t in zip(setups, trained, strict=True)
