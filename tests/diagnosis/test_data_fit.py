@@ -95,3 +95,13 @@ class _Halves(torch.nn.Module):
 
     def decode(self, z):
         return self.decoder(z)
+
+
+@pytest.mark.filterwarnings("ignore::uncollapse.errors.UncollapseWarning")
+def test_constant_rows_far_outside_the_prior_end_in_an_answer():
+    encoder, decoder = torch.nn.Linear(6, 4), torch.nn.Linear(2, 6)
+    with torch.no_grad():
+        encoder.bias.copy_(torch.tensor([90.0, 90.0, 0.0, 0.0]))
+    constant = np.ones((40, 6), dtype=np.float32)
+    d = diagnose(_Halves(encoder, decoder), constant, objective=Objective(), spread="log_variance")
+    assert d.cause in ("encoder-stuck", "other-data"), d.verdict

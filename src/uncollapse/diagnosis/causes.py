@@ -138,12 +138,13 @@ def _unfinished(f: Facts) -> Named | None:
     decoder_done = decoder_done and r is not None and r.gain > max(DONE_SHARE * c.gain, N_ERRORS * r.gain_error)
     if better_q or decoder_done:
         return "encoder-lags", "high"
+    sure: Confidence = "low" if c.cut_short else "high"
     if f.reach is not None and f.reach.limited and not (continuing and c.gain > LEAD * f.gap):
         return "decoder-limited", "high"
     if continuing:
-        return "slow", "low" if c.cut_short else "high"
+        return "slow", sure
     if missing:
-        return "optimisation", "high"
+        return "optimisation", sure
     return ("optimisation", "low") if f.gap > FAR_SHARE * f.scale and f.worse_than_linear else None
 
 

@@ -148,7 +148,9 @@ def data_fit(
     best, named = max(within, default=(-np.inf, ""))
     if best >= least:
         return replace(fit, scale=named, r_squared_then=best)
-    return fit if measurement.sampled else replace(fit, learned=_learned(probe, q, condition, y, prior_variance, seed))
+    if share >= 0 or measurement.sampled:
+        return fit
+    return replace(fit, learned=_learned(probe, q, condition, y, prior_variance, seed))
 
 
 def _learned(

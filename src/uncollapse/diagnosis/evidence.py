@@ -41,7 +41,7 @@ def _of_counts(f: Facts) -> Iterator[Evidence]:
         yield Evidence(
             "waking",
             path.gain,
-            f.negligible,
+            None,
             f"Yet all that linear paths for dead latents gain is {path.gain:.3g} ± {path.error:.2g} nats, "
             f"{path.gain / f.scale:.2%} of what there is to gain.",
         )

@@ -173,9 +173,9 @@ class Facts:
 
     @property
     def waking_pays(self) -> bool:
-        """Whether what paths for the dead latents gain is more than negligible, as far as the bill knows."""
+        """Whether what paths for the dead latents gain is a share of `scale` that counts, as far as the bill knows."""
         line = self.bill.line("path")
-        return line is None or line.gain + N_ERRORS * line.error > self.negligible
+        return line is None or not self.scale or line.gain + N_ERRORS * line.error > GAIN_SHARE * self.scale
 
     @property
     def settled(self) -> bool:

@@ -93,7 +93,7 @@ LEARNED = 0.1
 """Variance of a decoder's output over draws of the prior, as a share of the data's, under which it has hardly begun to
 show any data, so that a reconstruction worse than the constant mean says nothing of them: 0.02 to 0.1 for models that
 were stopped after 60 to 100 steps and reconstruct so, 0.16 and more for trained ones on permuted, negated or noisy data
-(0.09 where the data were doubled, of R² above −0.1)."""
+(0.09 where the data were doubled, of R² above −0.1): `zoo/whose_data.py`."""
 
 WELL = 0.5
 """Share of the variance that a model on its own data explains, or its posteriors lie within the prior."""

@@ -19,8 +19,8 @@ __all__ = ["made_equal", "noise_edge", "noise_variance", "true_signal"]
 
 
 EQUAL, FEWEST_EQUAL = 0.05, 4
-"""Share of noise's own spread under which strengths were made equal, and of how many: levels repel each other, so that
-noise comes so close in 0.25 % of samples of two columns (measured), and of four in fewer than one of 10⁹."""
+"""Share of noise's own spread under which strengths were made equal, and of how many at least: levels repel each other,
+so that noise brings two so close now and then, and four next to never."""
 
 
 def noise_edge(a: float, b: float) -> float:
