@@ -15,9 +15,11 @@ from torch import nn
 
 from uncollapse.errors import kind_and_line
 from uncollapse.inferring.adapted import OF_MODEL
-from uncollapse.inferring.calls import UNKNOWN, called_name, root_of
-from uncollapse.inferring.loops import CHANGES, Training, is_model, read_in, stored_in, trainings_in
-from uncollapse.inferring.scopes import COUNT, Scopes
+from uncollapse.inferring.bare import bare
+from uncollapse.inferring.calls import called_name, root_of
+from uncollapse.inferring.loops import Training, is_model, read_in, stored_in, trainings_in
+from uncollapse.inferring.resolve import CHANGED, MADE_UP, Names, Resolve
+from uncollapse.inferring.scopes import Scopes
 from uncollapse.inferring.source import Source
 
 __all__ = ["Looped", "MadeUp", "looped_in"]
@@ -28,10 +30,6 @@ SAFE = ("torch", "nn", "F", "math", "np", "numpy", "range", "min", "max", "abs",
 ACTS = ("input", "open", "exec", "eval", "exit", "quit", "os", "shutil", "subprocess", "pathlib", "pickle", "json",
         "requests", "urllib", "socket", "matplotlib", "wandb")  # fmt: skip
 """What no statement may call: it asks, reads or writes."""
-
-MADE_UP = "_made_up"
-
-CHANGED = "which changes from step to step"
 
 READS = ("load", "loadtxt", "genfromtxt", "fromfile", "save", "from_file", "read_text", "write_text", "read_csv")
 
@@ -98,9 +96,11 @@ def looped_in(source: Source, model: nn.Module) -> tuple[list[Looped], str]:
     found, why = [], ""
     kinds = {kind.__name__ for kind in type(model).__mro__}
     models = _names_of(source.tree, type(model).__name__)
+    scopes = Scopes(source.tree)
     for training in trainings_in(source.tree):
+        own = models | ({"self"} if training.owner in kinds else set())
         try:
-            found.append(_Cut(source, training, models | ({"self"} if training.owner in kinds else set())).looped())
+            found.append(_Cut(source, scopes, training, own).looped())
         except NotPlainError as error:
             why = why or f"the training loop, line {training.line}: {error}"
     return found, why
@@ -121,9 +121,8 @@ def _names_of(tree: ast.Module, kind: str) -> set[str]:
 class _Cut:
     """The statements of a file from which one training's value comes."""
 
-    def __init__(self, source: Source, training: Training, models: set[str]) -> None:
-        self.source, self.training, self.models = source, training, models
-        self.scopes = Scopes(source.tree)
+    def __init__(self, source: Source, scopes: Scopes, training: Training, models: set[str]) -> None:
+        self.source, self.scopes, self.training, self.models = source, scopes, training, models
         self.space = dict(vars(source.module)) | {"_torch": torch}
         self.own = self.scopes.hidden(training.place)
         defined = {s.name for s in ast.walk(source.tree) if isinstance(s, ast.FunctionDef | ast.ClassDef)}
@@ -139,7 +138,7 @@ class _Cut:
         bound = {*self.space, *vars(builtins)} - self.own | {*self.given, MADE_UP, "_model", "_x"}
         for s in [*self.statements, ast.Expr(self.training.value)]:
             bound |= stored_in(s) | {node.arg for node in ast.walk(s) if isinstance(node, ast.arg)}
-        resolve = _Resolve(self, frozenset(bound))
+        resolve = Resolve(self._names(bound), self.scopes)
         body = [resolve.visit(s) for s in self.statements]
         value = resolve.visit(ast.parse(ast.unparse(self.training.value), mode="eval").body)
         step = self._compiled([*body, ast.Return(value)])
@@ -157,6 +156,20 @@ class _Cut:
         missing = ", ".join(dict.fromkeys(resolve.missing))
         return Looped(name, with_made_up, MADE_UP in used or bool(used & self.batch.beside),
                       f"{name}: {missing} is no plain value" if missing else "")  # fmt: skip
+
+    def _names(self, bound: set[str]) -> Names:
+        parts = (n for s in self.statements for n in ast.walk(s) if isinstance(n, ast.Attribute))
+        return Names(
+            self.training.place,
+            self.models,
+            "" if self.batch.shown is None else ast.unparse(self.batch.shown),
+            frozenset(bound - self.refused.keys()),
+            frozenset(ast.unparse(n) for n in parts if isinstance(n.ctx, ast.Store)),
+            self.counted,
+            self.training.counters(),
+            self.refused,
+            self._made_by,
+        )
 
     def _compiled(self, body: list[ast.stmt]) -> Callable[..., Any]:
         label = f"_torch.full((len(_x),), {MADE_UP}.label)"
@@ -185,18 +198,18 @@ class _Cut:
             unneeded = not stored & needed or (id(s) in of_batch and stored <= self.given)
             if unneeded and not self._sets_model(s):
                 continue
-            bare = _bare(s)
+            only = bare(s)
             if id(s) not in inside:
                 at_top = shifting if id(s) in top else set()
                 self.refused |= dict.fromkeys((training.carried(s) - self.counted) | (stored & at_top), CHANGED)
             was_run = id(s) in top and stored <= set(self.space) and not unneeded
-            if not was_run and (what := self._unsafe(bare, anything=id(s) in inside)):
+            if not was_run and (what := self._unsafe(only, anything=id(s) in inside)):
                 self.refused |= dict.fromkeys(stored, f"which comes from {what}")
             if was_run or stored & self.refused.keys() or _binds_anew(s):
                 needed -= stored
             if not (was_run or stored & self.refused.keys()):
-                needed |= (_free(s) if isinstance(s, ast.FunctionDef) else read_in(bare)) - self.given
-                chosen.insert(0, bare)
+                needed |= (_free(s) if isinstance(s, ast.FunctionDef) else read_in(only)) - self.given
+                chosen.insert(0, only)
         return chosen
 
     def _sets_model(self, s: ast.stmt) -> bool:
@@ -218,75 +231,13 @@ class _Cut:
                   or not (anything or root in costs.union(SAFE)))  # fmt: skip
         return next((ast.unparse(c)[:60] for c in unsafe), "")
 
-    def made_by(self, node: ast.expr) -> ast.expr | None:
+    def _made_by(self, node: ast.expr) -> ast.expr | None:
         """The cost or the number that `__init__` makes an attribute of ``self`` of."""
         made = self.scopes.made(node, self.training.place)
         if made is None or self._unsafe(ast.Expr(made[0]), anything=False):
             return None
         names = {*self.space, *vars(builtins)} - self.given
         return ast.parse(ast.unparse(made[0]), mode="eval").body if read_in(made[0]) <= names else None
-
-
-class _Resolve(ast.NodeTransformer):
-    """Names that nothing binds, as the plain values that the file gives them."""
-
-    def __init__(self, cut: _Cut, bound: frozenset[str]) -> None:
-        self.cut, self.bound = cut, bound - cut.refused.keys()
-        self.shown = None if cut.batch.shown is None else ast.unparse(cut.batch.shown)
-        self.counters, self.place = cut.training.counters(), cut.training.place
-        self.set_here = {ast.unparse(n) for s in cut.statements for n in ast.walk(s) if isinstance(n, ast.Attribute)
-                         and isinstance(n.ctx, ast.Store)}  # fmt: skip
-        self.missing: list[str] = []
-
-    def visit(self, node: ast.AST) -> Any:
-        """What the model is shown, such as ``data[i]``, is x wherever it stands."""
-        is_read = isinstance(getattr(node, "ctx", ast.Load()), ast.Load) and isinstance(node, ast.expr)
-        if is_read and self.shown is not None and ast.unparse(node) == self.shown:
-            return ast.Name("_x", ast.Load())
-        return super().visit(node)
-
-    def visit_Call(self, node: ast.Call) -> Any:
-        if called_name(node) == "len" and node.args and root_of(node.args[0]) not in self.bound:
-            return _made_up("count")
-        return self.generic_visit(node)
-
-    def visit_Attribute(self, node: ast.Attribute) -> Any:
-        return ast.Name("_model", ast.Load()) if is_model(node, self.cut.models) else self._of(node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> Any:
-        return self._of(node)
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        if node.id in self.cut.counted:
-            return _made_up("count")
-        if node.id in self.counters and isinstance(node.ctx, ast.Load):
-            return _constant(self.cut.scopes.last(self.counters[node.id], self.place))
-        return self._of(node)
-
-    def _of(self, node: Any) -> Any:
-        root, scopes = root_of(node), self.cut.scopes
-        if not root or not isinstance(node.ctx, ast.Load):
-            return self.generic_visit(node)
-        changes = ast.unparse(node) not in self.set_here and scopes.changes(node, self.place)
-        if root in self.bound and not changes:
-            return self.generic_visit(node)
-        refused = changes or (isinstance(node, ast.Name) and root in self.cut.refused)
-        value = UNKNOWN if refused else scopes.value(node, self.place)
-        if value is COUNT or isinstance(value, bool | int | float | str | None):
-            return _constant(value)
-        if not refused and (made := self.cut.made_by(node)) is not None:
-            return made
-        why = CHANGED if changes else self.cut.refused.get(root, "")
-        self.missing.append(f"{ast.unparse(node)}, {why}," if why else ast.unparse(node))
-        return _made_up("unsaid")
-
-
-def _made_up(what: str) -> ast.expr:
-    return ast.Attribute(ast.Name(MADE_UP, ast.Load()), what, ast.Load())
-
-
-def _constant(value: Any) -> ast.expr:
-    return _made_up("count") if value is COUNT else ast.Constant(value)
 
 
 @contextmanager
@@ -298,31 +249,6 @@ def _kept(model: nn.Module) -> Iterator[None]:
     finally:
         vars(model).clear()
         vars(model).update(before)
-
-
-class _Bare(ast.NodeTransformer):
-    """A statement without what it only does, such as printing; leaving the loop gives no value."""
-
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        changes = isinstance(node.value, ast.Call) and called_name(node.value) in CHANGES
-        return node if changes else ast.Pass()
-
-    def visit_Continue(self, node: ast.Continue) -> Any:
-        return ast.Return(ast.Constant(None))
-
-    def visit_Break(self, node: ast.Break) -> Any:
-        return ast.Return(ast.Constant(None))
-
-    def _as_it_is(self, node: Any) -> Any:
-        return node
-
-    visit_For = visit_While = visit_FunctionDef = visit_ClassDef = _as_it_is
-
-
-def _bare(s: ast.stmt) -> ast.stmt:
-    bare = _Bare().visit(ast.parse(ast.unparse(s)).body[0])
-    assert isinstance(bare, ast.stmt)  # as it gives
-    return bare
 
 
 def _is_simple(s: ast.stmt) -> bool:

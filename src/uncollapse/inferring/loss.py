@@ -160,13 +160,12 @@ def _loop(one: Looped, shown: _Shown) -> _Loops:
     of_steps = [forms_of_step(step, shown.halves, shown.x, shown.given) for step in steps]
     read = [_first_read([(form, {}) for form in forms], one.name, shown) for forms in of_steps]
     understood = [r for r in read if isinstance(r, LossReading)]
-    if one.why_not:
-        return _Loops(why=one.why_not, differs=bool(understood))
     if not understood:
-        return _Loops(why=next(r for r in read if isinstance(r, str)))
+        return _Loops(why=one.why_not or next(r for r in read if isinstance(r, str)))
     if len(understood) < len(read) or len({_weighs(r) for r in understood}) > 1:
-        return _Loops(why=f"{one.name}: what it makes small hangs on a number that the file does not say", differs=True)
-    return _Loops(understood[0])
+        why = f"{one.name}: what it makes small hangs on a number that the file does not say"
+        return _Loops(why=one.why_not or why, differs=True)
+    return _Loops(why=one.why_not) if one.why_not else _Loops(understood[0])
 
 
 def _summed(

@@ -62,9 +62,9 @@ class Scopes:
         self.tree, self.once = tree, said_once(tree, of_modules=False)
         self.modules = modules_of(tree)
         self.places = [Place(), *_places(tree, "")]
-        self.calls = [(node, replace(place, loops=_loops_around(node, self._scope(place)))) for place in self.places
-                      for node in _own_nodes(self._scope(place)) if isinstance(node, ast.Call)]  # fmt: skip
+        self.calls = [one for place in self.places for one in _calls_of(place, self._scope(place))]
         self.parts_set = {ast.unparse(t) for s in ast.walk(tree) if isinstance(s, SETS) for t in _targets(s)}
+        self.written = set(self._written())
         self.asked: list[str] = []
 
     def value(self, node: ast.expr, place: Place) -> Any:
@@ -101,6 +101,8 @@ class Scopes:
 
     def changes(self, node: ast.expr, place: Place) -> bool:
         """Whether it is an attribute of ``self`` that not only `__init__` sets, or a part of a name set elsewhere."""
+        if root_of(node) in self.written:
+            return True
         if sites := self._settings_of(node, place):
             return any(getattr(where.function, "name", "") != "__init__" for _, where in sites)
         if not (isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.value, ast.Name)):
@@ -108,6 +110,15 @@ class Scopes:
         if node.value.id == "self" or _stores(self._scope(place))[node.value.id]:
             return False
         return ast.unparse(node) in self.parts_set
+
+    def _written(self) -> Iterator[str]:
+        """Names of which a function changes a part by a call, and those of which anything does so by `setattr`."""
+        for call, place in self.calls:
+            if called_name(call) == "setattr" and call.args:
+                yield root_of(call.args[0])
+            elif called_name(call) == "update" and place.function is not None:
+                root = root_of(call.func)
+                yield from () if root in {*self.hidden(place), "self"} else (root,)
 
     def hidden(self, place: Place) -> set[str]:
         """Names that a function and those around it bind, so that they are not those at the top of the file."""
@@ -236,9 +247,14 @@ def _places(part: ast.AST, owner: str) -> Iterator[Place]:
                            "" if isinstance(node, ast.FunctionDef) else owner)  # fmt: skip
 
 
-def _loops_around(call: ast.Call, scope: ast.Module | ast.FunctionDef) -> tuple[ast.For, ...]:
-    loops = [n for n in _own_nodes(scope) if isinstance(n, ast.For) and any(part is call for part in ast.walk(n))]
-    return tuple(sorted(loops, key=lambda loop: loop.lineno))
+def _calls_of(place: Place, scope: ast.Module | ast.FunctionDef) -> Iterator[tuple[ast.Call, Place]]:
+    """Calls in a scope, each with the loops around it."""
+    nodes = list(_own_nodes(scope))
+    loops = sorted((node for node in nodes if isinstance(node, ast.For)), key=lambda loop: loop.lineno)
+    inside = [(loop, set(map(id, ast.walk(loop)))) for loop in loops]
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            yield node, replace(place, loops=tuple(loop for loop, ids in inside if id(node) in ids))
 
 
 def arguments_of(function: ast.FunctionDef) -> dict[str, ast.expr | None]:
