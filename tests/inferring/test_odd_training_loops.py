@@ -388,7 +388,8 @@ def test_a_file_that_asks_at_its_top_gets_no_answer(tmp_path):
 
 def test_the_module_is_as_before_when_its_loop_sets_its_weight(tmp_path):
     own = "\n    beta = 0.5\n\n    def weight(self):\n        return self.beta\n"
-    loop = f"for epoch in range(30):\n    model.beta = epoch / 7.25\n    for x in data:\n        {step('model.weight()', 8)}"
+    one = step("model.weight()", 8)
+    loop = f"for epoch in range(30):\n    model.beta = epoch / 7.25\n    for x in data:\n        {one}"
     text = MODEL.replace("{returns}", PLAIN) + own + OPENING + loop
     result = found_in(tmp_path, text, run=MODEL + own)
     assert result.objective.water_level == pytest.approx(2)
