@@ -105,7 +105,7 @@ def loss_in(source: Source | None, halves: Halves, x: Tensor, given: Tensor | No
     if looped is not None and (not readings or {_weighs(r) for _, r in readings} != {_weighs(looped)}):
         readings, reasons = [(looped.name, looped)], {looped.name: "what its loop makes small, read by its values"}
     elif loops.why:
-        reasons = {name: f"{reason}; not so {loops.why}: is it right?" for name, reason in reasons.items()}
+        reasons = {name: f"{reason}; its loop is not read ({loops.why}): is it right?" for name, reason in reasons.items()}
     if not readings and looped is None:
         readings, reasons = _summed(source, losses, shown)
     if not readings:
