@@ -161,6 +161,7 @@ def test_table_1_a_large_noise_level_collapses_most(quick):
     result = quick("lucas-table-1-fig-5-6")
     collapse = {row["case"]: row["ours"] for row in result.rows if row["quantity"] == "collapse %"}
     assert len(collapse) == 10
+    assert not any("paper, with log 2π" in row for row in result.rows)  # its pixels are fewer than the paper's
     assert collapse["σ² = 10"] > max(collapse[f"σ² = {v}"] for v in ("1", "0.1", "0.01", "0.001"))
     levels = [row["theory"] for row in result.rows if row["case"] == "any network"]
     assert len(levels) == 2
