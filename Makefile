@@ -51,7 +51,7 @@ types: $(VENV)/.dev
 # one thread a process, one process a core: the tests' matrices are small, and threads only wait for each other
 tests: $(VENV)/.dev browser
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(MEASURED)tests $(ONE_THREAD) $(BIN)/python -m pytest -n auto $(COVERED)
+	$(MEASURED)tests $(ONE_THREAD) $(BIN)/python -m pytest -n auto --durations 15 $(COVERED)
 
 # the libraries whose models are probed, in an environment of their own: they hold back versions of much else
 $(LIBRARIES)/.ready: pyproject.toml constraints-libraries.txt
