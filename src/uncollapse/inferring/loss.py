@@ -83,21 +83,10 @@ def loss_in(source: Source | None, halves: Halves, x: Tensor, given: Tensor | No
     given : Tensor, optional
         Their condition.
     """
-    x, given = x[:FEW], None if given is None else given[:FEW]
-    readings: list[tuple[str, LossReading]] = []
-    failures: list[str] = []
-    reasons: dict[str, str] = {}
-    losses = losses_of(source, halves, x)[:MOST_TRIED]
     batch_size = None if source is None else batch_size_in(source.tree)
-    shown = _Shown(halves, x, given, batch_size)
-    for name, function in losses:
-        settings, open_ = ({}, []) if source is None else called_with(source, name, function)
-        found = _read(name, function, shown, settings)
-        if isinstance(found, str):
-            failures.append(found)
-        else:
-            readings.append((name, found))
-            reasons[name] = _reason(settings, open_)
+    shown = _Shown(halves, x[:FEW], None if given is None else given[:FEW], batch_size)
+    losses = losses_of(source, halves, shown.x)[:MOST_TRIED]
+    readings, reasons, failure = _functions(source, losses, shown)
     loops = _looped(source, shown)
     if loops.differs:
         return FoundLoss(why=loops.why)
@@ -105,21 +94,44 @@ def loss_in(source: Source | None, halves: Halves, x: Tensor, given: Tensor | No
     if looped is not None and (not readings or {_weighs(r) for _, r in readings} != {_weighs(looped)}):
         readings, reasons = [(looped.name, looped)], {looped.name: "what its loop makes small, read by its values"}
     elif loops.why:
-        reasons = {name: f"{reason}; its loop is not read ({loops.why}): is it right?" for name, reason in reasons.items()}
+        doubt = f"; its loop is not read ({loops.why}): is it right?"
+        reasons = {name: reason + doubt for name, reason in reasons.items()}
     if not readings and looped is None:
         readings, reasons = _summed(source, losses, shown)
     if not readings:
-        return FoundLoss(why="; ".join(part for part in (*failures[:1], loops.why) if part) or FoundLoss().why)
+        return FoundLoss(why="; ".join(part for part in (failure, loops.why) if part) or FoundLoss().why)
     if len({_weighs(r) for _, r in readings}) > 1:
         names = ", ".join(name for name, _ in readings)
         return FoundLoss(why=f"the file has several losses that weigh differently: {names}")
-    name, reading = readings[0]
+    return _taken(*readings[0], reasons[readings[0][0]], batch_size)
+
+
+def _taken(name: str, reading: LossReading, reason: str, batch_size: int | None) -> FoundLoss:
+    """A loss that is understood, unless it hangs on how large a batch is and that is not known."""
     if {reading.misfit.batch, reading.kl.batch} == {"sum", "mean"}:
         if batch_size is None:
             return FoundLoss(why=f"{name}: {HANGS_ON_ROWS}")
-        reasons[name] += f", at batches of {batch_size} as the file has them"
-    found_as = Inferred("loss", f"{name}: {reading.headline}".removesuffix("."), reasons[name], "--loss, --recon, …")
-    return FoundLoss(Objective.from_reading(reading), reading.misfit.kind or "", found_as)
+        reason += f", at batches of {batch_size} as the file has them"
+    found = Inferred("loss", f"{name}: {reading.headline}".removesuffix("."), reason, "--loss, --recon, …")
+    return FoundLoss(Objective.from_reading(reading), reading.misfit.kind or "", found)
+
+
+def _functions(
+    source: Source | None, losses: list[tuple[str, Any]], shown: _Shown
+) -> tuple[list[tuple[str, LossReading]], dict[str, str], str]:
+    """What losses weigh, how each was read, and why the first of the others was not."""
+    readings: list[tuple[str, LossReading]] = []
+    reasons: dict[str, str] = {}
+    failure = ""
+    for name, function in losses:
+        settings, open_ = ({}, []) if source is None else called_with(source, name, function)
+        found = _read(name, function, shown, settings)
+        if isinstance(found, str):
+            failure = failure or found
+        else:
+            readings.append((name, found))
+            reasons[name] = _reason(settings, open_)
+    return readings, reasons, failure
 
 
 def _weighs(r: LossReading) -> tuple[str, bool, float]:
