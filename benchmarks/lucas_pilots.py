@@ -2,7 +2,7 @@
 
 `python benchmarks/lucas_pilots.py [NAME …] [--data FOLDER]` trains the pilots of these names, or all, on one thread.
 Their lines go into results/lucas-table-1-fig-5-6/pilots.csv in place of older ones. Each is measured on its training
-set at several epochs on the way, as the study measures at the end. All take an hour.
+set at several epochs on the way, as the study measures at the end. All take an hour or two.
 """
 
 from __future__ import annotations

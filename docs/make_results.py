@@ -50,7 +50,7 @@ COURSES = ("collapse %", "latents of mean KL < 0.01, %")
 ENDS = ("paper's collapse %", "KL", "tuned σ²", "ELBO under the linear optimum's")
 
 ABOUT_PILOTS = """**What moves the count.** The paper's text leaves the settings below open. Each line is one training
-of one row on fewer images than the paper's, made by benchmarks/lucas_pilots.py; its counts stand in the order of
+of one row, most on fewer images than the paper's, made by benchmarks/lucas_pilots.py; its counts stand in the order of
 measurements at equal parts of it.
 
 * **Steps.** Latents die late. At σ² = 1 none is counted before the ELBO comes near the linear optimum's; then the count

@@ -206,6 +206,8 @@ def moment_rows(cases: Sequence[Case], result: Sequence[Found], steps: int) -> l
     """
     rows: list[dict[str, Any]] = []
     for case, found in zip(cases, result, strict=True):
+        if not case.paper[3]:
+            continue
         epoch = passes(found.dead, case.paper[3])
         rows.append(
             {
@@ -216,7 +218,7 @@ def moment_rows(cases: Sequence[Case], result: Sequence[Found], steps: int) -> l
                 "theory": None,
             }
         )
-    return [row for row, case in zip(rows, cases, strict=True) if case.paper[3] > 0]
+    return rows
 
 
 def passes(curve: np.ndarray, level: float) -> float | None:
