@@ -1,6 +1,6 @@
 """Type one command for every model, as a stranger would, and hold what comes of it against what is known.
 
-Usage: python benchmarks/strangers/record.py [NAME …]
+Usage: KERAS_PYTHON=.venv-libraries/bin/python python benchmarks/strangers/record.py [NAME …]
 
 `train.py` made the weights. For each: the command, its seconds, what was inferred, the verdict. Then the checks: the
 values of encode and decode and the KL of each latent, computed by the file's own class in another process, to 1e-4; the
