@@ -26,7 +26,7 @@ from uncollapse.data.sources import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*not.*part in the Zarr:UserWarning")
 
-N, SIDE = 480, 16
+N, SIDE = 960, 16  # so many that a reader's own buffers are far from half of them
 
 
 @pytest.fixture(autouse=True)
