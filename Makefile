@@ -51,18 +51,18 @@ types: $(VENV)/.dev
 # one thread a process, one process a core: the tests' matrices are small, and threads only wait for each other
 tests: $(VENV)/.dev browser
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(MEASURED)tests $(ONE_THREAD) $(BIN)/python -m pytest -n auto $(COVERED)
+	$(MEASURED)tests $(ONE_THREAD) $(BIN)/python -m pytest -n auto --durations 15 $(COVERED)
 
 # the libraries whose models are probed, in an environment of their own: they hold back versions of much else
 $(LIBRARIES)/.ready: pyproject.toml constraints-libraries.txt
 	$(PYTHON) -m venv $(LIBRARIES)
 	$(IN_LIBRARIES) install torch==2.13.0
-	$(IN_LIBRARIES) install -e ".[torch,libraries]" pytest pytest-cov pytest-timeout pytest-xdist
+	$(IN_LIBRARIES) install -e ".[torch,libraries]" pytest pytest-cov pytest-timeout
 	@touch $@
 
 libraries: $(LIBRARIES)/.ready
 	mkdir -p build/coverage
-	$(MEASURED)libraries $(ONE_THREAD) $(LIBRARIES)/bin/python -m pytest -n auto --dist loadfile -m libraries tests/libraries $(COVERED)
+	$(MEASURED)libraries OMP_NUM_THREADS=1 $(LIBRARIES)/bin/python -m pytest -m libraries tests/libraries $(COVERED)
 
 # of both environments together: the probes of other libraries run in theirs
 coverage: tests libraries

@@ -15,7 +15,7 @@ from uncollapse.data.embedded import read_embedded
 from uncollapse.data.hdf5 import read_h5ad, read_hdf5
 from uncollapse.data.mnist import fetch_mnist
 from uncollapse.data.parquets import read_parquet
-from uncollapse.data.rows import as_rows
+from uncollapse.data.rows import Rows, as_rows
 from uncollapse.data.sources import open_source
 from uncollapse.data.stores import read_zarr
 from uncollapse.data.tables import read_csv
@@ -183,3 +183,13 @@ def test_an_array_file_of_python_2_is_read_like_any_other(tmp_path, rng):
     content = (tmp_path / "x.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(content.replace(b"(1, 3), } ", b"(1L, 3), }"))
     np.testing.assert_array_equal(next(iter(open_source(str(tmp_path / "x.npy")).blocks())), x)
+
+
+def test_the_first_rows_are_those_of_the_table_and_an_empty_or_passing_one_is_refused():
+    table = np.arange(12.0).reshape(6, 2)
+    np.testing.assert_array_equal(as_rows(table).first(4), table[:4])
+    np.testing.assert_array_equal(as_rows(table).first(40), table)
+    with pytest.raises(DataError, match="empty, no rows came"):
+        Rows("nothing", 2, None, lambda: iter(())).first(4)
+    with pytest.raises(DataError, match="walked more than once"):
+        as_rows(block for block in [table]).first(4)

@@ -256,7 +256,7 @@ LOSS = "loss = ((recon - x) ** 2).sum() + {} * klds(mu, logvar).sum()"
 NOT_KNOWN = {
     "a file that is read": ("import json\nbeta = json.load(open('c.json'))['beta']", "beta", "beta, which comes from"),
     "an argument that nobody gives": ("", "sys.argv[1]", "sys.argv.1. is no plain value"),
-    "a weight that changes": ("weight = 0.1", "(weight := weight * 1.1)", "what changes from step to step"),
+    "a weight that changes": ("weight = 0.1", "(weight := weight * 1.1)", "weight, which changes from step to step"),
     "a weight that grows without end": ("", "step", "hangs on a number that the file does not say"),
 }
 

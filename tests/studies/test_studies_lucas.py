@@ -11,8 +11,8 @@ import scipy.stats as st
 from uncollapse import Objective
 from uncollapse.studies import STUDIES
 from uncollapse.studies.lucas_data import in_own_axes, logit_pixels
-from uncollapse.studies.lucas_deep import MNIST, STANDARD
-from uncollapse.studies.lucas_table import Found, average, pairs_in_order, paper_offset
+from uncollapse.studies.lucas_deep import FULL, MNIST, STANDARD
+from uncollapse.studies.lucas_table import Found, average, pairs_in_order, paper_offset, passes, train_centred
 from uncollapse.studies.study import Request, Result, run_study
 from uncollapse.theory.posterior import collapsed_share, gaussian_kl, tuned_elbo
 
@@ -81,14 +81,38 @@ def test_pairs_in_order_counts_only_pairs_that_are_clearly_apart():
 
 
 def test_a_learned_sigma_has_the_steps_to_come_up_from_its_start():
+    for plan in (STANDARD, FULL):
+        for case in MNIST:
+            steps = plan.steps * (plan.epochs_of(case) - plan.epochs)
+            if case.learned:  # Adam moves a parameter by its learning rate a step
+                assert steps * plan.rate >= abs(np.log(case.variance)), case.name
+            elif case.variance >= 0.1:
+                assert steps == 0
+
+
+def test_standard_and_full_take_about_as_many_steps():
     for case in MNIST:
-        epochs = STANDARD.epochs_of(case)
-        steps = (epochs - STANDARD.epochs // 2) * -(-STANDARD.images // STANDARD.batch)
-        if case.learned:  # Adam moves a parameter by its learning rate a step
-            assert np.log(case.variance) + STANDARD.rate * steps > 0, case.name
-            assert epochs >= STANDARD.epochs
-        elif case.variance >= 1:
-            assert epochs == STANDARD.epochs
+        standard, full = (plan.steps * plan.epochs_of(case) for plan in (STANDARD, FULL))
+        assert standard == pytest.approx(full, rel=0.1), case.name
+
+
+def test_a_share_passes_a_level_between_the_middles_of_two_epochs():
+    curve = np.array([0.0, 10.0, 10.0, 30.0])  # known at 0.5, 1.5, 2.5, 3.5 epochs
+    assert passes(curve, 20.0) == pytest.approx(3.0)
+    assert passes(curve, 5.0) == pytest.approx(1.0)
+    assert passes(curve, 31.0) is None
+    assert passes(curve, 0.0) == 0.5
+
+
+def test_processes_train_what_one_process_trains(rng):
+    from uncollapse.training import Setup, Training
+
+    x = rng.standard_normal((40, 5))
+    setups = [Setup(Objective(n_latents=2), training=Training(epochs=2, batch_size=10, seed=seed)) for seed in range(2)]
+    apart, together = train_centred(x, setups, processes=2), train_centred(x, setups)
+    for one, other in zip(apart, together, strict=True):
+        assert one.setup == other.setup
+        np.testing.assert_allclose(one.encode(x)[0], other.encode(x)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_the_average_over_seeds_is_that_of_each_number(rng):
@@ -137,6 +161,7 @@ def test_table_1_a_large_noise_level_collapses_most(quick):
     result = quick("lucas-table-1-fig-5-6")
     collapse = {row["case"]: row["ours"] for row in result.rows if row["quantity"] == "collapse %"}
     assert len(collapse) == 10
+    assert not any("paper, with log 2π" in row for row in result.rows)  # its pixels are fewer than the paper's
     assert collapse["σ² = 10"] > max(collapse[f"σ² = {v}"] for v in ("1", "0.1", "0.01", "0.001"))
     levels = [row["theory"] for row in result.rows if row["case"] == "any network"]
     assert len(levels) == 2

@@ -15,7 +15,10 @@ from uncollapse.errors import TrainingError
 from uncollapse.objective import Level
 from uncollapse.training import Network, Schedule, Setup, Training, forecast_loss, load, save, train
 from uncollapse.training.architecture import architecture
-from uncollapse.training.loop import likely_cause
+from uncollapse.training.data import table
+from uncollapse.training.fit import prepared
+from uncollapse.training.loop import Run, likely_cause
+from uncollapse.training.stack import Stack
 
 MODELS = {
     "linear": (Objective(n_latents=2), Network()),
@@ -307,3 +310,14 @@ def test_counts_of_any_size_are_seen_through_a_logarithm(rng):
     with pytest.raises(DataError, match=r"the encoder sees log\(1 \+ x\) and x goes down to -3"):
         train(y * 0 - 3.0, y, objective=counts)
     train(y * 0 - 3.0, y, objective=counts, network=Network(log_input=False), training=quick)
+
+
+def test_what_is_kept_of_an_epoch_holds_none_of_its_memory(rng):
+    table_of_rows = table(rng.standard_normal((20, 3)))
+    setup = Setup(Objective(n_latents=2), training=Training(epochs=2))
+    rows, a = prepared(setup, table_of_rows, None)
+    kept: list[np.ndarray] = []
+    run = Run(Stack([setup], a, rows, [None]), [0], lambda *_: None)
+    run.go(after_epoch=lambda now: kept.extend(now.members[0].latent_kl))
+    assert kept
+    assert all(kl.base is None for kl in kept)

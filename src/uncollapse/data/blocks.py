@@ -77,6 +77,30 @@ class Rows:
         """Some of its rows in the shape that a sample has."""
         return some.reshape(len(some), *self.sample_shape) if self.sample_shape else some
 
+    def check_repeatable(self) -> None:
+        """For what walks them more than once.
+
+        Raises
+        ------
+        DataError
+            They can be walked only once.
+        """
+        if not self.repeatable:
+            raise DataError(f"{self.name}: is walked more than once here; pass an array, a file or a DataLoader")
+
+    def first(self, n: int) -> np.ndarray:
+        """At most its first n rows, as many of them as its first block has.
+
+        Raises
+        ------
+        DataError
+            They can be walked only once, or there are none.
+        """
+        self.check_repeatable()
+        for block in self.blocks():
+            return np.asarray(dense(block)[:n])
+        raise DataError(f"{self.name}: empty, no rows came")
+
     def watched(self, on_step: Callable[[int], None]) -> Rows:
         """The same rows; `on_step` is called with the number of rows of each block as it is handed over."""
 

@@ -75,8 +75,8 @@ def gather(
     """The numbers that `diagnose` judges; arguments and errors as there."""
     seed, learning_rate = check_settings(seed, learning_rate)
     rows: Any = data if is_dask(data) else as_rows(data)
-    if not is_dask(data) and not rows.repeatable:
-        raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
+    if not is_dask(data):
+        rows.check_repeatable()
     objective = loss_of(probe, objective)
     probe = with_prior_of(probe, objective)
     seen = observe(probe, rows, target, given, scale=scale, drop_nonfinite=drop_nonfinite, n_rows=n_rows, seed=seed)

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from uncollapse import checks
-from uncollapse.data.rows import Rows, as_rows, dense
+from uncollapse.data.rows import Rows, as_rows
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.inferring.opening import open_model
 from uncollapse.inferring.result import Said
 from uncollapse.measure.protocol import Probe, Spread, SpreadUnknown, is_probe
 from uncollapse.objective import Objective
-from uncollapse.probes.open import open_probe
 
 __all__ = ["loss_of", "probe_of"]
 
@@ -78,10 +77,8 @@ def probe_of(
 
 def _opened(model: Any, data: Any, rows: Rows, given: Any, said: Said) -> tuple[Any, list[str]]:
     """The probe, or None, and what must be said: a spread is found to be unknown when the first rows are encoded."""
-    condition = None if given is None else as_rows(given, "the condition")
-    sample, of_condition = (None if part is None else _first_rows(part) for part in (rows, condition))
-    if sample is None:
-        return open_probe(model, spread=said.spread, input_shape=said.input_shape), []
+    sample = _finite(rows.first(FEW_ROWS))
+    of_condition = None if given is None else _finite(as_rows(given, "the condition").first(FEW_ROWS))
     images = getattr(data, "shape", ())
     sample = sample if said.input_shape else rows.shaped(sample)
     if said.input_shape is None and isinstance(images, tuple) and len(images) > 2:
@@ -116,9 +113,5 @@ def _asked(name: str, missing: list[str]) -> ObjectiveError:
     )
 
 
-def _first_rows(rows: Rows) -> np.ndarray | None:
-    if not rows.repeatable:
-        raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
-    for block in rows.blocks():
-        return np.nan_to_num(np.asarray(dense(block)[:FEW_ROWS], dtype=np.float64), posinf=0.0, neginf=0.0)
-    return None
+def _finite(some: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(some.astype(np.float64), posinf=0.0, neginf=0.0)

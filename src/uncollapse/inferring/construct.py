@@ -25,7 +25,7 @@ from uncollapse.inferring.weights import Weights
 __all__ = ["construct", "source_named"]
 
 MOST_SECONDS = 20.0
-"""For the search of arguments."""
+"""Of processor time, for the search of arguments."""
 
 LEAST_SECONDS = 5.0
 """For one class, however many there are."""
@@ -86,7 +86,7 @@ def construct(
     with guarded(f"{source.path}:{name or 'its classes'}", hint=HINT):
         for make, (how, state) in tries:
             target = {key: tuple(value.shape) for key, value in state.items()}
-            finder = _Finder(source, weights, said, sample, time.monotonic() + seconds)
+            finder = _Finder(source, weights, said, sample, time.process_time() + seconds)
             fit = finder.fit(make, target)
             if fit.exact(target):
                 module, fit = finder.working(make, fit, state, works)
@@ -137,7 +137,7 @@ class _Finder:
         if works(module):
             return module, fit
         for values in _others(make, fit, self.sample):
-            if time.monotonic() > self.until:
+            if time.process_time() > self.until:
                 break
             other = replace(fit, values=values)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import signal
 import socket
 import sys
@@ -28,7 +29,7 @@ class OutOfTime(BaseException):
 
 @contextmanager
 def guarded(what: str, *, hint: str) -> Iterator[None]:
-    """Inside, connections are refused and time is limited; `sys.argv` is the program's name alone.
+    """Inside, connections and questions are refused and time is limited; `sys.argv` is the program's name alone.
 
     Parameters
     ----------
@@ -49,11 +50,12 @@ def guarded(what: str, *, hint: str) -> Iterator[None]:
         raise NetworkRefused(f"the network is refused here (asked for {asked[-1]})")
 
     kept = {name: getattr(socket, name) for name in ("getaddrinfo", "create_connection")}
-    connect, argv = socket.socket.connect, sys.argv
+    connect, argv, ask = socket.socket.connect, sys.argv, builtins.input
     try:
         for name in kept:
             setattr(socket, name, refuse)
         socket.socket.connect = refuse  # type: ignore[method-assign]
+        builtins.input = _nobody_answers
         sys.argv = argv[:1]  # a parser in the file would read our own options
         with _limited(MOST_SECONDS):
             yield
@@ -70,7 +72,12 @@ def guarded(what: str, *, hint: str) -> Iterator[None]:
         for name, function in kept.items():
             setattr(socket, name, function)
         socket.socket.connect = connect  # type: ignore[method-assign]
+        builtins.input = ask
         sys.argv = argv
+
+
+def _nobody_answers(*_: Any) -> str:
+    raise EOFError("it asks for input, and nobody answers here")
 
 
 def _host(where: tuple[Any, ...]) -> str:

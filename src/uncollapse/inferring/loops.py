@@ -6,13 +6,19 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Batch", "Training", "is_model", "names_in", "root_of", "stored_in", "trainings_in"]
+from uncollapse.inferring.calls import called_name, root_of
+from uncollapse.inferring.scopes import Place, counted_by
+
+__all__ = ["CHANGES", "Batch", "Training", "is_model", "names_in", "read_in", "stored_in", "trainings_in"]
 
 QUIET = ("train", "eval", "zero_grad", "parameters", "to", "cuda", "cpu", "state_dict", "requires_grad_", "apply")
 """Methods of a module that look at no batch."""
 
-TAKE_IT = ("accelerator", "fabric", "self", "engine", "strategy")
+TAKE_IT = ("accelerator", "fabric", "self", "engine", "model_engine", "strategy")
 """Objects whose `backward` is given what is made small."""
+
+SIZES = ("shape", "ndim", "device", "dtype", "len", "size", "numel", "dim")
+"""What of a batch is no batch itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +33,8 @@ class Batch:
         Names that stand for it or that it is made of.
     beside : frozenset of str
         Of what else comes with it, such as labels.
+    steps : frozenset of str
+        Of what else the loops bind, and do not count.
     made_by : tuple of ast.stmt
         The statements before that call.
     """
@@ -34,6 +42,7 @@ class Batch:
     shown: ast.expr | None
     x: frozenset[str]
     beside: frozenset[str]
+    steps: frozenset[str]
     made_by: tuple[ast.stmt, ...]
 
 
@@ -43,7 +52,7 @@ class Training:
 
     Attributes
     ----------
-    line : int
+    statement : ast.stmt
     value : ast.expr
         What is made small.
     inside : tuple of ast.stmt
@@ -60,7 +69,7 @@ class Training:
         The class of that, where it is a method.
     """
 
-    line: int = 0
+    statement: ast.stmt = field(default_factory=ast.Pass)
     value: ast.expr = field(default_factory=lambda: ast.Constant(None))
     inside: tuple[ast.stmt, ...] = ()
     outside: tuple[ast.stmt, ...] = ()
@@ -68,6 +77,16 @@ class Training:
     loops: tuple[ast.For | ast.While, ...] = ()
     function: ast.FunctionDef | None = None
     owner: str = ""
+
+    @property
+    def line(self) -> int:
+        """Of the file."""
+        return self.statement.lineno
+
+    @property
+    def place(self) -> Place:
+        """Where it stands, for `Scopes`."""
+        return Place(self.function, self.owner)
 
     def carried(self, before: ast.stmt) -> set[str]:
         """Names that a statement before a loop binds and the loop changes from step to step."""
@@ -83,45 +102,41 @@ class Training:
         others = {name for s in simple if s not in adds for name in stored_in(s)}
         return {name for s in adds if isinstance(s.value, ast.Constant) for name in stored_in(s)} - others
 
-    def counters(self) -> dict[str, ast.expr]:
+    def counters(self) -> dict[str, ast.Call]:
         """Names that count, with the `range` or `enumerate` that they are of."""
-        found: dict[str, ast.expr] = {}
-        for target, through in self.targets:
-            calls = {n.func.id for n in ast.walk(through) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-            if "enumerate" in calls and isinstance(target, ast.Tuple):
-                target = target.elts[0]
-            elif not calls & {"range", "trange"}:
-                continue
-            found |= dict.fromkeys(names_in(target), through)
-        return found
+        return {name: of for target, through in self.targets for name, of in counted_by(target, through).items()}
 
-    def batch(self, models: set[str]) -> Batch:
+    def batch(self, models: set[str], apart: set[str]) -> Batch:
         """What a step's batch is called.
 
         Parameters
         ----------
         models : set of str
             What the model is called.
+        apart : set of str
+            Names that are no data, such as those of modules and functions.
         """
         first = next((i for i, s in enumerate(self.inside) if _shown(s, models)), len(self.inside))
         call = next((_shown(s, models) for s in self.inside[first : first + 1]), None) or _shown_in(self.value, models)
-        counters = set(self.counters())
-        of_steps = {name for target, _ in self.targets for name in names_in(target)} - counters
-        before = self.inside[:first]
-        bound = of_steps.union(*map(stored_in, before))
-        x = set() if call is None else names_in(call) - models - counters
+        others = {*models, *apart, *self.counters()}
+        of_loops = [names_in(target) - others for target, _ in self.targets]
+        before = [s for s in self.inside[:first] if not _is_size(s)]
+        bound = set().union(*of_loops, *map(stored_in, before))
+        x = set() if call is None else names_in(call) - others
         for s in reversed(before):
             if stored_in(s) & x:
-                x |= (names_in(s) - stored_in(s)) & bound - counters
+                x |= (names_in(s) - stored_in(s)) & bound - others
+        of_x = set().union(*(names for names in of_loops if names & x))
         for s in before:
             alone = isinstance(s, ast.Assign) and all(isinstance(t, ast.Name) for t in s.targets)
             if alone and (names_in(s) - stored_in(s)) & x:
                 x |= stored_in(s)
-        beside = of_steps - x
+        beside = of_x - x
         for s in before:
             if names_in(s) & (x | beside):
-                beside |= stored_in(s) - x - counters
-        return Batch(call, frozenset(x), frozenset(beside), before)
+                beside |= stored_in(s) - x - others
+        steps = set().union(*of_loops) - x - beside
+        return Batch(call, frozenset(x), frozenset(beside), frozenset(steps), tuple(before))
 
 
 def trainings_in(tree: ast.Module) -> list[Training]:
@@ -133,7 +148,9 @@ def trainings_in(tree: ast.Module) -> list[Training]:
     >>> [(one.line, ast.unparse(one.value), len(one.inside)) for one in trainings_in(tree)]
     [(3, 'loss', 1)]
     """
-    return list(_trainings(tree.body, Training()))
+    found = list(_trainings(tree.body, Training()))
+    added = {id(s) for one in found for s in _earlier(one)}
+    return [_with_earlier(one) for one in found if id(one.statement) not in added]
 
 
 def _trainings(body: list[ast.stmt], above: Training) -> Iterator[Training]:
@@ -141,19 +158,39 @@ def _trainings(body: list[ast.stmt], above: Training) -> Iterator[Training]:
         here = replace(above, inside=(*above.inside, *_flat(body[:at])))
         if isinstance(s, ast.FunctionDef):
             yield from _trainings(s.body, Training(function=s, owner=above.owner))
-        elif isinstance(s, ast.For):
+        elif isinstance(s, ast.For | ast.While):
+            targets = ((s.target, s.iter),) if isinstance(s, ast.For) else ()
             within = replace(here, outside=(*here.outside, *here.inside), inside=(), loops=(*here.loops, s))
-            yield from _trainings(s.body, replace(within, targets=(*here.targets, (s.target, s.iter))))
-        elif isinstance(s, ast.While):
-            within = replace(here, outside=(*here.outside, *here.inside), inside=(), loops=(*here.loops, s))
-            yield from _trainings(s.body, within)
+            yield from _trainings(s.body, replace(within, targets=(*here.targets, *targets)))
         elif isinstance(s, ast.ClassDef):
             yield from _trainings(s.body, Training(owner=s.name))
         elif isinstance(s, ast.If | ast.With | ast.Try):
             yield from _trainings(s.body, here)
+            yield from _trainings([] if isinstance(s, ast.With) else s.orelse, here)
         else:
-            values = [value for node in ast.walk(s) if (value := _made_small(node)) is not None]
-            yield from (replace(here, line=s.lineno, value=value) for value in values)
+            yield from (replace(here, statement=s, value=value) for value in _made_small_in(s))
+
+
+def _earlier(one: Training) -> list[ast.stmt]:
+    """Calls of `backward` before it, to whose gradients its own are added."""
+    found: list[ast.stmt] = []
+    for s in one.inside:
+        if any(isinstance(n, ast.Call) and called_name(n) in ("step", "zero_grad") for n in ast.walk(s)):
+            found = []
+        elif isinstance(s, ast.Expr) and _made_small_in(s):
+            found.append(s)
+    return found
+
+
+def _with_earlier(one: Training) -> Training:
+    """What several calls of `backward` make small together: each value as it is where its call stands."""
+    earlier = {id(s): f"_small_{i}" for i, s in enumerate(_earlier(one))}
+    if not earlier:
+        return one
+    inside = [ast.parse(f"{earlier[id(s)]} = {ast.unparse(_made_small_in(s)[0])}").body[0] if id(s) in earlier else s
+              for s in one.inside]  # fmt: skip
+    value = ast.parse(" + ".join([*earlier.values(), f"({ast.unparse(one.value)})"]), mode="eval").body
+    return replace(one, inside=tuple(inside), value=value)
 
 
 def _flat(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -164,14 +201,18 @@ def _flat(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield s
 
 
+def _made_small_in(s: ast.stmt) -> list[ast.expr]:
+    return [value for node in ast.walk(s) if (value := _made_small(node)) is not None]
+
+
 def _made_small(node: ast.AST) -> ast.expr | None:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return None
     owner = node.func.value
-    if node.func.attr == "manual_backward" or (node.func.attr == "backward" and root_of(owner) in TAKE_IT):
-        return node.args[0] if node.args else None
-    if node.func.attr != "backward":
+    if node.func.attr not in ("backward", "manual_backward"):
         return None
+    if node.args and (node.func.attr == "manual_backward" or root_of(owner) in TAKE_IT):
+        return node.args[0]
     while isinstance(owner, ast.Call) and isinstance(owner.func, ast.Attribute) and owner.func.attr == "scale":
         owner = owner.args[0]
     return owner
@@ -196,6 +237,15 @@ def _shown_in(part: ast.AST, models: set[str]) -> ast.expr | None:
     return found
 
 
+def _is_size(s: ast.stmt) -> bool:
+    """Whether it only asks how large a batch is, or of which type."""
+    value = s.value if isinstance(s, ast.Assign) else None
+    while isinstance(value, ast.Subscript):
+        value = value.value
+    name = called_name(value) if isinstance(value, ast.Call) else value.attr if isinstance(value, ast.Attribute) else ""
+    return name in SIZES
+
+
 def is_model(node: ast.AST, models: set[str]) -> bool:
     """Whether it is the model, ``self.model`` or ``model.module``."""
     if isinstance(node, ast.Attribute):
@@ -204,25 +254,18 @@ def is_model(node: ast.AST, models: set[str]) -> bool:
     return isinstance(node, ast.Name) and node.id in models
 
 
-def root_of(node: ast.AST) -> str:
-    """The name that an expression of attributes, items and calls begins with; empty where there is none.
-
-    Examples
-    --------
-    >>> root_of(ast.parse("args.weights['kl'].item()", mode="eval").body)
-    'args'
-    """
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def names_in(part: ast.AST) -> set[str]:
     """All names in it."""
     return {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
 
 
+def read_in(part: ast.AST) -> set[str]:
+    """All names whose values it takes."""
+    return {node.id for node in ast.walk(part) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
 CHANGES = ("append", "extend", "insert", "update", "add_", "mul_", "div_")
+"""Methods that change what they are of."""
 
 
 def stored_in(s: ast.stmt) -> set[str]:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from uncollapse.errors import UncollapseError
 from uncollapse.inferring.adapted import forms_of, forms_of_step
+from uncollapse.inferring.batches import batch_size_in
 from uncollapse.inferring.calls import calls_of
 from uncollapse.inferring.halves import Halves
-from uncollapse.inferring.looped import looped_in
+from uncollapse.inferring.looped import Looped, MadeUp, looped_in
 from uncollapse.inferring.losses import called_with, losses_of
 from uncollapse.inferring.result import Inferred
 from uncollapse.inferring.source import Source
@@ -28,8 +29,23 @@ MOST_TRIED = 8
 MOST_FORMS = 24
 FEW = 4
 
-NUMBERS = (1e6, 1e8)
-"""For a length or a count that a file does not say: what it trains must not hang on it."""
+MADE_UP = (MadeUp(1_002_137.0, 0, 0.7), MadeUp(10_005_318.0, 1, 2.3), MadeUp(100_008_592.0, 0, 5.1))
+"""What it trains must not hang on it. The counts stand at other places of any cycle of steps."""
+
+
+HANGS_ON_ROWS = (
+    "one term is summed over the batch and the other averaged, and the file does not say how many rows a batch has"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The module, a few samples with their condition, and the rows of a step, where they are known."""
+
+    halves: Halves
+    x: Tensor
+    given: Tensor | None
+    batch_size: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,32 +83,55 @@ def loss_in(source: Source | None, halves: Halves, x: Tensor, given: Tensor | No
     given : Tensor, optional
         Their condition.
     """
-    x, given = x[:FEW], None if given is None else given[:FEW]
-    readings: list[tuple[str, LossReading]] = []
-    failures: list[str] = []
-    reasons: dict[str, str] = {}
-    losses = losses_of(source, halves, x)[:MOST_TRIED]
-    for name, function in losses:
-        settings, open_ = ({}, []) if source is None else called_with(source, name, function)
-        found = _read(name, function, halves, x, given, settings)
-        if isinstance(found, str):
-            failures.append(found)
-        else:
-            readings.append((name, found))
-            reasons[name] = _reason(settings, open_)
-    looped, why = _looped(source, halves, x, given)
+    batch_size = None if source is None else batch_size_in(source.tree)
+    shown = _Shown(halves, x[:FEW], None if given is None else given[:FEW], batch_size)
+    losses = losses_of(source, halves, shown.x)[:MOST_TRIED]
+    readings, reasons, failure = _functions(source, losses, shown)
+    loops = _looped(source, shown)
+    if loops.differs:
+        return FoundLoss(why=loops.why)
+    looped = loops.reading
     if looped is not None and (not readings or {_weighs(r) for _, r in readings} != {_weighs(looped)}):
         readings, reasons = [(looped.name, looped)], {looped.name: "what its loop makes small, read by its values"}
+    elif loops.why:
+        doubt = f"; its loop is not read ({loops.why}): is it right?"
+        reasons = {name: reason + doubt for name, reason in reasons.items()}
     if not readings and looped is None:
-        readings, reasons = _summed(source, losses, halves, x, given)
+        readings, reasons = _summed(source, losses, shown)
     if not readings:
-        return FoundLoss(why="; ".join(part for part in (*failures[:1], why) if part) or FoundLoss().why)
+        return FoundLoss(why="; ".join(part for part in (failure, loops.why) if part) or FoundLoss().why)
     if len({_weighs(r) for _, r in readings}) > 1:
         names = ", ".join(name for name, _ in readings)
         return FoundLoss(why=f"the file has several losses that weigh differently: {names}")
-    name, reading = readings[0]
-    found_as = Inferred("loss", f"{name}: {reading.headline}".removesuffix("."), reasons[name], "--loss, --recon, …")
-    return FoundLoss(Objective.from_reading(reading), reading.misfit.kind or "", found_as)
+    return _taken(*readings[0], reasons[readings[0][0]], batch_size)
+
+
+def _taken(name: str, reading: LossReading, reason: str, batch_size: int | None) -> FoundLoss:
+    """A loss that is understood, unless it hangs on how large a batch is and that is not known."""
+    if {reading.misfit.batch, reading.kl.batch} == {"sum", "mean"}:
+        if batch_size is None:
+            return FoundLoss(why=f"{name}: {HANGS_ON_ROWS}")
+        reason += f", at batches of {batch_size} as the file has them"
+    found = Inferred("loss", f"{name}: {reading.headline}".removesuffix("."), reason, "--loss, --recon, …")
+    return FoundLoss(Objective.from_reading(reading), reading.misfit.kind or "", found)
+
+
+def _functions(
+    source: Source | None, losses: list[tuple[str, Any]], shown: _Shown
+) -> tuple[list[tuple[str, LossReading]], dict[str, str], str]:
+    """What losses weigh, how each was read, and why the first of the others was not."""
+    readings: list[tuple[str, LossReading]] = []
+    reasons: dict[str, str] = {}
+    failure = ""
+    for name, function in losses:
+        settings, open_ = ({}, []) if source is None else called_with(source, name, function)
+        found = _read(name, function, shown, settings)
+        if isinstance(found, str):
+            failure = failure or found
+        else:
+            readings.append((name, found))
+            reasons[name] = _reason(settings, open_)
+    return readings, reasons, failure
 
 
 def _weighs(r: LossReading) -> tuple[str, bool, float]:
@@ -101,30 +140,48 @@ def _weighs(r: LossReading) -> tuple[str, bool, float]:
     return r.likelihood, r.learns_variance, float(f"{level:.6g}")
 
 
-def _looped(source: Source | None, halves: Halves, x: Tensor, given: Tensor | None) -> tuple[LossReading | None, str]:
-    """What the loops of a file make small, where they all make the same; else why it is not known."""
+@dataclass(frozen=True, eq=False)
+class _Loops:
+    """What the loops of a file make small; else why it is not known, and whether it is known to differ."""
+
+    reading: LossReading | None = None
+    why: str = ""
+    differs: bool = False
+
+
+def _looped(source: Source | None, shown: _Shown) -> _Loops:
+    """What the loops of a file make small, where they all make the same."""
     if source is None:
-        return None, ""
-    loops, why = looped_in(source, halves.model)
+        return _Loops()
+    loops, why = looped_in(source, shown.halves.model)
     found: list[LossReading] = []
     for one in loops[:MOST_TRIED]:
-        read = [_first_read([(form, {}) for form in forms_of_step(one.function(number), halves, x, given)],
-                            one.name, halves, x, given)
-                for number in (NUMBERS if one.takes_number else NUMBERS[:1])]  # fmt: skip
-        understood = [r for r in read if isinstance(r, LossReading)]
-        if len(understood) < len(read):
-            why = why or next(r for r in read if isinstance(r, str))
-        elif len({_weighs(r) for r in understood}) > 1:
-            why = f"{one.name}: what it makes small hangs on a number that the file does not say"
-        else:
-            found += understood[:1]
+        read = _loop(one, shown)
+        if read.differs:
+            return read
+        why = why or read.why
+        found += [] if read.reading is None else [read.reading]
     if len({_weighs(r) for r in found}) > 1:
-        return None, f"the file has several loops that weigh differently: {', '.join(r.name for r in found)}"
-    return (found[0], "") if found else (None, why)
+        names = ", ".join(r.name for r in found)
+        return _Loops(why=f"the file has several loops that weigh differently: {names}", differs=True)
+    return _Loops(found[0]) if found else _Loops(why=why)
+
+
+def _loop(one: Looped, shown: _Shown) -> _Loops:
+    steps = [one.function(made_up) for made_up in (MADE_UP if one.hangs else MADE_UP[:1])]
+    of_steps = [forms_of_step(step, shown.halves, shown.x, shown.given) for step in steps]
+    read = [_first_read([(form, {}) for form in forms], one.name, shown) for forms in of_steps]
+    understood = [r for r in read if isinstance(r, LossReading)]
+    if not understood:
+        return _Loops(why=one.why_not or next(r for r in read if isinstance(r, str)))
+    if len(understood) < len(read) or len({_weighs(r) for r in understood}) > 1:
+        why = f"{one.name}: what it makes small hangs on a number that the file does not say"
+        return _Loops(why=one.why_not or why, differs=True)
+    return _Loops(why=one.why_not) if one.why_not else _Loops(understood[0])
 
 
 def _summed(
-    source: Source | None, losses: list[tuple[str, Any]], halves: Halves, x: Tensor, given: Tensor | None
+    source: Source | None, losses: list[tuple[str, Any]], shown: _Shown
 ) -> tuple[list[tuple[str, LossReading]], dict[str, str]]:
     """Losses that give several numbers which nothing in the file adds up, as their sum."""
     readings: list[tuple[str, LossReading]] = []
@@ -132,9 +189,9 @@ def _summed(
         if source is not None and calls_of(source.tree, name.rpartition(".")[2]):
             continue  # what is done with them there is another sum, or none
         forms: list[tuple[Any, dict[str, Any]]] = [
-            (_sum_of(form), {}) for form in (function, *forms_of(function, halves, x, given, {}))
+            (_sum_of(form), {}) for form in (function, *forms_of(function, shown.halves, shown.x, shown.given, {}))
         ]
-        found = _first_read(forms, name, halves, x, given)
+        found = _first_read(forms, name, shown)
         readings += [(name, found)] if isinstance(found, LossReading) else []
     reason = (
         "read by its values, as the sum of the numbers that it gives: the file does not say how they are added; "
@@ -143,26 +200,23 @@ def _summed(
     return readings, {name: reason for name, _ in readings}
 
 
-def _read(
-    name: str, function: Any, halves: Halves, x: Tensor, given: Tensor | None, settings: dict[str, Any]
-) -> LossReading | str:
+def _read(name: str, function: Any, shown: _Shown, settings: dict[str, Any]) -> LossReading | str:
     """The first way to call a loss in which it is understood; else why the most telling one is not."""
     forms = [(function, settings)]
-    if halves.reading.spread:
-        forms += [(form, {}) for form in forms_of(function, halves, x, given, settings)]
+    if shown.halves.reading.spread:
+        forms += [(form, {}) for form in forms_of(function, shown.halves, shown.x, shown.given, settings)]
     forms += [(_turned(form), some) for form, some in forms if "elbo" in name.lower()]
-    return _first_read(forms, name, halves, x, given)
+    return _first_read(forms, name, shown)
 
 
-def _first_read(
-    forms: Iterable[tuple[Any, dict[str, Any]]], name: str, halves: Halves, x: Tensor, given: Tensor | None
-) -> LossReading | str:
-    shape = halves.reading.own_shape
-    n_latents = halves.mean_and_spread(x, given)[0][0].numel()
+def _first_read(forms: Iterable[tuple[Any, dict[str, Any]]], name: str, shown: _Shown) -> LossReading | str:
+    shape = shown.halves.reading.own_shape
+    features = shape if len(shape) > 1 else shape[0]
+    n_latents = shown.halves.mean_and_spread(shown.x, shown.given)[0][0].numel()
     failure = outside = ""
     for form, some in islice(forms, MOST_FORMS):
         try:
-            reading = read_loss(form, shape if len(shape) > 1 else shape[0], n_latents, settings=some)
+            reading = read_loss(form, features, n_latents, settings=some, batch_size=shown.batch_size or 128)
         except UncollapseError as error:
             failure = failure or str(error)
             continue

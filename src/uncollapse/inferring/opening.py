@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from uncollapse.data.changed import affine, n_classes_of, one_hot
-from uncollapse.data.rows import Rows, as_rows, dense
+from uncollapse.data.rows import Rows, as_rows
 from uncollapse.errors import DataError, ObjectiveError
 from uncollapse.inferring.result import Inference, Said
 from uncollapse.measure.protocol import Probe, Spread
@@ -119,16 +119,9 @@ def open_weights(
     given = np.asarray(given)[:, None] if getattr(given, "ndim", 2) == 1 else given
     rows, condition = as_rows(data), None if given is None else as_rows(given, "the condition")
     n_classes = 0 if condition is None else n_classes_of(condition)
-    x = rows.shaped(_first_rows(rows))
-    return open_model(weights, x, None if condition is None else _first_rows(condition), said, n_classes=n_classes)
-
-
-def _first_rows(rows: Rows) -> np.ndarray:
-    if not rows.repeatable:
-        raise DataError(f"{rows.name}: is walked more than once here; pass an array, a file or a DataLoader")
-    for block in rows.blocks():
-        return np.asarray(dense(block)[:MANY_ROWS])
-    raise DataError(f"{rows.name}: empty, no rows came")
+    x = rows.shaped(rows.first(MANY_ROWS))
+    of_condition = None if condition is None else condition.first(MANY_ROWS)
+    return open_model(weights, x, of_condition, said, n_classes=n_classes)
 
 
 def tables_for(found: Inference, rows: Rows, given: Rows | None) -> tuple[Rows, Rows | None]:

@@ -35,14 +35,8 @@ class Watch:
 
     Parameters
     ----------
-    forecast : Forecast, optional
-        Without it there is nothing to warn of.
-    warmup_epochs : float
-        Epochs until the KL has its full weight.
-    patience : int
-        Validations that a training may take to bring the forecast's latents to life.
-    prefix : str
-        Of the logged names: letters, digits, ``_``, ``-``, ``.`` and ``/``, which every logger takes.
+    forecast, warmup_epochs, patience, prefix
+        As `WatchCollapse` takes them.
 
     Raises
     ------

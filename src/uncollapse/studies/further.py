@@ -62,11 +62,11 @@ def partly_learned(request: Request) -> Result:
                 "carried ours": _numbers(carried(best)), "paper": None, "ours": best.evaluation.loss,
                 "theory": best.forecast.loss,
             })  # fmt: skip
-    figure, (axis,) = canvas(1, 5.0)
+    figure, (axis,) = canvas(1, 5.0, 4.6)
     at = np.arange(len(rows))
     axis.bar(at, [r["starts at the optimum"] / r["starts"] for r in rows], color="C0")
     axis.set_xticks(at, [f"{r['encoder variances']}, β {r['beta']:g}" for r in rows], rotation=90, fontsize=6)
-    axis.set(ylabel="share of starts at the closed form's loss", title="Partly learned Σ", ylim=(0, 1.05))
+    axis.set(ylabel="starts at the optimum (share)", title="Partly learned Σ", ylim=(0, 1.05))
     claims = {
         "the best start reaches the closed form": all(r["relative difference"] <= LOSS_TOLERANCE for r in rows),
         "no start goes below it": all(r["lowest of all"] > -1e-9 for r in rows),

@@ -157,8 +157,8 @@ def _analytic(request: Request, k: int) -> Training:
     from uncollapse.training import Training
 
     # the last of many modes differ little in strength, and tell each other apart slowly
-    epochs, cooling = request.pick((12, 10), (15, 12) if k <= 100 else (32, 26), (150, 120))
-    rate = request.pick(0.06, 0.06 if k <= 100 else 0.05, 0.03)
+    epochs, cooling = request.pick((12, 10), (15, 12) if k <= 100 else (32, 26), (20, 16) if k <= 100 else (50, 40))
+    rate = request.pick(0.06, *[0.06 if k <= 100 else 0.05] * 2)
     return Training(
         estimator="analytic",
         epochs=epochs,

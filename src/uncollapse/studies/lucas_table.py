@@ -33,8 +33,10 @@ __all__ = [
     "epsilon_figure",
     "judge",
     "measured",
+    "moment_rows",
     "pairs_in_order",
     "paper_offset",
+    "passes",
     "revived_rows",
     "row_by_row",
     "table_rows",
@@ -105,16 +107,25 @@ def pairs_in_order(paper: list[float], ours: list[float], apart: float = TOLERAN
     return sum(ours[i] > ours[j] for i, j in pairs), len(pairs)
 
 
-def train_centred(x: np.ndarray, setups: Sequence[Setup], stack: int = 1) -> list[Trained]:
+def train_centred(x: np.ndarray, setups: Sequence[Setup], stack: int = 1, processes: int = 1) -> list[Trained]:
     """Train with the mean taken from what the encoder sees, not from what the decoder predicts.
 
     The encoder's first bias absorbs the mean, so the model is the same and need not learn it. The decoder must learn
     it: with centred targets its hidden layers stay so small that at σ² = 10 all latents die within a few epochs and
     stay dead.
+
+    Several processes train one network each, on one thread: a step is too small to gain much from a second.
     """
+    from joblib import Parallel, delayed, parallel_config
+
     from uncollapse.training import train_all
 
-    return train_all(setups, x - x.mean(0), x, stack=stack)
+    seen = x - x.mean(0)
+    if processes == 1:
+        return train_all(setups, seen, x, stack=stack)
+    with parallel_config(backend="loky", n_jobs=processes, inner_max_num_threads=1):
+        each = Parallel(batch_size=1)(delayed(train_all)([setup], seen, x) for setup in setups)
+    return [trained for (trained,) in each]
 
 
 def measured(vae: Trained, rows: Rows, mean: np.ndarray) -> Found:
@@ -186,6 +197,40 @@ def table_rows(
             {"case": case.name, "quantity": BY_MEAN, "paper": None, "ours": ours.silent, "theory": linear.silent}
         )
     return rows
+
+
+def moment_rows(cases: Sequence[Case], result: Sequence[Found], steps: int) -> list[dict[str, Any]]:
+    """When each training, of `steps` an epoch, had as many latents of mean KL < ε as the paper counts at its end.
+
+    Of rows that have some collapsed latent in the paper. None: it never had.
+    """
+    rows: list[dict[str, Any]] = []
+    for case, found in zip(cases, result, strict=True):
+        epoch = passes(found.dead, case.paper[3])
+        rows.append(
+            {
+                "case": case.name,
+                "quantity": "steps after which as many latents have mean KL < 0.01 as the paper counts",
+                "paper": None,
+                "ours": None if epoch is None else round(steps * epoch),
+                "theory": None,
+            }
+        )
+    return [row for row, case in zip(rows, cases, strict=True) if case.paper[3] > 0]
+
+
+def passes(curve: np.ndarray, level: float) -> float | None:
+    """Epochs after which a share that is known as its mean over each epoch first comes to `level`; None: never.
+
+    A mean over an epoch stands for the middle of it; between two middles the share is taken as a straight line.
+    """
+    at = np.flatnonzero(curve >= level)
+    if not len(at):
+        return None
+    i = int(at[0])
+    if i == 0:
+        return 0.5
+    return float(i - 0.5 + (level - curve[i - 1]) / (curve[i] - curve[i - 1]))
 
 
 def threshold_rows(linear: Spectrum) -> list[dict[str, Any]]:
@@ -289,7 +334,7 @@ def epsilon_figure(
         if learned:
             panel.plot(EPSILONS, theory[-1].curve, "k:")
         panel.set(xscale="log", xlabel="ε (nats)", title="σ² learned, by its start" if learned else "σ² fixed")
-        panel.legend(title="σ²", fontsize=8)
+        panel.legend(title="σ²", fontsize=8, framealpha=0.6, loc="upper left")
     panels[0].set_ylabel("(ε, 0.01)-collapsed latents (%)")
     figure.suptitle(f"Lines: trained{trained_on}; dotted: linear optimum; ×: the paper's Table 1", fontsize=9)
     return figure

@@ -126,7 +126,7 @@ class Run:
         elbo = -reconstruction - constant(a, variance) - float(kl.sum())
         n_alive = float((kl > ALIVE_NATS).sum())
         member.rows.append([loss, elbo, reconstruction, misfit, float(kl.sum()), n_alive, variance, weight])
-        member.latent_kl.append(kl)
+        member.latent_kl.append(kl.copy())  # a view of the tensor's memory would split the heap, 0.1 MB an epoch
         if self.epoch >= setup.training.schedule.end:
             if loss < member.best - setup.training.min_delta * abs(member.best) or math.isinf(member.best):
                 member.best, member.since = loss, 0
