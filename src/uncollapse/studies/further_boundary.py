@@ -25,6 +25,7 @@ from uncollapse.studies.dang_deep import judged
 from uncollapse.studies.further import exact, gaussian
 from uncollapse.studies.study import Request, Result
 from uncollapse.training import Network, Schedule, Setup, Training
+from uncollapse.training.config import Activation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ __all__ = ["boundary"]
 TOLERANCE = 0.05
 """How near, relatively, complete collapse of a nonlinear model must come to the predicted β."""
 
-KINDS = (("relu", "constant β"), ("relu", "from below"), ("tanh", "constant β"))
+KINDS: tuple[tuple[Activation, str], ...] = (("relu", "constant β"), ("relu", "from below"), ("tanh", "constant β"))
 """Activation, and how β comes: at once, or from half its value. Units of tanh do not die."""
 
 NAMES = {"relu": "ReLU", "tanh": "tanh"}
@@ -163,9 +164,10 @@ def _words(rows: list[dict[str, Any]], edges: dict[tuple[str, float], float], da
     for model in dict.fromkeys(name for name, _ in edges):
         early = [r for r in rows if r["model"] == model and r["ours"] == 0 and r["theory"] > 0]
         over = [r["gain over collapse, linear optimum"] - r["gain over collapse, ours"] for r in early]
-        early_words = f"; dead too early at a loss {min(over):+.4f} to {max(over):+.4f} nats from the linear optimum's"
         listed = ", ".join(f"{start:g} η_e²: {edge:+.1%}" for (name, start), edge in edges.items() if name == model)
-        parts.append(f"{model}: {listed}{early_words if over else ''}")
+        if over:
+            listed += f"; dead too early at a loss {min(over):+.4f} to {max(over):+.4f} nats from the linear optimum's"
+        parts.append(f"{model}: {listed}")
     second, strongest = data.global_threshold, float(data.strengths[0])
     best = "not known" if second.level is None or second.interval is None else (
         f"{second.level:.4g} on (at most {second.interval[1]:.4g}, at two standard errors)")  # fmt: skip
