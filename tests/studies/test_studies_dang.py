@@ -17,8 +17,10 @@ from uncollapse import forecast
 from uncollapse.objective import Objective
 from uncollapse.studies import STUDIES
 from uncollapse.studies.dang_common import n_modes_carried, pairs, quarter_and_rest
+from uncollapse.studies.dang_converged import converged, half_as_long
+from uncollapse.studies.further import gaussian
 from uncollapse.studies.study import Request, run_study
-from uncollapse.training import Setup, Training
+from uncollapse.training import Network, Schedule, Setup, Training
 
 BY_NAME = {study.name: study for study in STUDIES if study.name.startswith(("dang-", "further-"))}
 EXACT = [
@@ -107,7 +109,7 @@ def test_upper_level_of_the_relu_hierarchy_carries_less_as_its_beta_grows(mnist_
 def test_linear_cvae_of_each_digit_is_at_the_closed_form(mnist_dir: Path, tmp_path: Path) -> None:
     _, rows = _run("dang-cvae-digits", mnist_dir, tmp_path)
     linear = [row for row in rows if row["network"] == "linear"]
-    np.testing.assert_allclose(_column(linear, "loss ours"), _column(linear, "loss theory"), rtol=1e-3)
+    np.testing.assert_allclose(_column(linear, "loss ours"), _column(linear, "loss theory (linear)"), rtol=1e-3)
     assert min(linear, key=lambda row: float(row["KL ours"]))["digit"] == "1"  # of 0, 1, 7 the most alike
 
 
@@ -125,9 +127,13 @@ def test_map_of_collapse_equals_theory_on_linear_models(mnist_dir: Path, tmp_pat
     _, rows = _run("further-boundary", mnist_dir, tmp_path)
     linear = [row for row in rows if row["model"].startswith("linear")]
     assert [row["ours"] for row in linear] == [row["theory"] for row in linear]
-    relu = [row for row in rows if row["model"].startswith("ReLU")]
-    assert int(relu[0]["ours"]) > 0  # well below the predicted β
-    assert int(relu[-1]["ours"]) == 0  # 5 % above it
+    for model in ("ReLU, constant β", "ReLU, from below", "tanh, constant β"):
+        own = [row for row in rows if row["model"] == model]
+        assert int(own[0]["ours"]) > 0  # well below the predicted β
+        assert int(own[-1]["ours"]) == 0  # 5 % above it
+    first, second = (float(row["beta"]) for row in rows if row["model"].startswith("any network"))
+    assert first == pytest.approx(float(np.linalg.eigvalsh(np.cov(gaussian(2000, 5).T, ddof=0))[-1]), rel=1e-5)
+    assert first <= second < 1.1 * first  # of Gaussian rows the two are one
 
 
 @pytest.mark.slow
@@ -139,6 +145,26 @@ def test_other_data_collapse_where_forecast(mnist_dir: Path, tmp_path: Path) -> 
     counts = [row for row in rows if row["critical beta"]]
     assert int(counts[0]["ours"]) > 0  # at half the predicted β
     assert int(counts[-1]["ours"]) == 0  # 5 % above it
+
+
+def test_columns_of_a_converged_network_are_those_of_its_own_rows(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((300, 4)) * np.array([3.0, 1.0, 0.5, 0.2])
+    training = Training(epochs=4, cooling=2, schedule=Schedule("linear", warmup=1.6))
+    objective = Objective(n_latents=2, bias=False)
+    p, columns = converged(objective, Network(hidden=(4,)), training, (x, None), (x, None))
+    assert p.trained.n_epochs == 4
+    assert columns["loss held out, ours"] == pytest.approx(columns["loss ours"])
+    # the linear optimum's loss by its weights, against the closed form
+    assert columns["loss held out, linear optimum"] == pytest.approx(columns["loss theory (linear)"], rel=1e-5)
+    assert columns["KL ours"] == pytest.approx(p.evaluation.kl.sum())
+    assert columns["ours"] == p.evaluation.n_alive
+
+
+def test_half_as_long_keeps_the_shape_of_the_training() -> None:
+    whole = Training(epochs=10, cooling=5, schedule=Schedule("linear", warmup=4))
+    half = half_as_long(whole)
+    assert (half.epochs, half.cooling, half.schedule.warmup) == (5, 2, 2.0)
+    assert half.learning_rate == whole.learning_rate
 
 
 def test_quarter_is_the_bottom_left_one_and_nothing_is_lost() -> None:

@@ -103,7 +103,7 @@ _FURTHER = (
     Study("further-other-data", f"{ASKED}: other data", "The forecast holds on data of another correlation structure.",
           Later("further_data", "other_data")),
     Study("further-boundary", f"{ASKED}: the whole collapse boundary", "A map of collapse over β and σ², theory on it.",
-          Later("further", "boundary")),
+          Later("further_boundary", "boundary")),
     Study("further-partly-learned", f"{ASKED}: partly learned Σ", "Training finds theory's assignment of modes.",
           Later("further", "partly_learned")),
     Study("further-first-three", f"{ASKED}: its first three experiments", "Correlation, Σ2 and β act as in theory.",
