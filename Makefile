@@ -57,12 +57,12 @@ tests: $(VENV)/.dev browser
 $(LIBRARIES)/.ready: pyproject.toml constraints-libraries.txt
 	$(PYTHON) -m venv $(LIBRARIES)
 	$(IN_LIBRARIES) install torch==2.13.0
-	$(IN_LIBRARIES) install -e ".[torch,libraries]" pytest pytest-cov pytest-timeout
+	$(IN_LIBRARIES) install -e ".[torch,libraries]" pytest pytest-cov pytest-timeout pytest-xdist
 	@touch $@
 
 libraries: $(LIBRARIES)/.ready
 	mkdir -p build/coverage
-	$(MEASURED)libraries OMP_NUM_THREADS=1 $(LIBRARIES)/bin/python -m pytest -m libraries tests/libraries $(COVERED)
+	$(MEASURED)libraries $(ONE_THREAD) $(LIBRARIES)/bin/python -m pytest -n auto --dist loadfile -m libraries tests/libraries $(COVERED)
 
 # of both environments together: the probes of other libraries run in theirs
 coverage: tests libraries
