@@ -19,7 +19,7 @@ resolves 6e-8 there."""
 def kl_of(mean: Tensor, log_variance: Tensor, prior_variance: float) -> Tensor:
     """KL of each row and latent from N(0, η_enc²), in nats, same shape."""
     std = torch.exp(0.5 * log_variance).expand_as(mean)
-    prior = Normal(torch.zeros_like(mean), torch.full_like(mean, prior_variance**0.5))
+    prior = Normal(torch.zeros_like(mean), torch.full_like(mean, prior_variance**0.5), validate_args=False)
     return kl_divergence(Normal(mean, std, validate_args=False), prior)
 
 
