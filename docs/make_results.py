@@ -13,6 +13,7 @@ from uncollapse.studies import STUDIES
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE, FIGURES = ROOT / "results", ROOT / "docs" / "results.md", ROOT / "docs" / "figures" / "results"
+FULL_SIZE = RESULTS / "full_size.csv"
 MOST_ROWS = 40
 
 HEAD = """# The papers' experiments, run again
@@ -20,6 +21,8 @@ HEAD = """# The papers' experiments, run again
 Every figure and table of the papers that can be run is a study. `uncollapse reproduce --list` names them, and
 `uncollapse reproduce NAME --preset quick|standard|full --out DIR` runs one. What is shown here ran at the preset named;
 where that is not `full`, sizes are smaller than the paper's, and the settings say so: it is the largest that was run.
+The column "at full" says how long the paper's own size takes: as it was, or, after "about", reckoned for one core of the
+same machine from a few epochs of every training (benchmarks/full_size.py).
 The verdict is decided by the numbers. Where PyTorch sees an NVIDIA GPU, the same command trains networks there
 (`uncollapse reproduce NAME --preset full`). None of these runs had one, and no study was tried on one.
 
@@ -91,12 +94,14 @@ def main() -> None:
     shutil.rmtree(FIGURES, ignore_errors=True)
     FIGURES.mkdir(parents=True)
     summaries = {study.name: _summary(study.name) for study in STUDIES}
-    lines = [HEAD, "| study | source | preset | verdict |", "|---|---|---|---|"]
+    reckoned = {row["study"]: row for row in csv.DictReader(FULL_SIZE.read_text("utf-8").splitlines())}
+    lines = [HEAD, "| study | source | preset | at full | verdict |", "|---|---|---|---|---|"]
     for study in STUDIES:
         summary = summaries[study.name]
         link = f"[{study.name}](#{study.name})" if summary else study.name
         verdict = summary["verdict"] if summary else "not run here yet"
-        lines.append(f"| {link} | {study.source} | {summary['preset'] if summary else ''} | {verdict} |")
+        preset, full = summary.get("preset", ""), _at_full(summary, reckoned.get(study.name, {}))
+        lines.append(f"| {link} | {study.source} | {preset} | {full} | {verdict} |")
     sections = [_section(study, summaries[study.name]) for study in STUDIES if summaries[study.name]]
     PAGE.write_text("\n".join([*lines, "", *sections]), "utf-8")
 
@@ -104,6 +109,21 @@ def main() -> None:
 def _summary(name: str) -> dict[str, Any]:
     path = RESULTS / name / "summary.json"
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def _at_full(summary: dict[str, Any], reckoned: dict[str, str]) -> str:
+    """How long the paper's own size took, or would take."""
+    if summary.get("preset") == "full":
+        return _time(summary["seconds"])
+    if not reckoned:
+        return "not reckoned"
+    floor = "more than" if reckoned["stopped by"] else "about"
+    return f"{floor} {_time(3600 * float(reckoned['hours of one core']))}"
+
+
+def _time(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def _section(study: Any, summary: dict[str, Any]) -> str:
