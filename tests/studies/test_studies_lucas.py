@@ -12,7 +12,15 @@ from uncollapse import Objective
 from uncollapse.studies import STUDIES
 from uncollapse.studies.lucas_data import in_own_axes, logit_pixels
 from uncollapse.studies.lucas_deep import FULL, MNIST, STANDARD
-from uncollapse.studies.lucas_table import Found, average, pairs_in_order, paper_offset, passes, train_centred
+from uncollapse.studies.lucas_table import (
+    Found,
+    average,
+    falls_with_noise,
+    pairs_in_order,
+    paper_offset,
+    passes,
+    train_centred,
+)
 from uncollapse.studies.study import Request, Result, run_study
 from uncollapse.theory.posterior import collapsed_share, gaussian_kl, tuned_elbo
 
@@ -74,6 +82,13 @@ def test_the_papers_elbos_miss_half_d_log_2():
     assert len(learned) == 5
     for case in learned:  # the same in every row, so no accident of one of them
         assert paper_offset((case,), 784) == pytest.approx(784 / 2 * np.log(2), abs=1.6)
+
+
+def test_the_papers_own_collapse_falls_with_the_noise_as_asked_of_ours():
+    for learned in (False, True):
+        assert falls_with_noise([case.paper[3] for case in MNIST if case.learned == learned])
+    assert not falls_with_noise([50.0, 30.0, 35.0, 45.0])  # it may not creep up either
+    assert not falls_with_noise([50.0, 50.0, 0.0])
 
 
 def test_pairs_in_order_counts_only_pairs_that_are_clearly_apart():
