@@ -1,0 +1,125 @@
+"""How long each study takes at the papers' own size on one core: `python benchmarks/full_size.py [STUDY …]`.
+
+Every training of the study is begun at `full`, on all its rows; a few of its epochs are timed and the others are
+reckoned from them, since an epoch costs the same all along. All else of the study runs as it is. The answer, hours of
+one core's time, goes to results/full_size.csv, and from there to docs/results.md. Studies that ran at `full` show
+how good the reckoning is.
+
+    OMP_NUM_THREADS=1 python benchmarks/full_size.py --data MNIST_FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from uncollapse.files import write_text
+from uncollapse.studies import STUDIES
+from uncollapse.studies.study import Request, Study, run_study
+from uncollapse.training.loop import COLUMNS as COURSE
+from uncollapse.training.loop import Run
+
+RESULTS = Path(__file__).parents[1] / "results"
+TABLE = RESULTS / "full_size.csv"
+COLUMNS = ("study", "hours of one core", "of it trainings", "stopped by")
+APART = "lucas-table-1-fig-5-6"
+"""It trains in processes of its own, where nothing is cut short; it ran at `full`."""
+
+TIMED = 2.0
+"""Seconds of epochs that are timed, for each stack of networks."""
+
+
+class Reckoned:
+    """Seconds of trainings as they went, and of the epochs that were not run."""
+
+    def __init__(self) -> None:
+        self.left, self.trained = 0.0, 0.0
+        self.of_an_epoch: dict[Any, float] = {}
+
+    def go(self, run: Run, *_: Any) -> None:
+        """In place of `Run.go`: some epochs that are timed if none of their kind was, and the last."""
+        began = time.process_time()
+        run._release({})
+        stack = run.stack
+        last = max((setup.training.epochs for setup in stack.setups), default=0) - 1
+        first = stack.setups[0].training
+        kind = (stack.architecture, stack.n_members, stack.n_steps, first.batch_size, first.estimator)
+        if kind not in self.of_an_epoch and run.epoch < last:
+            self.of_an_epoch[kind] = _timed(run, last)
+        if run.members and run.epoch < last:
+            self._skip(run, last, self.of_an_epoch[kind])
+        while run.members:
+            run._one_epoch(None)
+        self.trained += time.process_time() - began
+
+    def _skip(self, run: Run, last: int, seconds: float) -> None:
+        skipped = last - run.epoch
+        self.left += skipped * seconds
+        for member in run.members:  # a study may look at any epoch
+            no_epochs = [np.zeros(len(COURSE))], [np.zeros(run.stack.architecture.n_latents)]
+            member.rows += (member.rows[-1:] or no_epochs[0]) * skipped
+            member.latent_kl += (member.latent_kl[-1:] or no_epochs[1]) * skipped
+        run.epoch = last
+
+
+def _timed(run: Run, last: int) -> float:
+    """Seconds of an epoch of this stack; the first sets up and is not counted where there are more."""
+    run._one_epoch(None)
+    done, start = 0, time.process_time()
+    while run.members and run.epoch < last and (not done or time.process_time() - start < TIMED):
+        run._one_epoch(None)
+        done += 1
+    return (time.process_time() - start) / max(done, 1)
+
+
+def reckon(study: Study, data: Path | None) -> dict[str, Any]:
+    """The row of one study; a study that a training cut short brings down has at least the hours told."""
+    reckoned, stopped = Reckoned(), ""
+    began = time.process_time()
+    cut_short = patch.object(Run, "go", lambda run, *more: reckoned.go(run, *more))
+    with cut_short, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of networks that have hardly been trained
+        try:
+            run_study(study, Request("full", data), Path(folder))
+        except Exception as error:
+            stopped = f"{type(error).__name__}: {error}".splitlines()[0]
+    took = time.process_time() - began
+    hours, trainings = (took + reckoned.left) / 3600, (reckoned.trained + reckoned.left) / 3600
+    return dict(zip(COLUMNS, (study.name, f"{hours:.3g}", f"{trainings:.3g}", stopped), strict=True))
+
+
+def main() -> None:
+    """Reckon the studies that are named, or all that need no images, and write each as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="*", metavar="STUDY")
+    parser.add_argument("--data", type=Path, help="folder with the MNIST files")
+    asked = parser.parse_args()
+    known = {} if not TABLE.exists() else {row["study"]: row for row in csv.DictReader(io.StringIO(TABLE.read_text()))}
+    for study in STUDIES:
+        if study.name in asked.studies or (not asked.studies and study.needs_data != "images" and study.name != APART):
+            known[study.name] = reckon(study, asked.data)
+            out = io.StringIO()
+            table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(known[each.name] for each in STUDIES if each.name in known)
+            write_text(TABLE, out.getvalue())
+            print(*known[study.name].values(), _measured(study.name), sep="  ", flush=True)
+
+
+def _measured(name: str) -> str:
+    summary = json.loads((RESULTS / name / "summary.json").read_text())
+    return f"measured at full: {summary['seconds'] / 3600:.3g}" if summary["preset"] == "full" else ""
+
+
+if __name__ == "__main__":
+    main()
