@@ -167,6 +167,12 @@ def test_half_as_long_keeps_the_shape_of_the_training() -> None:
     assert half.learning_rate == whole.learning_rate
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_no_pictures_have_no_quarters(masked) -> None:
+    corner, rest = quarter_and_rest(np.empty((0, 4, 4)), masked=masked)  # none are held out at `full`
+    assert (corner.shape, rest.shape) == ((0, 4), (0, 16 if masked else 12))
+
+
 def test_quarter_is_the_bottom_left_one_and_nothing_is_lost() -> None:
     picture = np.arange(16.0).reshape(1, 4, 4)
     corner, rest = quarter_and_rest(picture)

@@ -156,7 +156,7 @@ def quarter_and_rest(pictures: np.ndarray, *, masked: bool = False) -> tuple[np.
     n, height, width = pictures.shape
     corner = np.zeros((height, width), dtype=bool)
     corner[height - height // 2 :, : width // 2] = True
-    rest = np.where(corner, 0.0, pictures).reshape(n, -1) if masked else pictures[:, ~corner]
+    rest = np.where(corner, 0.0, pictures).reshape(n, height * width) if masked else pictures[:, ~corner]
     return pictures[:, corner], rest
 
 
