@@ -1,9 +1,8 @@
 """How long each study takes at the papers' own size on one core: `python benchmarks/full_size.py [STUDY …]`.
 
-Every training of the study is begun at `full`, on all its rows; a few of its epochs are timed and the others are
-reckoned from them, since an epoch costs the same all along. All else of the study runs as it is. The answer, hours of
-one core's time, goes to results/full_size.csv, and from there to docs/results.md. Studies that ran at `full` show
-how good the reckoning is.
+Of each kind of training at `full`, on all its rows, a few epochs are timed and all others are reckoned from them, since
+an epoch costs the same all along. All else of the study runs as it is. The answer, hours of one core's time, goes to
+results/full_size.csv, and from there to docs/results.md. Studies that ran at `full` show how good the reckoning is.
 
     OMP_NUM_THREADS=1 python benchmarks/full_size.py --data MNIST_FOLDER
 """
@@ -47,39 +46,39 @@ class Reckoned:
         self.of_an_epoch: dict[Any, float] = {}
 
     def go(self, run: Run, *_: Any) -> None:
-        """In place of `Run.go`: some epochs that are timed if none of their kind was, and the last."""
+        """In place of `Run.go`: some epochs that are timed if none of their kind was, and no other."""
         began = time.process_time()
         run._release({})
-        stack = run.stack
-        last = max((setup.training.epochs for setup in stack.setups), default=0) - 1
+        stack, epochs = run.stack, max((setup.training.epochs for setup in run.stack.setups), default=0)
         first = stack.setups[0].training
         kind = (stack.architecture, stack.n_members, stack.n_steps, first.batch_size, first.estimator)
-        if kind not in self.of_an_epoch and run.epoch < last:
-            self.of_an_epoch[kind] = _timed(run, last)
-        if run.members and run.epoch < last:
-            self._skip(run, last, self.of_an_epoch[kind])
-        while run.members:
-            run._one_epoch(None)
+        if run.members and kind not in self.of_an_epoch:
+            self.of_an_epoch[kind] = _timed(run, epochs)
+        if run.members:
+            self.left += (epochs - run.epoch) * self.of_an_epoch[kind]
+            _end(run, epochs)
         self.trained += time.process_time() - began
 
-    def _skip(self, run: Run, last: int, seconds: float) -> None:
-        skipped = last - run.epoch
-        self.left += skipped * seconds
-        for member in run.members:  # a study may look at any epoch
-            no_epochs = [np.zeros(len(COURSE))], [np.zeros(run.stack.architecture.n_latents)]
-            member.rows += (member.rows[-1:] or no_epochs[0]) * skipped
-            member.latent_kl += (member.latent_kl[-1:] or no_epochs[1]) * skipped
-        run.epoch = last
 
-
-def _timed(run: Run, last: int) -> float:
+def _timed(run: Run, epochs: int) -> float:
     """Seconds of an epoch of this stack; the first sets up and is not counted where there are more."""
+    start = time.process_time()
     run._one_epoch(None)
-    done, start = 0, time.process_time()
-    while run.members and run.epoch < last and (not done or time.process_time() - start < TIMED):
+    first, done, start = time.process_time() - start, 0, time.process_time()
+    while run.members and run.epoch < epochs and (not done or time.process_time() - start < TIMED):
         run._one_epoch(None)
         done += 1
-    return (time.process_time() - start) / max(done, 1)
+    return (time.process_time() - start) / done if done else first
+
+
+def _end(run: Run, epochs: int) -> None:
+    """As if all epochs were over: a study may look at each."""
+    for member in run.members:
+        skipped = epochs - run.epoch
+        member.rows += (member.rows[-1:] or [[0.0] * len(COURSE)]) * skipped
+        member.latent_kl += (member.latent_kl[-1:] or [np.zeros(run.stack.architecture.n_latents)]) * skipped
+    run.epoch = epochs
+    run._release({})
 
 
 def reckon(study: Study, data: Path | None) -> dict[str, Any]:
