@@ -21,8 +21,8 @@ HEAD = """# The papers' experiments, run again
 Every figure and table of the papers that can be run is a study. `uncollapse reproduce --list` names them, and
 `uncollapse reproduce NAME --preset quick|standard|full --out DIR` runs one. What is shown here ran at the preset named;
 where that is not `full`, sizes are smaller than the paper's, and the settings say so: it is the largest that was run.
-The column "at full" says how long the paper's own size takes: as it was, or, after "about", reckoned for one core of the
-same machine from a few epochs of every training (benchmarks/full_size.py).
+The column "at full" says how long the paper's own size takes: as it was, or, after "about", reckoned for one core of
+the same machine from a few epochs of each kind of training (benchmarks/full_size.py).
 The verdict is decided by the numbers. Where PyTorch sees an NVIDIA GPU, the same command trains networks there
 (`uncollapse reproduce NAME --preset full`). None of these runs had one, and no study was tried on one.
 
