@@ -156,8 +156,7 @@ def fig_2(request: Request) -> Result:
 def _analytic(request: Request, k: int) -> Training:
     from uncollapse.training import Training
 
-    # the last of many modes differ little in strength, and tell each other apart slowly; of 400 latents the relative
-    # gap after 6,000 steps is 1.4e-3 at a rate of 0.02, 2.9e-3 at 0.05 and 4.4e-3 at 0.12
+    # the last of many modes differ little in strength, and tell each other apart slowly
     many = k > request.pick(100, 100, 200)
     epochs, cooling = request.pick((12, 10), (32, 26) if many else (15, 12), (110, 100) if many else (60, 54))
     rate = request.pick(0.06, 0.05 if many else 0.06, 0.02)
