@@ -5,6 +5,10 @@ an epoch costs the same all along. All else of the study runs as it is. The answ
 results/full_size.csv, and from there to docs/results.md. Studies that ran at `full` show how good the reckoning is.
 
     OMP_NUM_THREADS=1 python benchmarks/full_size.py --data MNIST_FOLDER
+
+Where even the rest takes hours, one image in N will do, if all of the study's time grows with the images:
+
+    OMP_NUM_THREADS=1 python benchmarks/full_size.py wang-fig-2 --one-in 20 --data MNIST_FOLDER
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import json
 import tempfile
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -30,7 +35,7 @@ from uncollapse.training.loop import Run
 
 RESULTS = Path(__file__).parents[1] / "results"
 TABLE = RESULTS / "full_size.csv"
-COLUMNS = ("study", "hours of one core", "of it trainings", "stopped by")
+COLUMNS = ("study", "hours of one core", "of it trainings", "from one image in", "stopped by")
 APART = "lucas-table-1-fig-5-6"
 """It trains in processes of its own, where nothing is cut short; it ran at `full`."""
 
@@ -81,7 +86,19 @@ def _end(run: Run, epochs: int) -> None:
     run._release({})
 
 
-def reckon(study: Study, data: Path | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Fewer(Request):
+    """A request that gives one image in `one_in`, the first ones."""
+
+    one_in: int = 1
+
+    def mnist(self, n: int | None = None) -> np.ndarray:
+        """The first images; see `Request.mnist`."""
+        images = super().mnist(n)
+        return images[: len(images) // self.one_in]
+
+
+def reckon(study: Study, data: Path | None, one_in: int = 1) -> dict[str, Any]:
     """The row of one study; a study that a training cut short brings down has at least the hours told."""
     reckoned, stopped = Reckoned(), ""
     began = time.process_time()
@@ -89,12 +106,12 @@ def reckon(study: Study, data: Path | None) -> dict[str, Any]:
     with cut_short, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of networks that have hardly been trained
         try:
-            run_study(study, Request("full", data), Path(folder))
+            run_study(study, Fewer("full", data, one_in), Path(folder))
         except Exception as error:
             stopped = f"{type(error).__name__}: {error}".splitlines()[0]
     took = time.process_time() - began
-    hours, trainings = (took + reckoned.left) / 3600, (reckoned.trained + reckoned.left) / 3600
-    return dict(zip(COLUMNS, (study.name, f"{hours:.3g}", f"{trainings:.3g}", stopped), strict=True))
+    hours, trainings = ((each + reckoned.left) * one_in / 3600 for each in (took, reckoned.trained))
+    return dict(zip(COLUMNS, (study.name, f"{hours:.3g}", f"{trainings:.3g}", str(one_in), stopped), strict=True))
 
 
 def main() -> None:
@@ -102,11 +119,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="*", metavar="STUDY")
     parser.add_argument("--data", type=Path, help="folder with the MNIST files")
+    parser.add_argument("--one-in", type=int, default=1, metavar="N", help="of MNIST's images, and N times the hours")
     asked = parser.parse_args()
     known = {} if not TABLE.exists() else {row["study"]: row for row in csv.DictReader(io.StringIO(TABLE.read_text()))}
     for study in STUDIES:
         if study.name in asked.studies or (not asked.studies and study.needs_data != "images" and study.name != APART):
-            known[study.name] = reckon(study, asked.data)
+            known[study.name] = reckon(study, asked.data, asked.one_in)
             out = io.StringIO()
             table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
             table.writeheader()

@@ -118,7 +118,9 @@ def _at_full(summary: dict[str, Any], reckoned: dict[str, str]) -> str:
     if not reckoned:
         return "not reckoned"
     floor = "more than" if reckoned["stopped by"] else "about"
-    return f"{floor} {_time(3600 * float(reckoned['hours of one core']))}"
+    share = reckoned["from one image in"]
+    seen = "" if share == "1" else f" (reckoned on one image in {share})"
+    return f"{floor} {_time(3600 * float(reckoned['hours of one core']))}{seen}"
 
 
 def _time(seconds: float) -> str:

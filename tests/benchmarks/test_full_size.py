@@ -62,3 +62,18 @@ def test_what_is_not_training_counts_as_it_is_and_nothing_stays_cut_short(full_s
     assert row["stopped by"] == ""
     assert float(row["of it trainings"]) <= float(row["hours of one core"])
     assert Run.go is whole
+
+
+def test_fewer_images_are_seen_and_their_hours_are_multiplied(full_size, mnist_dir):
+    seen = []
+
+    def study(request):
+        seen.append(len(request.mnist(400)))
+        train(request.mnist(400), objective=Objective(n_latents=1), training=Training(epochs=EPOCHS, batch_size=10))
+        raise ValueError
+
+    row = full_size.reckon(study_of(study), mnist_dir, one_in=20)
+    assert seen == [20]
+    assert row["from one image in"] == "20"
+    least = 20 * 2 * EPOCHS * 1e-5 / 3600  # two steps an epoch, none of which takes ten microseconds
+    assert least < float(row["of it trainings"]) <= float(row["hours of one core"])
