@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from uncollapse.studies import STUDIES
+from uncollapse.studies.lucas_images import CELEBA, SIZES
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE, FIGURES = ROOT / "results", ROOT / "docs" / "results.md", ROOT / "docs" / "figures" / "results"
@@ -100,7 +101,7 @@ def main() -> None:
         summary = summaries[study.name]
         link = f"[{study.name}](#{study.name})" if summary else study.name
         verdict = summary["verdict"] if summary else "not run here yet"
-        preset, full = summary.get("preset", ""), _at_full(summary, reckoned.get(study.name, {}))
+        preset, full = summary.get("preset", ""), _at_full(study.name, summary, reckoned.get(study.name, {}))
         lines.append(f"| {link} | {study.source} | {preset} | {full} | {verdict} |")
     sections = [_section(study, summaries[study.name]) for study in STUDIES if summaries[study.name]]
     PAGE.write_text("\n".join([*lines, "", *sections]), "utf-8")
@@ -111,10 +112,14 @@ def _summary(name: str) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
-def _at_full(summary: dict[str, Any], reckoned: dict[str, str]) -> str:
+def _at_full(name: str, summary: dict[str, Any], reckoned: dict[str, str]) -> str:
     """How long the paper's own size took, or would take."""
     if summary.get("preset") == "full":
         return _time(summary["seconds"])
+    size = RESULTS / name / "size.json"
+    if size.is_file():  # its trainings alone, by the time of an epoch of one
+        an_epoch = json.loads(size.read_text("utf-8"))["by the slope"]["epoch_seconds"]
+        return f"more than {_time(len(CELEBA) * SIZES[-1].epochs * an_epoch)}"
     if not reckoned:
         return "not reckoned"
     floor = "more than" if reckoned["stopped by"] else "about"
