@@ -1,4 +1,4 @@
-"""Networks trained until the loss hardly moves, beside the linear optimum: what Dang et al.'s digits and ReLU VAE need.
+"""Networks trained for long, and anew for half as long, beside the linear optimum: Dang et al.'s digits and ReLU VAE.
 
 A count after a short training is that of latents on their way to death, or of a network that is not at any optimum yet.
 """

@@ -18,11 +18,23 @@ from uncollapse.studies.dang_common import (
     pairs,
     theory_count,
 )
-from uncollapse.studies.dang_deep import judged
-from uncollapse.studies.study import Request, Result
+from uncollapse.studies.study import Request, Result, Verdict, judged
 from uncollapse.training import Setup, Training
 
-__all__ = ["exact", "first_three", "gaussian", "partly_learned"]
+__all__ = [
+    "exact",
+    "first_three",
+    "gaussian",
+    "judge_first_three",
+    "judge_partly_learned",
+    "partly_learned",
+]
+
+KL_TOLERANCE = 0.05
+"""Nats of z2 in all."""
+
+FIXED = "second level, Σ2 fixed"
+"""There a rotation of the latents costs nothing: how many of them carry something is not settled, only their sum."""
 
 
 def exact(steps: int, rate: float = 1e-2, seed: int = 0) -> Training:
@@ -67,22 +79,28 @@ def partly_learned(request: Request) -> Result:
     axis.bar(at, [r["starts at the optimum"] / r["starts"] for r in rows], color="C0")
     axis.set_xticks(at, [f"{r['encoder variances']}, β {r['beta']:g}" for r in rows], rotation=90, fontsize=6)
     axis.set(ylabel="starts at the optimum (share)", title="Partly learned Σ", ylim=(0, 1.05))
-    claims = {
-        "the best start reaches the closed form": all(r["relative difference"] <= LOSS_TOLERANCE for r in rows),
-        "no start goes below it": all(r["lowest of all"] > -1e-9 for r in rows),
-    }
-    reached, total = sum(r["starts at the optimum"] for r in rows), sum(r["starts"] for r in rows)
-    because = (
-        f"The best start is within {max(r['relative difference'] for r in rows):.1e} of the closed form in all "
-        f"{len(rows)} cases, none lies below; {reached} of {total} starts end there, the others on "
-        "another assignment (training from one start does not settle which latent takes which mode)."
-    )
     settings = {
         "preset": request.preset, "data": "2,000 Gaussian rows, variances 6 … 0.5 in 5 columns, seed 0",
         "convention": "E‖y − ŷ‖²/2 + β KL, η = η_e = 1", "estimator": "analytic", "steps": steps,
         "learning rate": 2e-2, "seeds": list(seeds),
     }  # fmt: skip
-    return Result(rows, figure, settings, *judged(claims, because))
+    return Result(rows, figure, settings, *judge_partly_learned(rows))
+
+
+def judge_partly_learned(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
+    """The best start of each case is at the closed form, and none is below it."""
+    lowest = min(r["lowest of all"] for r in rows)
+    claims = {
+        "the best start reaches the closed form": all(r["relative difference"] <= LOSS_TOLERANCE for r in rows),
+        "no start goes below it": lowest > -1e-9,
+    }
+    reached, total = sum(r["starts at the optimum"] for r in rows), sum(r["starts"] for r in rows)
+    because = (
+        f"The best start is within {max(r['relative difference'] for r in rows):.1e} of the closed form in all "
+        f"{len(rows)} cases, and the lowest of all lies {lowest:+.1e} from it; {reached} of {total} starts end there: "
+        "training from one start does not settle which latent takes which mode."
+    )
+    return judged(claims, because)
 
 
 def _numbers(values: np.ndarray) -> str:
@@ -104,25 +122,35 @@ def first_three(request: Request) -> Result:
             axis.plot([r["at"] for r in part], [r["ours"] for r in part], "o", color=f"C{i}", label="trained")
         axis.set(xlabel=x_label, ylabel=y_label)
         axis.legend(fontsize=6)
-    worst = max(r["relative difference"] for r in rows)
-    kls = [r["ours"] for r in rows if r["experiment"] == "correlation"]
-    misfits = [r["ours"] for r in rows if r["experiment"] == "sweep"]
-    claims = {
-        "losses within 1e-3 of theory": worst <= LOSS_TOLERANCE,
-        "KL falls as the correlation grows": all(b <= a + 1e-3 for a, b in itertools.pairwise(kls)),
-        "reconstruction worsens as β grows": all(a <= b * 1.001 for a, b in itertools.pairwise(misfits)),
-    }
-    because = (
-        f"Largest relative difference of the loss {worst:.1e}. KL of the CVAE from {kls[0]:.2f} nats at ρ = 0 to "
-        f"{kls[-1]:.2f} at the largest; misfit from {misfits[0]:.2f} to {misfits[-1]:.2f} over β: the summary's "
-        "sentence that a larger β reduces collapse is the wrong way round."
-    )
     settings = {
         "preset": request.preset, "estimator": "analytic", "steps": training.epochs * 100, "seeds": [0],
         "data": "Gaussian, dimension 8 (correlation); scikit-learn's digits/16 (the other two)",
         "convention": "E‖y − ŷ‖²/(2η²) + β KL; η = ½ for correlation and hierarchy, 1/4 for the sweep",
     }  # fmt: skip
-    return Result(rows, figure, settings, *judged(claims, because))
+    return Result(rows, figure, settings, *judge_first_three(rows))
+
+
+def judge_first_three(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
+    """Losses, the KL of z2 and the counts that are settled as in theory; KL and misfit move as they should."""
+    worst = max(r["relative difference"] for r in rows)
+    kls = [r["ours"] for r in rows if r["experiment"] == "correlation"]
+    misfits = [r["ours"] for r in rows if r["experiment"] == "sweep"]
+    second = max(abs(r["ours"] - r["theory"]) for r in rows if r["experiment"].startswith("second level"))
+    counted = [r for r in rows if r["experiment"] != FIXED]
+    claims = {
+        "losses within 1e-3 of theory": worst <= LOSS_TOLERANCE,
+        "KL falls as the correlation grows": all(b <= a + 1e-3 for a, b in itertools.pairwise(kls)),
+        "KL of z2 within 0.05 nats of theory, Σ2 learned and fixed": second <= KL_TOLERANCE,
+        "latents alive as in theory, but for Σ2 fixed": all(r["alive ours"] == r["alive theory"] for r in counted),
+        "reconstruction worsens as β grows": all(a <= b * 1.001 for a, b in itertools.pairwise(misfits)),
+    }
+    because = (
+        f"Largest relative difference of the loss {worst:.1e}; KL of z2 within {second:.2g} nats. "
+        f"KL of the CVAE from {kls[0]:.2f} nats at ρ = 0 to "
+        f"{kls[-1]:.2f} at the largest; misfit from {misfits[0]:.2f} to {misfits[-1]:.2f} over β: the summary's "
+        "sentence that a larger β reduces collapse is the wrong way round."
+    )
+    return judged(claims, because)
 
 
 def _correlations(request: Request, training: Training) -> list[dict[str, Any]]:

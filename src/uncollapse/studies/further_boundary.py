@@ -21,16 +21,15 @@ from uncollapse.studies.dang_common import (
     pairs,
     theory_count,
 )
-from uncollapse.studies.dang_deep import judged
 from uncollapse.studies.further import exact, gaussian
-from uncollapse.studies.study import Request, Result
+from uncollapse.studies.study import Request, Result, Verdict, judged
 from uncollapse.training import Network, Schedule, Setup, Training
 from uncollapse.training.config import Activation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["boundary"]
+__all__ = ["boundary", "judge_boundary"]
 
 TOLERANCE = 0.05
 """How near, relatively, complete collapse of a nonlinear model must come to the predicted β."""
@@ -38,6 +37,7 @@ TOLERANCE = 0.05
 KINDS: tuple[tuple[Activation, str], ...] = (("relu", "constant β"), ("relu", "from below"), ("tanh", "constant β"))
 """Activation, and how β comes: at once, or from half its value. Units of tanh do not die."""
 
+LINEAR = "linear, σ² fixed"
 NAMES = {"relu": "ReLU", "tanh": "tanh"}
 EVALUATIONS = 8
 """Draws of z per row for the loss: near the threshold hundredths of a nat are asked for."""
@@ -56,24 +56,6 @@ def boundary(request: Request) -> Result:
     training = _training(request)
     learned = _learned_starts(request, training, x, float(data.strengths[0]))
     rows = [*_thresholds(data), *learned, *_linear_rows(linear, alive)]
-    edges = _edges(learned, float(data.strengths[0]))
-    relu = {key: edge for key, edge in edges.items() if key[0].startswith("ReLU")}
-    worst = max(gap(p) for p in linear)
-    agree = float(np.mean(alive == [theory_count(p.forecast) for p in linear]))
-    claims = {
-        "the linear map agrees with theory at every point": agree == 1,
-        "linear losses within 1e-3": worst <= LOSS_TOLERANCE,
-    } | {
-        f"{model} complete collapse within 5 % of theory at every start": max(
-            abs(edge) for (name, _), edge in relu.items() if name == model
-        )
-        <= TOLERANCE
-        for model in dict.fromkeys(name for name, _ in relu)
-    }
-    because = (
-        f"Counts agree at {agree:.0%} of {len(linear)} points of the linear map, largest relative difference of the "
-        f"loss {worst:.1e}. {_words(learned, edges, data)}"
-    )
     settings = {
         "preset": request.preset, "data": "2,000 Gaussian rows, variances 6 … 0.5 in 5 columns, seed 0",
         "convention": "E‖y − ŷ‖²/2 + β KL, η = η_e = 1 but where the start is varied",
@@ -84,7 +66,28 @@ def boundary(request: Request) -> Result:
         "start": "the network starts at σ² = 1; a prior variance η_e² sets its start relative to the prior (the "
         "weights' start moves with it)", "seeds": [0],
     }  # fmt: skip
-    return Result(rows, _figure(linear, alive, widths, betas, learned), settings, *judged(claims, because))
+    return Result(rows, _figure(linear, alive, widths, betas, learned), settings, *judge_boundary(rows, data))
+
+
+def judge_boundary(rows: list[dict[str, Any]], data: Spectrum) -> tuple[Verdict, str]:
+    """The linear map as in theory, and complete collapse of every network near its β from every start."""
+    linear = [r for r in rows if r["model"] == LINEAR]
+    learned = [r for r in rows if r["model"].partition(",")[0] in NAMES.values()]
+    edges = _edges(learned, float(data.strengths[0]))
+    worst = max(r["relative difference of the loss"] for r in linear)
+    agree = float(np.mean([r["ours"] == r["theory"] for r in linear]))
+    claims = {
+        "the linear map agrees with theory at every point": agree == 1,
+        "linear losses within 1e-3": worst <= LOSS_TOLERANCE,
+    }
+    for model in dict.fromkeys(name for name, _ in edges):
+        furthest = max(abs(edge) for (name, _), edge in edges.items() if name == model)
+        claims[f"{model} complete collapse within 5 % of theory at every start"] = furthest <= TOLERANCE
+    because = (
+        f"Counts agree at {agree:.0%} of {len(linear)} points of the linear map, largest relative difference of the "
+        f"loss {worst:.1e}. {_words(learned, edges, data)}"
+    )
+    return judged(claims, because)
 
 
 def _training(request: Request) -> Training:
@@ -97,6 +100,7 @@ def _learned_starts(request: Request, training: Training, x: np.ndarray, edge: f
     ratios = request.pick([0.6, 0.9, 1.05], [0.3, 0.6, 0.8, *np.arange(0.88, 1.05, 0.02), 1.1, 1.2],
                           [*np.arange(0.3, 0.9, 0.05), *np.arange(0.9, 1.1, 0.01), 1.2, 1.3])  # fmt: skip
     starts = request.pick((1.0,), (0.1, 1.0, 4.0), (0.01, 0.1, 1.0, 4.0, 10.0))
+    ratios = np.unique(np.round(ratios, 6))
     rows = []
     for activation, way in KINDS:
         warm = Schedule("linear", warmup=0.4 * training.epochs, start=0.5)
@@ -127,7 +131,7 @@ def _learned_row(p: Pair, x: np.ndarray) -> dict[str, Any]:
 
 def _linear_rows(linear: list[Pair], alive: np.ndarray) -> list[dict[str, Any]]:
     return [
-        {"model": "linear, σ² fixed", "encoder variance": float(p.setup.objective.encoder_variance),  # type: ignore[arg-type]
+        {"model": LINEAR, "encoder variance": float(p.setup.objective.encoder_variance),  # type: ignore[arg-type]
          "beta": p.setup.objective.beta, "relative difference of the loss": gap(p), "paper": None, "ours": int(n),
          "theory": theory_count(p.forecast)}
         for p, n in zip(linear, alive, strict=True)

@@ -56,13 +56,6 @@ CELEBA = (
 FINAL = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0962, 0.0875, 0.0863, 0.0911, 0.1040)
 """σ² at the end, of each case."""
 
-BESIDE = (
-    "4,000 made images of 32 × 32, convolutions 16, 32, 64, 100 latents, 1,500 steps of Adam 0.004, one seed: no "
-    "latent was (ε, δ)-collapsed in any of the ten cases; by mean KL 55 % were at σ² = 10 and none elsewhere, and the "
-    "linear optimum has 86 % at σ² = 10 and 12 % at σ² = 1. The count needs longer training than that"
-)
-"""A larger run that was stopped too early to say anything of the optimum."""
-
 FEWEST = 100
 """Images: a latent is collapsed when at most 1 % of them say otherwise."""
 
@@ -210,7 +203,6 @@ def table_on_images(levels: np.ndarray, sizes: Sizes, *, made: bool = False) -> 
             case.name: [round(float(f.dead[len(f.dead) * k // 4 - 1]), 1) for k in (1, 2, 3, 4)]
             for case, f in zip(CELEBA, result, strict=True)
         },
-        "measured beside": BESIDE,
         "the paper": "162,770 images if its training set was CelebA's, 64 × 64, 500 latents, 5 trials",
     }
     return Result(

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
     from uncollapse.training import Trained, Training
 
-__all__ = ["fig_1", "fig_2", "fig_3", "fig_4"]
+__all__ = ["fig_1", "fig_2", "fig_3", "fig_4", "judge_fig_4"]
 
 LEARNED = "learned"
 FINER = 2.0
 """Figure 2 trains on pixels this many times as large and puts the ELBO back by d log 2. Decoder and encoder weights of
-the modes that come last, √λ and 1/√λ, are then nearer in size, and one learning rate suits both: with 200 latents the
-ELBO ends 1.4e-3 and not 2.2e-3 under the maximum after 2,000 steps."""
+the modes that come last, √λ and 1/√λ, are then nearer in size, and one learning rate suits both."""
 
 
 def fig_1(request: Request) -> Result:
@@ -276,6 +275,8 @@ def _trace_figure(traces: dict[str, tuple[np.ndarray, np.ndarray]], optimum: flo
 
 ENCODERS = {"linear": 0, "1 hidden layer": 1, "2 hidden layers": 2, "3 hidden layers": 3}
 LEGEND = (-1098.2, -1108.7, -1112.1, -1119.6)
+REST = 20.0
+"""Nats under the closed form within which the linear run counts as trained; the paper's own is about 16 under ours."""
 
 
 def fig_4(request: Request) -> Result:
@@ -306,13 +307,7 @@ def fig_4(request: Request) -> Result:
                 "theory": best.elbo,
             }
         )
-    ahead = rows[0]["ours"] - max(row["ours"] for row in rows[1:])
-    above = max(row["ours"] - row["theory"] for row in rows)
-    verdict: Verdict = "reproduced" if ahead >= 0 and above <= 0.5 else "not reproduced"
-    because = (
-        f"the linear encoder ends {ahead:+.1f} nats from the best deeper one; nothing exceeds the closed form by more "
-        f"than {max(above, 0.0):.2f} nats; the linear run is {rows[0]['theory'] - rows[0]['ours']:.1f} below it"
-    )
+    verdict, because = judge_fig_4(rows)
     settings = {
         "images": n,
         "latents": k,
@@ -325,6 +320,21 @@ def fig_4(request: Request) -> Result:
         "paper, with log 2π": "the paper's ELBOs lie (d/2) log 2 above what its own σ² and KL give; see Table 1",
     }
     return Result(rows, _encoder_figure(runs, best.elbo), settings, verdict, because)
+
+
+def judge_fig_4(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
+    """The linear encoder is asked to end first, none above the closed form; all trained near to it for all of it."""
+    ahead = rows[0]["ours"] - max(row["ours"] for row in rows[1:])
+    above = max(row["ours"] - row["theory"] for row in rows)
+    below = [row["theory"] - row["ours"] for row in rows]
+    because = (
+        f"the linear encoder ends {ahead:+.1f} nats from the best deeper one; nothing exceeds the closed form by more "
+        f"than {max(above, 0.0):.2f} nats; the linear run is {below[0]:.1f} below it and the others, whose optimum is "
+        f"the same, {min(below[1:]):.1f} to {max(below[1:]):.1f}: what parts them is how fast they train"
+    )
+    if ahead < 0 or above > 0.5:
+        return "not reproduced", because
+    return ("reproduced" if below[0] <= REST else "reproduced in part"), because
 
 
 def _encoder_figure(runs: dict[str, Trained], optimum: float) -> Figure:

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from uncollapse.data.blocks import Rows
 from uncollapse.forecasting.predict import forecast
@@ -311,12 +312,19 @@ def judge(
     behind = under(cases, [f.values[0] for f in result], theory)
     halves = [[f.collapse for f, case in zip(result, cases, strict=True) if case.learned == which] for which in (0, 1)]
     falls = all(map(falls_with_noise, halves))
+    printed = [[case.paper[3] for case in cases if case.learned == which] for which in (0, 1)]
+    rises = [max(b - a for half in which for a, b in combinations(half, 2)) for which in (halves, printed)]
     because = (
         f"collapse {'falls' if falls else 'does not fall'} with σ², fixed and as a start, to within {TOLERANCE:g} "
-        f"points; of the {pairs} pairs that the paper sets over {TOLERANCE:g} points apart, {right} have its order "
-        f"({by_mean} when latents of mean KL < {EPSILON:g} are counted); {near} of {len(ours)} rows are within "
-        f"{TOLERANCE:g} points. Nats under the linear optimum's ELBO, where networks need not be: {behind}"
+        f"points (a smaller σ² has up to {max(rises[0], 0.0):.1f} more than a larger one; in the paper "
+        f"{max(rises[1], 0.0):.1f}); of the {pairs} pairs that the paper sets over {TOLERANCE:g} points apart, "
+        f"{right} have its order ({by_mean} when latents of mean KL < {EPSILON:g} are counted); {near} of {len(ours)} "
+        f"rows are within {TOLERANCE:g} points. Nats under the linear optimum's ELBO, where networks need not be: "
+        f"{behind}"
     )
+    elbos = [(case.paper[0], found.values[0]) for case, found in zip(cases, result, strict=True) if case.learned]
+    order = float(spearmanr([paper for paper, _ in elbos], [ours for _, ours in elbos]).statistic)
+    because += f"; rank correlation of the ELBOs with the paper's where σ² is learned: {order:+.1f}"
     if offset is not None:
         because += f"; the paper's own: {under(cases, [case.paper[0] - offset for case in cases], theory)}"
     if right == pairs and near == len(ours):

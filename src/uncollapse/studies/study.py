@@ -21,7 +21,7 @@ from uncollapse.files import write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ON_MADE_IMAGES", "Preset", "Request", "Result", "Study", "Verdict", "run_study"]
+__all__ = ["ON_MADE_IMAGES", "Preset", "Request", "Result", "Study", "Verdict", "judged", "run_study"]
 
 Preset = Literal["quick", "standard", "full"]
 Verdict = Literal[
@@ -120,6 +120,15 @@ class Study:
     shows: str
     run: Callable[[Request], Result] = field(repr=False)
     needs_data: str = ""
+
+
+def judged(claims: dict[str, bool], because: str) -> tuple[Verdict, str]:
+    """All claims hold, some, or none: the verdict, and `because` with those that do not."""
+    failed = [name for name, holds in claims.items() if not holds]
+    words = because + (f" Not seen: {'; '.join(failed)}." if failed else "")
+    if not failed:
+        return "reproduced", words
+    return ("not reproduced" if len(failed) == len(claims) else "reproduced in part"), words
 
 
 def run_study(study: Study, request: Request, out: Path) -> Result:
