@@ -93,28 +93,33 @@ def caveats(forecast: Forecast) -> list[str]:
         "A mode is a direction of the data. A latent lives if the strength of its mode stands above the water level, "
         + ("τ = β × decoder variance." if forecast.exact else "β.")
     ]
-    if not forecast.exact:
-        notes.append(
-            "For this likelihood collapse is stable from the critical β on, exactly. The number alive is an estimate, "
-            "KL and σ are those of a Gaussian decoder of the same spectrum, and no closed form of the loss is known "
-            "while latents live."
-        )
+    if not forecast.spectrum.rank:
+        return notes
     if forecast.objective.levels:
         notes.append("β in the advice is the overall weight, which multiplies that of every level.")
-    notes.append(f"Exact for linear encoders and decoders at their global optimum. {_beyond_linear(forecast)}")
+    if forecast.exact:
+        known = "Exact for linear encoders and decoders at their global optimum."
+    else:
+        known = (
+            f"That collapse is stable from β = {forecast.critical_beta:.4g} on is exact. The number alive is an "
+            "estimate: no closed form of the loss is known while latents live, and KL and σ are those of a Gaussian "
+            "decoder of the same spectrum."
+        )
+    notes.append(f"{known} {_beyond_linear(forecast)}")
     return notes
 
 
 def _beyond_linear(f: Forecast) -> str:
+    at = f"β = {f.critical_beta:.4g}"
     if f.spectrum.condition:
         return (
             "A decoder nonlinear in the condition can explain more of the data, or use a latent for some conditions "
             "only, so collapse can start earlier or later (--nonlinear)."
         )
     if not f.spectrum.target_is_input:
-        return "A nonlinear encoder can use more of its input, so collapse starts at this β or above (--nonlinear)."
+        return f"A nonlinear encoder can use more of its input, so collapse starts at {at} or above (--nonlinear)."
     counted = "The number alive of a deep network may differ: it packs several modes into one latent, or gets stuck."
-    start = about_zones(f) or "For deep networks collapse is stable from this critical β on; a better one may exist."
+    start = about_zones(f) or f"For deep networks collapse is stable from {at} on; a better optimum may exist."
     return f"{start} {counted}"
 
 

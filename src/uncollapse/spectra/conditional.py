@@ -86,5 +86,6 @@ def _check_condition(raw: Moments, result: Residual, energy: float, options: Opt
     if rank > MUCH_FREEDOM * n:
         warn(
             f"the regression on the condition takes {rank} of {n} degrees of freedom, so the strengths are low by a "
-            f"factor of about {1 - rank / n:.2f}; the de-biased ones undo it"
+            f"factor of about {1 - rank / n:.2f}; debiased_strengths undo it (with --json, "
+            f"debiased_strength of each mode)"
         )

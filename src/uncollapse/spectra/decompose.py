@@ -303,9 +303,14 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
     s = result
     if s.n_constant and s.total_energy > 0:
         columns = "columns" if s.target_is_input else "target columns"
+        cost = (
+            "but they count as dimensions and pull a learned decoder variance down"
+            if s.likelihood == "gaussian"
+            else "so no latent carries them"
+        )
         warn(
-            f"{s.n_constant} of {s.n_targets} {columns} are constant: they hold no mode, but they count as dimensions "
-            f"and pull a learned decoder variance down; drop them unless your model decodes them"
+            f"{s.n_constant} of {s.n_targets} {columns} are constant: they hold no mode, {cost}; drop them unless "
+            f"your model decodes them"
         )
     if s.condition and s.condition.energy > 0:
         return s  # its own checks have spoken
@@ -319,7 +324,8 @@ def _warned(result: Spectrum, n_modes: int | None = None) -> Spectrum:
     elif s.target_is_input and s.n_samples <= s.n_features:
         warn(
             f"{s.n_samples} rows against {s.n_features} features: at most {s.n_samples - s.centred} modes can be "
-            f"seen, and their strengths are pushed up by sampling noise; look at the de-biased ones"
+            f"seen, and their strengths are pushed up by sampling noise; those without it are "
+            f"debiased_strengths (with --json, debiased_strength of each mode)"
         )
     return s
 
