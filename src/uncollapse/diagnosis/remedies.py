@@ -13,7 +13,7 @@ from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.result import Plan, Remedy
 from uncollapse.diagnosis.thresholds import OUT_OF_RANGE
 from uncollapse.errors import ObjectiveError
-from uncollapse.forecasting.recommend import MARGIN, worth_keeping
+from uncollapse.forecasting.recommend import MARGIN, with_most_energy
 from uncollapse.objective import Objective
 
 __all__ = ["remedies_for"]
@@ -104,7 +104,7 @@ def _lower_water(f: Facts) -> Iterator[Remedy]:
     if f.forecast.objective.decoder_variance == "learned":
         yield from _other_weight(f, at_least_alive=min(f.usable, f.forecast.n_keepable))
         return
-    target = None if f.forecast.objective.levels else worth_keeping(f.forecast, f.n_latents)
+    target = None if f.forecast.objective.levels else with_most_energy(f.forecast, f.n_latents)
     if target is None:
         return
     n, level = target

@@ -17,13 +17,13 @@ from uncollapse.showing.plain import Record
 if TYPE_CHECKING:
     from uncollapse.forecasting.result import Forecast
 
-__all__ = ["HEADINGS", "Recommended", "recommend", "recommended_rows", "worth_keeping"]
+__all__ = ["HEADINGS", "Recommended", "recommend", "recommended_rows", "with_most_energy"]
 
 MARGIN = 0.5
 """The water at half the strength of the weakest mode that should live: near its threshold a mode grows slowly."""
 
 ENERGY = 0.95
-"""Share of the energy of all modes above noise that the latents worth having carry."""
+"""Share of the energy of all modes above noise, of the aim that leaves out the weakest of them."""
 
 BUDGET = 10.0
 """Nats of KL where nobody says, and the objective itself spends none."""
@@ -71,8 +71,8 @@ class Recommended(Record, Noun):
 
 
 def recommend(f: Forecast, kl_budget: float | None = None) -> tuple[Recommended, ...]:
-    """Settings for three aims: all latents worth having alive (with 95 % of the energy above noise), the best
-    reconstruction at so many nats of KL, and every mode above noise but no latent that codes noise.
+    """Settings for three aims: the strongest modes alive, those with 95 % of the energy above noise; the best
+    reconstruction at so many nats of KL; and every mode above noise, but no latent that codes noise.
 
     Parameters
     ----------
@@ -109,18 +109,19 @@ def recommend(f: Forecast, kl_budget: float | None = None) -> tuple[Recommended,
     levels = f.critical_levels
     weakest = float(levels[worth - 1])
     edge = float(s.noise.edge)
-    n, level = worth_keeping(f, s.rank) or (worth, MARGIN * weakest)
+    n, level = with_most_energy(f, s.rank) or (worth, MARGIN * weakest)
     wide = replace(f, n_latents=max(s.rank, 1), objective=replace(o, n_latents=None))
     budget = checks.positive(kl_budget, "kl_budget") if kl_budget is not None else _own_budget(f)
     return (
-        _at(f, "all worth having live", level, n),
+        _at(f, f"modes with {ENERGY:.0%} of energy live", level, n),
         _at_budget(f, wide, budget),
         _at(f, "none codes noise", math.sqrt(edge * weakest) if 0 < edge < weakest else MARGIN * weakest, worth),
     )
 
 
-def worth_keeping(f: Forecast, most: int) -> tuple[int, float] | None:
-    """How many latents are worth having, at most so many, and the water level that keeps them; None if none is.
+def with_most_energy(f: Forecast, most: int) -> tuple[int, float] | None:
+    """How many modes carry 95 % of the energy above noise, of the strongest so many, and the water level that keeps
+    them; None if no mode stands above noise.
 
     Parameters
     ----------

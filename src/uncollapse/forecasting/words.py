@@ -156,29 +156,52 @@ def _advice(f: Forecast) -> Iterator[str]:
             f"{f.spectrum.n_targets / f.n_usable:.4g}."
         )
         return
-    if n == 0 and usable:
+    earning = min(usable, int(f.spectrum.above_noise.sum()))
+    if n == 0 < earning:
         yield f"To let a first latent live: {limits(f.keep(1))}."
-    if 0 < n < usable:
+    if 0 < n < earning:
         where = " on level 1" if f.levels else ""
         yield f"To keep one more alive{where} ({n + 1}): {limits(f.keep(n + 1))}."
-    chosen = f.objective.n_latents is not None
-    if n + 1 < usable and chosen:
-        yield f"To keep all {usable} alive: {limits(f.keep(usable))}."
+    if n + 1 < earning and f.objective.n_latents is not None:
+        who = f"all {usable}" if earning == usable else f"all {earning} whose modes stand above sampling noise"
+        yield f"To keep {who} alive: {limits(f.keep(earning))}."
     if 0 < n == usable:
         who = "The latents of level 1" if f.levels else "They"
         yield f"{who} stay alive for any {limits(f.keep(n))}."
-    worth = f.n_worth_having
+    if earning == n < usable:
+        yield _only_noise(f)
+    yield from _about_worth(f)
+
+
+def _only_noise(f: Forecast) -> str:
+    """No weight is named that would wake a latent only to code noise."""
+    which = "the strongest mode" if f.n_alive == 0 else "the next mode"
+    lower = "weight of the KL" if f.objective.loss else "β"
+    return f"A lower {lower} would only code noise: {which} lies under {_edge(f)}."
+
+
+def _about_worth(f: Forecast) -> Iterator[str]:
+    """How many latents are worth having: one for each mode above the water and above sampling noise."""
+    n, worth = f.n_alive, f.n_worth_having
     noisy = n - int(f.spectrum.above_noise[:n].sum())
-    edge = f"the edge of sampling noise ({f.spectrum.noise.edge:.4g})"
     if worth > f.n_latents:
         spare = worth - f.n_latents
-        have = "mode has" if spare == 1 else "modes have"
-        yield f"At this water level {worth} latents are worth having; {spare} {have} none."
+        yield (
+            f"At this water level {worth} latents are worth having, one for each mode above it and above sampling "
+            f"noise; {spare} of these modes {'has' if spare == 1 else 'have'} none."
+        )
+    elif worth < n and noisy == n:
+        whose = "the mode of the one that lives lies" if n == 1 else f"the modes of all {n} lie"
+        yield f"No latent is worth having: {whose} under {_edge(f)}."
     elif worth < n:
-        others = "the other mode lies" if noisy == 1 else f"the other {noisy} modes lie"
-        yield f"{_are(worth)} worth having: {others} under {edge}."
-    elif 0 < worth < f.n_latents and chosen:
-        yield f"At this water level {_are(worth)} enough; more would be collapsed."
+        others = "the mode of the other lies" if noisy == 1 else f"the modes of the other {noisy} lie"
+        yield f"{_are(worth)} worth having: {others} under {_edge(f)}."
+    elif 0 < worth < f.n_latents and f.objective.n_latents is not None:
+        yield f"At this water level {_are(worth)} worth having; more would be collapsed."
+
+
+def _edge(f: Forecast) -> str:
+    return f"the edge of sampling noise ({f.spectrum.noise.edge:.4g})"
 
 
 def _floor(value: float) -> str:
