@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from uncollapse.injecting.result import N_ERRORS
 from uncollapse.showing.noun import Card, number
 from uncollapse.theory.path import linear_path
 
@@ -35,9 +36,16 @@ def headline(s: InjectionSpectrum) -> str:
         return f"{where}; {at} collapse is stable, to second order."
     if n == 0 or s.beta > low:
         return f"{where}; {at} it is too near to say."
-    most = "1 can live and is" if n == 1 else f"up to {n} can live and are"
-    gained = max(s.measured_worth, 0.0)
-    return f"{where}; {at} {most} worth {gained:.2g} ± {s.measured_error:.1g} nats or more, of {s.nats:.4g}."
+    can = "one can" if n == 1 else f"up to {n} can"
+    gain = f"{max(s.measured_worth, 0.0):.2g} ± {s.measured_error:.1g} of {s.nats:.4g} nats a sample"
+    if not _gains(s):
+        return f"{where}, so {can} live {at}. No gain beyond its error was measured: {gain}."
+    return f"{where}, so {can} live {at}, and {'gains' if n == 1 else 'gain'} at least {gain}."
+
+
+def _gains(s: InjectionSpectrum) -> bool:
+    """Whether what was measured stands out of its error."""
+    return s.measured_worth > N_ERRORS * s.measured_error
 
 
 def advice(s: InjectionSpectrum) -> list[str]:
@@ -51,6 +59,8 @@ def advice(s: InjectionSpectrum) -> list[str]:
         )
     elif s.beta > MARGIN * s.critical_beta:
         lines.append(f"Take β = {MARGIN * s.critical_beta:.2g} or less: near λ a latent grows slowly.")
+    elif not _gains(s):
+        lines.append("No gain beyond its error was measured, so a dead latent here need not be stuck.")
     else:
         lines.append("The weight leaves room: a dead latent here is stuck, or its encoder cannot tell what is of use.")
     if s.beta >= s.interval[1]:
