@@ -107,6 +107,15 @@ def test_several_values_by_name_or_place():
     assert with_total.misfit.kind == "squared"
 
 
+def test_of_a_kl_that_weighs_nothing_no_size_is_said():
+    def zero(recon, x, mu, logvar):
+        return ((recon - x) ** 2).sum(1).mean() + 0 * (1 + logvar - mu**2 - logvar.exp()).mean()
+
+    reading = read_loss(zero, 64, K)
+    assert reading.remarks == ("There is no KL: posteriors change nothing.",)
+    assert not any("KL" in name or "KL" in value for name, value in reading.card().facts)
+
+
 def test_reading_leaves_the_generators_alone():
     torch.manual_seed(5)
     before, own = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002

@@ -258,8 +258,11 @@ class LossReading(Noun):
         facts = [
             ("reconstruction", "none that is known" if self.misfit.kind is None else WORDS[self.misfit.kind]),
             ("over features", ", ".join(dict.fromkeys(self.misfit.axes)) or "?"),
-            ("over the batch", f"reconstruction {self.misfit.batch}, KL {self.kl.batch}"),
-            ("KL over latents", self.kl.latents),
+            (
+                "over the batch",
+                f"reconstruction {self.misfit.batch}" + (f", KL {self.kl.batch}" if self.kl.weight else ""),
+            ),
+            *([("KL over latents", self.kl.latents)] if self.kl.weight else []),
             ("asked with", f"{' × '.join(map(str, self.shape))} features, {self.n_latents} latents"),
         ]
         if not self.outside:

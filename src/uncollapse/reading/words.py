@@ -71,6 +71,14 @@ def _of_learned(r: LossReading) -> Iterator[str]:
 
 
 def _of_sizes(r: LossReading) -> Iterator[str]:
+    if r.kl.weight:
+        yield from _of_kl_sizes(r)
+    if "mean" in r.misfit.axes and not r.averaged:
+        kinds = ", ".join(f"{side}: {axis}" for side, axis in zip(r.shape, r.misfit.axes, strict=True))
+        yield f"The reconstruction is averaged over some axes of a sample and summed over others ({kinds})."
+
+
+def _of_kl_sizes(r: LossReading) -> Iterator[str]:
     pair = (r.misfit.batch, r.kl.batch)
     if pair == ("mean", "sum"):
         yield (
@@ -87,9 +95,6 @@ def _of_sizes(r: LossReading) -> Iterator[str]:
             f"The reconstruction is averaged over {r.n_features:,} features and the KL is not: that puts the water "
             f"{r.n_features:,} times as high as with sums."
         )
-    elif "mean" in r.misfit.axes and not r.averaged:
-        kinds = ", ".join(f"{side}: {axis}" for side, axis in zip(r.shape, r.misfit.axes, strict=True))
-        yield f"The reconstruction is averaged over some axes of a sample and summed over others ({kinds})."
     if r.kl.latents == "mean":
         yield f"The KL is averaged over {r.n_latents} latents: its weight falls as they become more."
     if r.kl.over_features:
