@@ -101,6 +101,19 @@ def test_what_cannot_be_read_is_one_line(function, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_tensor_of_an_unknown_name_is_to_be_renamed_and_a_number_to_be_said():
+    def odd(x, xr, loc, raw):
+        return ((x - xr) ** 2).sum(1).mean() + (-raw.log() + (raw**2 + loc**2) / 2 - 0.5).sum(1).mean()
+
+    with pytest.raises(ObjectiveError, match=r"rename a tensor to what it is \(recon, logvar, or std") as caught:
+        read_loss(odd, 6, 2)
+    assert "asks for xr, raw" in str(caught.value)
+    assert read_loss(lambda x, recon, loc, std: odd(x, recon, loc, std), 6, 2).water_level == pytest.approx(0.5)
+    with pytest.raises(ObjectiveError, match="say each") as caught:
+        read_loss(ask, 6, 2)
+    assert "rename" not in str(caught.value)
+
+
 def test_several_values_by_name_or_place():
     assert read_loss(ask, 6, 2, settings={"beta": 2.0}).kl.faults
     with_total = read_loss(several, 6, 2, total="rec")

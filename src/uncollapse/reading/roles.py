@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ NAMES = {
 """Without underscores and capitals."""
 
 SPREADS = ("log variance", "log std", "std", "variance", "posterior")
+
+OF_SPREAD = "logvar, or std for σ after its softplus"
 
 LEARNED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "decoder log variance": lambda v: v,
@@ -112,16 +114,25 @@ def roles_of(function: Callable[..., Any], settings: dict[str, Any], name: str) 
     if not roles and any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return {"*": "*"}
     if unknown:
-        raise unknown_arguments(name, unknown, [p.name for p in parameters])
+        raise unknown_arguments(name, unknown, [p.name for p in parameters], _not_there(roles))
     return roles
 
 
-def unknown_arguments(name: str, unknown: list[str], takes: list[str]) -> ObjectiveError:
-    """What is said of arguments that nobody told."""
+def unknown_arguments(name: str, unknown: list[str], takes: list[str], missing: Sequence[str] = ()) -> ObjectiveError:
+    """What is said of arguments that nobody told; `missing` are names of tensors that the others are not."""
+    asked = f"{name}: asks for {', '.join(unknown)}, which nobody told (it takes {', '.join(takes)})"
+    if not missing:
+        return ObjectiveError(f"{asked}; say each (--set NAME=VALUE)")
     return ObjectiveError(
-        f"{name}: asks for {', '.join(unknown)}, which nobody told (it takes {', '.join(takes)}); say each "
-        f"(--set NAME=VALUE)"
+        f"{asked}; rename a tensor to what it is ({', '.join(missing)}), and say a number (--set NAME=VALUE)"
     )
+
+
+def _not_there(roles: dict[str, str]) -> list[str]:
+    """Names for the tensors of a loss that no argument is known to be."""
+    there = set(roles.values())
+    names = {"recon": {"recon"}, "x": {"x"}, "mu": {"mean", "posterior"}, OF_SPREAD: set(SPREADS)}
+    return [name for name, of in names.items() if not of & there]
 
 
 def _told_apart(named: list[tuple[str, str | None]]) -> dict[str, str | None]:
