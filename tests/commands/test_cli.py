@@ -128,6 +128,8 @@ def bad_calls(path) -> dict[str, list]:
         "reshape to (samples, features)": ["flat.npy"],
         "29": ["fine.npy", "--target", "short.npy"],
         "complex": ["complex.npy"],
+        "--bootstrap must be 0, for no intervals, or 2 to 100,000, got -4": ["fine.npy", "--bootstrap", "-4"],
+        "--bootstrap must be 0, for no intervals, or 2 to 100,000, got 1": ["fine.npy", "--bootstrap", "1"],
         "only 1 row(s)": ["one.npy"],
         "no such file": ["nothing.npy"],
         "beta must be a positive number": ["iris", "--beta", "-1"],

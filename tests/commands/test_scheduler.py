@@ -150,7 +150,7 @@ def test_rows_that_are_not_finite_are_named_and_left_out(client, x):
         (lambda x: (x[:, :2], np.ones((len(x), 2))), lambda z: np.hstack([z, z, z[:, :1]])), spread="std"
     )
     x[1234, 2] = np.nan
-    with pytest.raises(DataError, match="not finite, the first in row 1235;"):
+    with pytest.raises(DataError, match="NaN or infinite, the first in row 1234, column 2 "):
         observe(probe, da.from_array(x, chunks=(500, -1)))
     found = observe(probe, da.from_array(x, chunks=(500, -1)), drop_nonfinite=True)
     assert found.measurement.n_samples == len(x) - 1

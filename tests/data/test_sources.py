@@ -17,6 +17,7 @@ from uncollapse.data.embedded import EMBEDDED
 from uncollapse.data.rows import dense
 from uncollapse.data.sample import RowSample
 from uncollapse.data.sources import open_source
+from uncollapse.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore::uncollapse.UncollapseWarning")
 
@@ -122,6 +123,12 @@ def damaged(path):
         "cut-idx3-ubyte.gz": (gzip.compress(images)[:-12], "cannot be read as an idx file|truncated"),
         "notzip-idx3-ubyte.gz": (b"\x1f\x8bnonsense", "cannot be read as an idx file"),
         "text.csv": (b"a,name,b\n1,bob,2\n3,eve,4\n", "column name holds text, first 'bob' in data row 0"),
+        "commas.csv": (b"a;b\n1,5;2\n", "column a has decimal commas, first '1,5' in data row 0; write decimal points"),
+        "bare_commas.csv": (b"1,5;2,25;3,0\n1,5;2,5;3,5\n", "decimal commas, first '1,5'; write decimal points"),
+        "quoted.csv": (b'a,b\n"1,5","2,5"\n', "column a, b has decimal commas, first '1,5'"),
+        "header.csv": (b"a,b,c\n", "header.csv: empty, no rows came"),
+        "names.txt": (b"anna\n", "text, where rows of numbers are read; .*--decoder gru, .* named .csv"),
+        "rows.jsonl": (b'{"text": "anna"}\n', "text, where rows of numbers are read; .*--decoder gru"),
         "ragged.csv": (b"1,2\n3\n", "data row 1 has 1 columns where 2 are expected"),
         "empty.csv": (b"", "empty"),
         "binary.csv": (b"\xff\xfe\x00", "cannot be read as CSV"),
@@ -137,7 +144,7 @@ def damaged(path):
 def test_damaged_files_are_named_in_one_line(tmp_path):
     for name, (content, message) in damaged(tmp_path).items():
         (tmp_path / name.split("::")[0]).write_bytes(content)
-        with pytest.raises(SourceError, match=message) as caught:
+        with pytest.raises((SourceError, DataError), match=message) as caught:
             moments(open_source(str(tmp_path / name)))
         assert "\n" not in str(caught.value), name
         assert str(tmp_path) in str(caught.value), name
@@ -158,6 +165,12 @@ def test_missing_things_are_named(tmp_path):
     pytest.importorskip("pyarrow.parquet").write_table(pa.table({"a": [1.0], "city": ["x"]}), tmp_path / "t.parquet")
     with pytest.raises(SourceError, match="column city holds no numbers"):
         open_source(str(tmp_path / "t.parquet"))
+
+
+@pytest.mark.parametrize("text", ["1\n2\n", "1,2\n3,4\n", "1,2\t\n3,4\t\n", "1;2\n3;4\n", "a;b\n1;2\n3;4\n"])
+def test_commas_between_cells_are_no_decimal_commas(tmp_path, text):
+    (tmp_path / "x.csv").write_text(text)
+    assert sum(len(block) for block in open_source(str(tmp_path / "x.csv")).blocks()) == 2
 
 
 def test_a_sample_knows_nothing_of_data_made_from_the_same_seed():

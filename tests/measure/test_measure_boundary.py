@@ -117,7 +117,7 @@ def test_batches_that_are_none_and_iterators_that_raise_are_named():
     ],
 )
 def test_a_kl_that_is_not_finite_is_refused_and_the_row_named(given, what):
-    with pytest.raises(DataError, match=f"the {what} is too large.* in 1 of 2 samples .*latent 2; first in row 2") as c:
+    with pytest.raises(DataError, match=f"the {what} is too large.* in 1 of 2 .*latent 2; first in row 1, ") as c:
         measure_posterior(**given)
     line(c)
     given["mean"] = np.where(np.abs(given["mean"]) > 10, 10.0, given["mean"])
@@ -132,7 +132,7 @@ def test_the_row_of_a_mean_too_large_is_that_of_the_whole_data():
     x = np.zeros((3000, 2))
     x[2500, 0] = 1e155
     blocks = [x[i : i + 1000] for i in range(0, 3000, 1000)]
-    with pytest.raises(DataError, match="first in row 2501"):
+    with pytest.raises(DataError, match="first in row 2500, counted"):
         observe(CallableProbe(encode, lambda z: z), iter(blocks))
 
 
@@ -269,7 +269,23 @@ def test_rows_of_the_baseline_are_checked(part):
             baseline_losses(f, **{"x": GOOD, "y": GOOD, part: rows})
     with pytest.raises(DataError, match="x has 1 columns and the forecast is for 2"):
         baseline_losses(f, GOOD[:, :1], GOOD)
-    with pytest.raises(DataError, match="too far from the data of the forecast: row 2"):
+    with pytest.raises(DataError, match="too far from the data of the forecast: row 1, counted"):
         baseline_losses(f, np.array([[1.0, 2.0], [1e200, 1.0], [1.0, 1.0]]), GOOD)
     with pytest.raises(DataError, match="x has 3 rows and y has 2"):
         baseline_losses(f, GOOD, GOOD[:2])
+
+
+@pytest.mark.parametrize("part", ["data", "target", "given"])
+def test_a_value_that_is_not_finite_is_placed_as_a_forecast_places_it(part):
+    tables = {"data": np.zeros((6, 3)), part: np.zeros((6, 3))}
+    tables[part][[3, 5], 2] = np.nan
+    with pytest.raises(DataError) as of_forecast:
+        forecast(**tables)
+    probe = CallableProbe(lambda x, given=None: (x, np.zeros_like(x)), lambda z, given=None: z)
+    with pytest.raises(DataError) as of_model:
+        observe(probe, **tables)
+    name = {"data": "the data", "target": "the target", "given": "the condition"}[part]
+    assert f"{name}: 2 value(s) are NaN or infinite, the first in row 3, column 2 (counted" in str(of_model.value)
+    if part == "data":
+        assert str(of_model.value) == str(of_forecast.value)
+    assert "the first in row 3, column " in str(of_forecast.value)

@@ -227,7 +227,7 @@ def test_what_an_encoder_raises_is_kept_as_the_cause_and_the_rows_are_named(x):
         def decode(self, z, given=None):
             return z
 
-    with pytest.raises(DataError, match=r"encoder of theirs \(rows 1 on\): SystemExit: bye") as caught:
+    with pytest.raises(DataError, match=r"of theirs \(from row 0 on, counted from 0\): SystemExit: bye") as caught:
         observe(Theirs(), x)
     assert isinstance(caught.value.__cause__, SystemExit)
 

@@ -156,7 +156,11 @@ def forecast(
         )  # fmt: skip
         return
     from uncollapse.files import check_writable, write_text
+    from uncollapse.forecasting.intervals import MOST_SAMPLES
     from uncollapse.forecasting.predict import forecast as forecast_
+
+    if bootstrap and not 2 <= bootstrap <= MOST_SAMPLES:
+        raise ObjectiveError(f"--bootstrap must be 0, for no intervals, or 2 to {MOST_SAMPLES:,}, got {bootstrap}")
 
     json_file = None if json_to in (None, "-") else Path(str(json_to))
     read = [source, target or "", given or "", dispersion or "", size_factors or ""]

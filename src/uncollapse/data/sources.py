@@ -16,6 +16,7 @@ from uncollapse.data.parquets import read_parquet
 from uncollapse.data.stores import read_zarr
 from uncollapse.data.tables import read_csv
 from uncollapse.data.tars import TARS, read_tars, shards
+from uncollapse.data.tokens import JSON_LINES, TEXT
 from uncollapse.errors import SourceError, first_line, shown
 
 __all__ = ["open_source"]
@@ -139,6 +140,11 @@ def _reader(path: Path) -> str:
         return "idx"
     if ending in IMAGES:
         raise SourceError(f"{path}: one image; give its folder, or {path.parent}::64x64 to resize all in it")
+    if ending in (*TEXT, *JSON_LINES):
+        raise SourceError(
+            f"{path}: text, where rows of numbers are read; text is forecast with a decoder of tokens (--decoder gru, "
+            f"transformer, window:K or your own), and a table of numbers is to be named .csv"
+        )
     raise SourceError(
         f"{path}: unknown kind of file {ending or '(no ending)'}; known are {', '.join([*_PLAIN, *_KEYED])}, .tar, and "
         f"folders of images or of .parquet files"

@@ -33,6 +33,8 @@ def read_csv(path: Path) -> Rows:
     if not first.strip():
         raise SourceError(f"{path}: empty")
     separator = max(",;\t", key=first.count)
+    if separator == ",":
+        _refuse_decimal_commas(path, first)
     try:
         cells = next(csv.reader([first], delimiter=separator))
     except csv.Error as error:
@@ -55,6 +57,15 @@ def read_csv(path: Path) -> Rows:
     return Rows(str(path), len(cells), None, blocks)
 
 
+def _refuse_decimal_commas(path: Path, first: str) -> None:
+    """Refuse a first line in which another separator leaves numbers with commas."""
+    for separator in ";\t":
+        cells = [cell.strip() for cell in first.split(separator)]
+        if len(cells) > 1 and all(cell and (_is_number(cell) or _has_comma(cell)) for cell in cells):
+            found = next(filter(_has_comma, cells))
+            raise SourceError(f"{path}: decimal commas, first {found[:30]!r}; write decimal points")
+
+
 def _warn_counted(path: Path) -> None:
     warn(f"{path}: the first line only counts the columns, so it is taken for a header; if it is data, add a header")
 
@@ -75,6 +86,11 @@ def _parsed(path: Path, lines: list[str], separator: str, names: list[str], n_se
         for column, cell in enumerate(cells):
             if not _is_number(cell):
                 text = _text_columns(lines, separator, names)
+                if _has_comma(cell):
+                    raise SourceError(
+                        f"{path}: column {listed(text)} has decimal commas, first {cell.strip()[:30]!r} in data row "
+                        f"{n_seen + row}; write decimal points"
+                    )
                 raise SourceError(
                     f"{path}: column {listed(text)} holds text, first {cell.strip()[:30]!r} in data row "
                     f"{n_seen + row}; leave such columns out or encode them as numbers"
@@ -92,6 +108,11 @@ def listed(names: list[str]) -> str:
     """Names of columns on one line, the first few where there are many."""
     short = [" ".join(name.split())[:NAME_SHOWN] for name in names[:NAMES_SHOWN]]
     return ", ".join(short) + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
+
+
+def _has_comma(cell: str) -> bool:
+    """Whether a cell is a number but for its comma."""
+    return not _is_number(cell) and _is_number(cell.replace(",", ".", 1))
 
 
 def _is_number(cell: str) -> bool:

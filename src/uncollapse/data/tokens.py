@@ -13,7 +13,7 @@ import numpy as np
 from uncollapse import checks
 from uncollapse.errors import DataError, SourceError
 
-__all__ = ["END", "Tokens", "as_tokens", "open_tokens", "tokens_of_lines"]
+__all__ = ["END", "JSON_LINES", "TEXT", "Tokens", "as_tokens", "open_tokens", "tokens_of_lines"]
 
 END = "\n"
 """The token that ends a line, the last of a vocabulary that is made here."""

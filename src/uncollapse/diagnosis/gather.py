@@ -74,6 +74,8 @@ def gather(
 ) -> Facts:
     """The numbers that `diagnose` judges; arguments and errors as there."""
     seed, learning_rate = check_settings(seed, learning_rate)
+    if n_rows is not None and checks.count(n_rows, "n_rows", least=2, error=DataError) < FEWEST_ROWS:
+        raise DataError(f"a diagnosis needs {FEWEST_ROWS} rows or more, and n_rows (--rows) asks for {n_rows}")
     rows: Any = data if is_dask(data) else as_rows(data)
     if not is_dask(data):
         rows.check_repeatable()

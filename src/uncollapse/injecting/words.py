@@ -60,7 +60,7 @@ def advice(s: InjectionSpectrum) -> list[str]:
     elif s.beta > MARGIN * s.critical_beta:
         lines.append(f"Take β = {MARGIN * s.critical_beta:.2g} or less: near λ a latent grows slowly.")
     elif not _gains(s):
-        lines.append("No gain beyond its error was measured, so a dead latent here need not be stuck.")
+        lines.append("A dead latent here need not be stuck: there is nothing to gain that stands out of the error.")
     else:
         lines.append("The weight leaves room: a dead latent here is stuck, or its encoder cannot tell what is of use.")
     if s.beta >= s.interval[1]:

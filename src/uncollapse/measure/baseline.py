@@ -78,7 +78,8 @@ def baseline_losses(
     constant = y.shape[1] / 2 * np.log(2 * np.pi * f.decoder_variance)
     losses: np.ndarray = missed / (2 * f.decoder_variance) + constant + o.beta * kl
     if not np.isfinite(losses).all():
-        raise DataError(f"x or y is too far from the data of the forecast: row {int(np.isfinite(losses).argmin()) + 1}")
+        row = int(np.isfinite(losses).argmin())
+        raise DataError(f"x or y is too far from the data of the forecast: row {row}, counted from 0")
     return losses
 
 

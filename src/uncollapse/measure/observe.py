@@ -19,6 +19,7 @@ from uncollapse.measure.posterior import Posterior, RowError, posterior
 from uncollapse.measure.protocol import RAISED, check_probe
 from uncollapse.measure.result import ACTIVE_VARIANCE, Measurement
 from uncollapse.measure.sums import PosteriorSums, posterior_sums
+from uncollapse.spectra.one_pass import nonfinite_error
 
 if TYPE_CHECKING:
     from uncollapse.measure.protocol import Probe
@@ -238,7 +239,7 @@ def _encoded(probe: Probe, x: np.ndarray, given: np.ndarray | None, numbers: np.
         wanted = "" if given is None else f" and conditions of {given.shape[1]}"
         raise DataError(
             f"{name}: rows of {x.shape[1]} numbers{wanted} do not go through the encoder of {probe.name} "
-            f"(rows {numbers[0] + 1} on): {kind_and_line(error)}"
+            f"(from row {numbers[0]} on, counted from 0): {kind_and_line(error)}"
         ) from error
     if not isinstance(q, Posterior):
         raise DataError(f"{probe.name}: encode must return a Posterior, got {checks.shown(q)}; "
@@ -256,17 +257,16 @@ def _blocks(
         raise DataError("a conditional VAE predicts the data themselves: give the condition as given, and no target")
     other = target if target is not None else given
     name = "the target" if target is not None else "the condition"
-    pairs = ((block,) for block in rows.blocks()) if other is None else paired_blocks(rows, as_rows(other, name))
+    others = None if other is None else as_rows(other, name)
+    pairs = ((block,) for block in rows.blocks()) if others is None else paired_blocks(rows, others)
     for pair in pairs:
         parts = [dense(part) for part in pair]
         finite = _finite_rows(parts)
         if not finite.all():
             if not drop_nonfinite:
-                row = n_seen + int(finite.argmin()) + 1
-                raise DataError(
-                    f"{rows.name}: values that are not finite, the first in row {row}; fix them, or leave such rows "
-                    f"out (drop_nonfinite, --drop-nonfinite)"
-                )
+                bad = next(i for i, part in enumerate(parts) if not np.isfinite(part).all())
+                of = (rows, others)[bad] or rows
+                raise nonfinite_error(of.name, parts[bad], n_seen, (pair[bad] for pair in pairs))
             parts = [part[finite] for part in parts]
         numbers = n_seen + np.flatnonzero(finite)
         n_seen += len(finite)

@@ -29,7 +29,7 @@ class RowError(DataError):
     """
 
     def __init__(self, before: str, row: int, after: str, number: int | None = None) -> None:
-        super().__init__(f"{before}row {(row if number is None else number) + 1}{after}")
+        super().__init__(f"{before}row {row if number is None else number}, counted from 0{after}")
         self.before, self.row, self.after, self.number = before, row, after, number
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from uncollapse import checks
 from uncollapse.bill.additions import Additions
 from uncollapse.bill.budget import BUDGET, Budget
 from uncollapse.bill.make import bill_of
-from uncollapse.bill.sample import Sample, make_sample
+from uncollapse.bill.sample import FEWEST, Sample, make_sample
 from uncollapse.bill.wrapped import WrappedProbe, added_mean, paths_of
 from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.opening import loss_of, probe_of
@@ -78,6 +78,8 @@ def revive(
     (0, 2)
     """
     clock = Budget(checks.number(budget, "budget", error=DataError))
+    if n_rows is not None and checks.count(n_rows, "n_rows", least=2, error=DataError) < FEWEST:
+        raise DataError(f"a model is revived on {FEWEST} rows or more, and n_rows (--rows) asks for {n_rows}")
     data, given = with_own_rows(model, data, given)
     rows = as_rows(data)
     probe: Any = probe_of(model, data, rows, objective=objective, spread=spread, input_shape=input_shape,

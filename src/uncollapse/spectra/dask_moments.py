@@ -69,7 +69,7 @@ def _of_chunk(
     name = "the Dask array"
     rows = [as_rows(less(part, offset), name) for part, offset in zip(chunk, offsets, strict=True)]
     blocks = paired_blocks(*rows) if len(rows) > 1 else ((block,) for block in rows[0].blocks())
-    moments = merged(each_block(Walk(name, blocks), drop_nonfinite, start))
+    moments = merged(each_block(Walk(name, blocks), drop_nonfinite, start), name)
     if places is None:
         return _Part(moments, None)
     first, last = np.searchsorted(places, [start, start + len(chunk[0])])

@@ -180,7 +180,7 @@ def moments_of_blocks(rows: Rows, target: Any, drop_nonfinite: bool) -> Moments:
     """The sum over the blocks of `rows`, walked in step with the target's."""
     walk = _walk(rows, target)
     blocks, offsets = relative(walk.blocks)
-    return shifted_back(merged(each_block(replace(walk, blocks=blocks), drop_nonfinite)), offsets)
+    return shifted_back(merged(each_block(replace(walk, blocks=blocks), drop_nonfinite), walk.name), offsets)
 
 
 def shifted_back(moments: Moments, offsets: tuple[np.ndarray | None, ...]) -> Moments:
@@ -196,11 +196,11 @@ def shifted_back(moments: Moments, offsets: tuple[np.ndarray | None, ...]) -> Mo
     return replace(moments, mean=mean)
 
 
-def merged(parts: Iterator[Moments]) -> Moments:
-    """The moments of all parts together."""
+def merged(parts: Iterator[Moments], name: str = "the data") -> Moments:
+    """The moments of all parts together; `name` is what messages call the data."""
     first = next(parts, None)
     if first is None:
-        raise DataError("the data are empty: no rows came")
+        raise DataError(f"{name}: empty, no rows came")
     return reduce(Moments.__add__, parts, first)
 
 

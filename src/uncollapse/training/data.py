@@ -158,7 +158,7 @@ def _read(source: Any, name: str, scale: float) -> np.ndarray:
     rows = as_rows(source, name)
     blocks = [np.asarray(dense(block)) for block in rows.blocks()]
     if not blocks:
-        raise DataError(f"{rows.name}: the data are empty: no rows came")
+        raise DataError(f"{rows.name}: empty, no rows came")
     whole = np.concatenate(blocks)
     kept = whole.dtype if whole.dtype in (np.float32, np.float64) else np.float32
     if whole.dtype.kind in "iu" and whole.itemsize > 2:
