@@ -20,6 +20,7 @@ from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.probes.own_rows import with_own_rows
 from uncollapse.probes.restated import with_prior_of
+from uncollapse.reviving.as_read import how_read
 from uncollapse.reviving.digest import digest_of
 from uncollapse.reviving.result import Revived
 
@@ -110,6 +111,7 @@ def revive(
         alive_after=int((kl[1] > ALIVE_NATS).sum()),
         probe=None if added is None else WrappedProbe(probe, added, objective),
         digest=digest_of(probe),
+        how_read=how_read(probe),
         seen=None if added is None else _shown(judge, added),
     )
 

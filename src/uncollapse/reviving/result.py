@@ -44,6 +44,8 @@ class Revived(Drawn):
         The better model, to be measured or diagnosed.
     digest : str
         Of the model's weights; "" where it has none that can be read.
+    how_read : dict
+        How the model's module was read, for `load_revived`; empty where it has none.
     seen : tuple or None
         Eight rows, their reconstructions before and after, and the shape of a sample, for the page.
     """
@@ -63,6 +65,7 @@ class Revived(Drawn):
     alive_after: int
     probe: WrappedProbe | None = field(default=None, repr=False)
     digest: str = ""
+    how_read: dict[str, Any] = field(default_factory=dict, repr=False)
     seen: tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...] | None] | None = field(default=None, repr=False)
 
     @property
@@ -108,6 +111,7 @@ class Revived(Drawn):
             **stamp("revived"),
             "model": self.name,
             "better": self.better,
+            "how_read": self.how_read,
             **{name: plain(getattr(self, name)) for name in names},
             "bill": self.bill.listed(),
         }
