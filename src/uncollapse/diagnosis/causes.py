@@ -47,12 +47,13 @@ def find_cause(facts: Facts) -> Finding:
         confidence = "low"
     if facts.dying and facts.near_collapse:  # the jitter of a collapsed model's biases is no fault
         fitting = [named for named in fitting if named[0] not in ("slow", "encoder-lags", "optimisation")]
-    if cause == "other-loss":  # whatever else is said holds for a loss that was not trained
+    if cause == "other-loss" or facts.misread:  # whatever else is said holds for another loss or another encoder
         fitting = fitting[:1]
     beside = tuple(dict.fromkeys(other for other, sure in fitting[1:] if other != cause and sure == "high"))
     evidence = list(evidence_of(facts))
-    own = [item for item in evidence if item.name in _DECISIVE[cause]]
-    order = {name: i for i, name in enumerate(_DECISIVE[cause])}
+    names = ("implied_weight", *_DECISIVE[cause]) if facts.misread else _DECISIVE[cause]
+    own = [item for item in evidence if item.name in names]
+    order = {name: i for i, name in enumerate(names)}
     rest = [item for item in evidence if item.name not in order]
     return Finding(cause, confidence, (*sorted(own, key=lambda item: order[item.name]), *rest), beside)
 
@@ -82,6 +83,10 @@ def _stuck(f: Facts) -> Named | None:
 
 def _codes_noise(f: Facts) -> Named | None:
     return ("over-alive", "high") if f.under_noise and f.n_noise > 0 else None
+
+
+def _misread(f: Facts) -> Named | None:
+    return ("cannot-tell", "low") if f.misread else None
 
 
 def _other_loss(f: Facts) -> Named | None:
@@ -152,9 +157,9 @@ def _continuing(f: Facts) -> bool:
     return f.continued is not None and f.counts(f.continued.gain, f.continued.gain_error, SLOW_SHARE)
 
 
-_TESTS = (_other_data, _stuck, _codes_noise, _other_loss, _as_asked, _unfinished, _idle_level)
-"""The order is the argument: are these the data; is what the encoder gives sound; do latents code noise; was another
-loss trained; what the loss itself asks for comes before how far training is."""
+_TESTS = (_other_data, _stuck, _codes_noise, _misread, _other_loss, _as_asked, _unfinished, _idle_level)
+"""The order is the argument: are these the data; is what the encoder gives sound; do latents code noise; was the
+encoder read rightly; was another loss trained; what the loss itself asks for comes before how far training is."""
 
 _OF_THE_LOSS: tuple[Cause, ...] = ("healthy", "rightly-dead", "capacity", "objective", "convention", "condition")
 """What is said of the stated loss, and is worth little where another was trained."""

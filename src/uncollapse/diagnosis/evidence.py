@@ -63,12 +63,12 @@ def _of_losses(f: Facts) -> Iterator[Evidence]:
     yield Evidence("linear_gap", f.gap, 0.0, f"The model costs {costs} {baseline} on the same rows.")
     w = f.weight
     if w is not None and w.known:
+        than = "no loss has one below 0" if f.misread else f"the loss that was stated has {w.stated:.3g}"
         yield Evidence(
             "implied_weight",
             w.weight,
             w.stated,
-            f"The living latents are at rest with a KL weight of {w.weight:.3g} ± {w.error:.2g}; the loss that was "
-            f"stated has {w.stated:.3g}.",
+            f"The living latents are at rest with a KL weight of {w.weight:.3g} ± {w.error:.2g}; {than}.",
         )
 
 

@@ -269,6 +269,13 @@ class Facts:
         return not 1 / WEIGHT_RATIO < w.weight / w.stated < WEIGHT_RATIO
 
     @property
+    def misread(self) -> bool:
+        """Whether living latents agree on a KL weight below 0, which no loss has: then what is taken for their means
+        and variances is something else."""
+        w = self.weight
+        return w is not None and self.another_weight and w.weight + N_ERRORS * w.error < 0
+
+    @property
     def usable(self) -> int:
         """Latents that the data could employ: as many as there are, or as modes above the noise."""
         return min(self.n_latents, int(self.forecast.spectrum.above_noise.sum()))

@@ -17,6 +17,11 @@ def verdict(facts: Facts, finding: Finding) -> str:
     about = f"{alive}: {CAUSES[finding.cause]}{sure}{_also(finding)}."
     if facts.leads.n_alive == 0 and finding.cause in ("objective", "convention", "condition"):
         about = f"{alive}, as the loss asks{sure}{_also(finding)}."
+    if facts.misread and finding.cause == "cannot-tell":
+        about = (
+            f"{alive}, as the encoder is read now, and that seems wrong: they would be at rest with a KL weight below "
+            f"0, which no loss has. Are mean and spread the other way round, or is the spread of another kind?"
+        )
     if finding.cause == "other-data":
         return f"{facts.fit.text} {about}"
     return f"{facts.leads.text} {_on_their_way(facts, finding) or about}"
