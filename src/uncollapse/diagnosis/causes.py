@@ -104,7 +104,8 @@ def _as_asked(f: Facts) -> Named | None:
     if not (f.n_dead or f.leads.n_alive < f.n_latents) or not f.dying:
         return None
     leads = f.leads
-    confidence: Confidence = "high" if f.settled or f.n_alive == leads.n_alive else "low"
+    known = not f.unsure_mode and (f.settled or f.n_alive == leads.n_alive)
+    confidence: Confidence = "high" if known else "low"
     causes: dict[Reason, Cause] = {"condition": "condition", "reduction": "convention", "noise": "cannot-tell"}
     cause = causes.get(leads.because, "objective")
     return cause, "low" if cause == "cannot-tell" else confidence

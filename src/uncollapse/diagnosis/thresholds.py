@@ -22,6 +22,7 @@ __all__ = [
     "MOVED",
     "MOVES",
     "NEAR_COLLAPSE",
+    "NEAR_MODE",
     "NEAR_WIDTH",
     "NOISE_MODES",
     "N_ERRORS",
@@ -107,6 +108,10 @@ SHOWN = 0.5
 NEAR_COLLAPSE = 0.05
 """Share of half the data's energy over η² up to which what a collapsed model costs over the collapsed optimum is the
 jitter of its biases: up to 0.02 after a usual training, 0.1 where training has hardly begun."""
+
+NEAR_MODE = 8.0
+"""Relative distance of the strongest mode from its threshold, times √n, up to which its interval is asked for: 90 % of
+Gaussian samples stay within 1.64·√2 = 2.3, and of a kurtosis ten times as large within 7.3."""
 
 NEAR_WIDTH = 0.2
 """Relative distance from the linear optimum's variance within which equal variances are those of that optimum: equal
