@@ -60,7 +60,7 @@ def find_cause(facts: Facts) -> Finding:
 
 def _other_data(f: Facts) -> Named | None:
     if f.fit.scale is not None:
-        return "other-data", "high"
+        return "other-data", "low" if f.fit.still else "high"
     # an encoder that is stuck or lags, and latents on their way out, reconstruct worse than nothing, too
     if not f.fit.other or _stuck(f) is not None or f.dying or f.at_rest or _decoder_knows(f):
         return None

@@ -32,6 +32,7 @@ __all__ = [
     "SAME",
     "SHOWN",
     "SLOW_SHARE",
+    "STILL",
     "WEIGHT_RATIO",
     "WELL",
 ]
@@ -140,6 +141,11 @@ of Adam at 1e-3 move a free log-variance by up to 0.12."""
 SAME = 1e-5
 """Relative spread under which the variances of several latents are one number, which is a clamp or no learning: 4e-7
 for the planted clamps, 4e-3 and more for free encoders, collapsed or not."""
+
+STILL = 0.1
+"""R² below 0 up to which a model without a living latent shows the mean of standardised columns. With no KL of a latent
+above 0.01 nats there, and over 1 nat on the raw ones, it is taken to have collapsed on the former: 0.03 to 0.15 nats
+for 12 fresh networks on a table, 0.03 and more for 24 that were trained on its raw columns for 20 and 200 steps."""
 
 REST_RATIO = 1.3
 """Factor from the stated weight within which the implied one is the same: at seed 1 of the planted models 0.86 to 1.08
