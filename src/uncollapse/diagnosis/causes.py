@@ -49,6 +49,8 @@ def find_cause(facts: Facts) -> Finding:
         fitting = [named for named in fitting if named[0] not in ("slow", "encoder-lags", "optimisation")]
     if cause == "other-loss" or facts.misread:  # whatever else is said holds for another loss or another encoder
         fitting = fitting[:1]
+    if facts.constant and cause == "rightly-dead":
+        fitting = fitting[:1]
     beside = tuple(dict.fromkeys(other for other, sure in fitting[1:] if other != cause and sure == "high"))
     evidence = list(evidence_of(facts))
     names = ("implied_weight", *_DECISIVE[cause]) if facts.misread else _DECISIVE[cause]
@@ -56,6 +58,11 @@ def find_cause(facts: Facts) -> Finding:
     order = {name: i for i, name in enumerate(names)}
     rest = [item for item in evidence if item.name not in order]
     return Finding(cause, confidence, (*sorted(own, key=lambda item: order[item.name]), *rest), beside)
+
+
+def _constant(f: Facts) -> Named | None:
+    """Data that never change leave nothing to code, and whatever else is behind is no collapse."""
+    return ("rightly-dead", "high") if f.constant and not f.n_alive else None
 
 
 def _other_data(f: Facts) -> Named | None:
@@ -158,9 +165,10 @@ def _continuing(f: Facts) -> bool:
     return f.continued is not None and f.counts(f.continued.gain, f.continued.gain_error, SLOW_SHARE)
 
 
-_TESTS = (_other_data, _stuck, _codes_noise, _misread, _other_loss, _as_asked, _unfinished, _idle_level)
-"""The order is the argument: are these the data; is what the encoder gives sound; do latents code noise; was the
-encoder read rightly; was another loss trained; what the loss itself asks for comes before how far training is."""
+_TESTS = (_constant, _other_data, _stuck, _codes_noise, _misread, _other_loss, _as_asked, _unfinished, _idle_level)
+"""The order is the argument: is there anything to code; are these the data; is what the encoder gives sound; do latents
+code noise; was the encoder read rightly; was another loss trained; what the loss itself asks for comes before how far
+training is."""
 
 _OF_THE_LOSS: tuple[Cause, ...] = ("healthy", "rightly-dead", "capacity", "objective", "convention", "condition")
 """What is said of the stated loss, and is worth little where another was trained."""

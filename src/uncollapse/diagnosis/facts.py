@@ -273,6 +273,12 @@ class Facts:
         return not 1 / WEIGHT_RATIO < w.weight / w.stated < WEIGHT_RATIO
 
     @property
+    def constant(self) -> bool:
+        """Whether the data never change, so that there is nothing to code."""
+        s = self.forecast.spectrum
+        return s.target_is_input and s.rank == 0
+
+    @property
     def unsure_mode(self) -> bool:
         """Whether the threshold of the strongest mode may lie on either side of the objective's β, by its interval."""
         return self.strongest is not None and self.strongest[0] < self.forecast.objective.beta < self.strongest[1]

@@ -42,6 +42,9 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
         assert reduction is not None
         plan = Plan(_at_level(o, f.forecast.water_level / reduction.factor))
         yield Remedy(reduction.change, reduction.n_alive, "It takes the factor out of the water level.", plan)
+    if f.constant and cause == "rightly-dead":
+        yield Remedy("give data that vary, or leave it", None, "Every column is the same in all rows.")
+        return
     if cause in ("objective", "convention", "condition", "cannot-tell"):
         yield from _lower_water(f)
         if f.leads.zone == "between":
