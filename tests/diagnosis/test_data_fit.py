@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from diagnosed import linear_model
 from seeds import SEED
-from uncollapse import Objective
+from uncollapse import DataError, Objective, forecast
 from uncollapse.diagnosis.examine import diagnose
 from uncollapse.training import Network, Training, train
 
@@ -105,3 +106,75 @@ def test_constant_rows_far_outside_the_prior_end_in_an_answer():
     constant = np.ones((40, 6), dtype=np.float32)
     d = diagnose(_Halves(encoder, decoder), constant, objective=Objective(), spread="log_variance")
     assert d.cause in ("encoder-stuck", "other-data"), d.verdict
+
+
+def table(rng, n=600):
+    """Columns of unlike size and mean, as tables have them, of three modes."""
+    z = rng.standard_normal((n, 3)) @ rng.standard_normal((3, 6)) + 0.2 * rng.standard_normal((n, 6))
+    return z * np.array([12.0, 8.0, 10.0, 1.3, 11.0, 30.0]) + np.array([45.0, 170.0, 75.0, 1.4, 120.0, 400.0])
+
+
+def trained_on_standardised(raw, beta):
+    """The closed form of the standardised columns."""
+    own = (raw - raw.mean(axis=0)) / raw.std(axis=0)
+    objective = Objective(beta=beta, n_latents=3)
+    return linear_model(forecast(own, objective=objective)), own
+
+
+def test_a_model_of_standardised_columns_names_them_when_it_is_given_raw_ones(rng):
+    raw = table(rng)
+    model, own = trained_on_standardised(raw, 0.2)
+    d = diagnose(model, raw)
+    assert (d.cause, d.confidence) == ("other-data", "high"), d.verdict
+    assert "standardised" in d.remedies[0].change
+    assert "standardised" in d.verdict
+    assert diagnose(model, own).cause != "other-data"
+
+
+class _Collapsed(torch.nn.Module):
+    """Collapsed on standardised columns: small weights, which large numbers take far from the prior."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.encoder, self.decoder = torch.nn.Linear(6, 6), torch.nn.Linear(3, 6)
+        with torch.no_grad():
+            for part in self.parameters():
+                part.zero_()
+            self.encoder.weight[:3, :3] = weight * torch.eye(3)
+
+    def encode(self, x):
+        return self.encoder(x).chunk(2, dim=1)
+
+    def decode(self, z):
+        return self.decoder(z)
+
+
+def test_a_collapsed_model_of_standardised_columns_is_asked_about(rng):
+    d = diagnose(_Collapsed(0.05), table(rng), objective=Objective(beta=20.0), spread="log_variance")
+    assert (d.cause, d.confidence) == ("other-data", "low"), d.verdict
+    assert "standardised" in d.remedies[0].change
+    assert "is collapsed" in d.verdict
+
+
+def test_a_fresh_network_on_raw_columns_is_not_taken_for_one_of_standardised_ones(rng):
+    d = diagnose(_Collapsed(0.5), table(rng), objective=Objective(beta=20.0), spread="log_variance")
+    assert "standardised" not in d.verdict
+
+
+@pytest.mark.parametrize(("spread", "said"), [("log_variance", "overflow"), ("variance", "negative variance")])
+def test_an_odd_spread_of_large_data_names_their_scale_first(rng, spread, said):
+    model = _Collapsed(0.0)
+    with torch.no_grad():
+        model.encoder.weight[3, 5], model.encoder.weight[4, 5] = 30.0, -30.0
+    with pytest.raises(DataError, match=f"{said}.*the data reach [0-9,]+: was the model trained on standardised") as e:
+        diagnose(model, table(rng), objective=Objective(), spread=spread)
+    assert "If not, " in str(e.value)
+
+
+def test_an_odd_spread_of_small_data_says_nothing_of_scale(rng):
+    model = _Collapsed(0.0)
+    with torch.no_grad():
+        model.encoder.bias[3] = -1.0
+    with pytest.raises(DataError, match="negative variance -1 .*; is this the log-variance") as e:
+        diagnose(model, rng.standard_normal((50, 6)), objective=Objective(), spread="variance")
+    assert "reach" not in str(e.value)

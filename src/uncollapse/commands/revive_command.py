@@ -160,6 +160,8 @@ def _answer(
 
     console = standard_output()
     console.print(Text(better.headline, style="bold"))
+    if better.why_not:
+        console.print(Text(better.why_not))
     if better.additions is not None:
         console.print(Text(better.additions.text))
     if trained is not None:

@@ -47,19 +47,27 @@ def find_cause(facts: Facts) -> Finding:
         confidence = "low"
     if facts.dying and facts.near_collapse:  # the jitter of a collapsed model's biases is no fault
         fitting = [named for named in fitting if named[0] not in ("slow", "encoder-lags", "optimisation")]
-    if cause == "other-loss":  # whatever else is said holds for a loss that was not trained
+    if cause == "other-loss" or facts.misread:  # whatever else is said holds for another loss or another encoder
+        fitting = fitting[:1]
+    if facts.constant and cause == "rightly-dead":
         fitting = fitting[:1]
     beside = tuple(dict.fromkeys(other for other, sure in fitting[1:] if other != cause and sure == "high"))
     evidence = list(evidence_of(facts))
-    own = [item for item in evidence if item.name in _DECISIVE[cause]]
-    order = {name: i for i, name in enumerate(_DECISIVE[cause])}
+    names = ("implied_weight", *_DECISIVE[cause]) if facts.misread else _DECISIVE[cause]
+    own = [item for item in evidence if item.name in names]
+    order = {name: i for i, name in enumerate(names)}
     rest = [item for item in evidence if item.name not in order]
     return Finding(cause, confidence, (*sorted(own, key=lambda item: order[item.name]), *rest), beside)
 
 
+def _constant(f: Facts) -> Named | None:
+    """Data that never change leave nothing to code, and whatever else is behind is no collapse."""
+    return ("rightly-dead", "high") if f.constant and not f.n_alive else None
+
+
 def _other_data(f: Facts) -> Named | None:
     if f.fit.scale is not None:
-        return "other-data", "high"
+        return "other-data", "low" if f.fit.still else "high"
     # an encoder that is stuck or lags, and latents on their way out, reconstruct worse than nothing, too
     if not f.fit.other or _stuck(f) is not None or f.dying or f.at_rest or _decoder_knows(f):
         return None
@@ -84,6 +92,10 @@ def _codes_noise(f: Facts) -> Named | None:
     return ("over-alive", "high") if f.under_noise and f.n_noise > 0 else None
 
 
+def _misread(f: Facts) -> Named | None:
+    return ("cannot-tell", "low") if f.misread else None
+
+
 def _other_loss(f: Facts) -> Named | None:
     """Living latents are at rest with one and the same weight, lower than the stated one: another loss was trained.
 
@@ -99,7 +111,8 @@ def _as_asked(f: Facts) -> Named | None:
     if not (f.n_dead or f.leads.n_alive < f.n_latents) or not f.dying:
         return None
     leads = f.leads
-    confidence: Confidence = "high" if f.settled or f.n_alive == leads.n_alive else "low"
+    known = not f.unsure_mode and (f.settled or f.n_alive == leads.n_alive)
+    confidence: Confidence = "high" if known else "low"
     causes: dict[Reason, Cause] = {"condition": "condition", "reduction": "convention", "noise": "cannot-tell"}
     cause = causes.get(leads.because, "objective")
     return cause, "low" if cause == "cannot-tell" else confidence
@@ -152,9 +165,10 @@ def _continuing(f: Facts) -> bool:
     return f.continued is not None and f.counts(f.continued.gain, f.continued.gain_error, SLOW_SHARE)
 
 
-_TESTS = (_other_data, _stuck, _codes_noise, _other_loss, _as_asked, _unfinished, _idle_level)
-"""The order is the argument: are these the data; is what the encoder gives sound; do latents code noise; was another
-loss trained; what the loss itself asks for comes before how far training is."""
+_TESTS = (_constant, _other_data, _stuck, _codes_noise, _misread, _other_loss, _as_asked, _unfinished, _idle_level)
+"""The order is the argument: is there anything to code; are these the data; is what the encoder gives sound; do latents
+code noise; was the encoder read rightly; was another loss trained; what the loss itself asks for comes before how far
+training is."""
 
 _OF_THE_LOSS: tuple[Cause, ...] = ("healthy", "rightly-dead", "capacity", "objective", "convention", "condition")
 """What is said of the stated loss, and is worth little where another was trained."""

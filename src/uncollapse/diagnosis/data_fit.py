@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from uncollapse.diagnosis.thresholds import ABSURD, FAR_LATENTS, LEARNED, PAID_FOR_NOTHING, WELL
+from uncollapse.diagnosis.thresholds import ABSURD, FAR_LATENTS, LEARNED, PAID_FOR_NOTHING, STILL, WELL
 from uncollapse.errors import UncollapseError
 from uncollapse.measure.posterior import Posterior
 from uncollapse.measure.protocol import RAISED
-from uncollapse.measure.result import Measurement
+from uncollapse.measure.result import ALIVE_NATS, Measurement
 from uncollapse.theory.loglikelihood import misfit
 
 __all__ = ["DataFit", "data_fit", "r_squared"]
@@ -38,6 +38,9 @@ SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 """How loaders of images and tables change what they load."""
 
+STANDARDISED = "standardised, each column less its mean and over its standard deviation"
+"""How tables are changed before a training."""
+
 
 @dataclass(frozen=True)
 class DataFit:
@@ -51,6 +54,8 @@ class DataFit:
         What to do to the data so that the model explains them, in words.
     r_squared_then : float
         At that scale.
+    still : bool
+        Whether the model is collapsed at that scale, so that it explains nothing there, and pays nothing.
     far : bool
         Whether the posteriors lie far outside the prior, as those of a trained model do on other data.
     rate : float
@@ -62,6 +67,7 @@ class DataFit:
     r_squared: float
     scale: str | None = None
     r_squared_then: float = 0.0
+    still: bool = False
     far: bool = False
     rate: float = 0.0
     learned: float = np.inf
@@ -79,6 +85,11 @@ class DataFit:
         worse = f"The reconstruction is worse than the constant mean ({share})"
         if self.r_squared >= 0:
             worse = f"The reconstruction explains {self.r_squared:.0%} of the variance"
+        if self.still:
+            return (
+                f"{worse}, at a KL of {self.rate:.3g} nats; with the data {self.scale}, no latent lives and it shows "
+                f"their mean: it seems to have been trained on those, and is collapsed."
+            )
         if self.scale is not None:
             return f"{worse}; with the data {self.scale} it explains {self.r_squared_then:.0%} of their variance."
         if self.other:
@@ -142,12 +153,19 @@ def data_fit(
     some = slice(0, ROWS)
     condition = None if given is None else given[some]
     tried = [(*_at(probe, change(x[some]), condition), words) for words, change in SCALES.items()]
+    still = False
+    if share < 0:
+        own, out, quiet = _at(probe, _standardised(x)[some], condition)
+        tried.append((own, out, quiet, STANDARDISED))
+        still = quiet and own > -STILL and measurement.rate > PAID_FOR_NOTHING
     moved = r_squared(y, decoded + (y - decoded).mean(axis=0))  # what is only shifted is not scaled
     least = LEAST_R_SQUARED + max(moved, 0.0) if share < 0 else share - ROUNDING
-    within = [(then, words) for then, out, words in tried if share < 0 or not out]
+    within = [(then, words) for then, out, _, words in tried if share < 0 or not out]
     best, named = max(within, default=(-np.inf, ""))
     if best >= least:
         return replace(fit, scale=named, r_squared_then=best)
+    if still:
+        return replace(fit, scale=STANDARDISED, r_squared_then=own, still=True)
     if share >= 0 or measurement.sampled:
         return fit
     return replace(fit, learned=_learned(probe, q, condition, y, prior_variance, seed))
@@ -168,13 +186,21 @@ def _decoded(probe: Any, q: Posterior, given: np.ndarray | None) -> np.ndarray:
     return np.asarray(probe.decode(q.mean[:, q.lowest], given), dtype=np.float64).reshape(len(q.mean), -1)
 
 
-def _at(probe: Any, x: np.ndarray, given: np.ndarray | None) -> tuple[float, bool]:
-    """R² on changed rows, and whether the posteriors lie far out; minus infinity where the model does not take them."""
+def _standardised(x: np.ndarray) -> np.ndarray:
+    spread = x.std(axis=0)
+    result: np.ndarray = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return result
+
+
+def _at(probe: Any, x: np.ndarray, given: np.ndarray | None) -> tuple[float, bool, bool]:
+    """R² on changed rows, whether the posteriors lie far out, and whether no latent lives; minus infinity where the
+    model does not take them."""
     try:
         with np.errstate(all="ignore"):
             q = probe.encode(x, given)
             share = r_squared(x, _decoded(probe, q, given))
             spread = np.square(q.mean[:, q.lowest]).mean(axis=0) + q.variance[:, q.lowest].mean(axis=0)
+            quiet = bool((q.kl.mean(axis=0) < ALIVE_NATS).all())
     except (UncollapseError, *RAISED):
-        return -np.inf, True
-    return (share if np.isfinite(share) else -np.inf), not float(np.median(spread)) < FAR_LATENTS
+        return -np.inf, True, False
+    return (share if np.isfinite(share) else -np.inf), not float(np.median(spread)) < FAR_LATENTS, quiet

@@ -8,6 +8,7 @@ from itertools import chain
 from uncollapse.diagnosis.conventions import reduction_behind
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.result import Evidence
+from uncollapse.diagnosis.thresholds import N_ERRORS
 from uncollapse.measure.words import alive_words
 
 __all__ = ["evidence_of"]
@@ -28,7 +29,8 @@ def _of_counts(f: Facts) -> Iterator[Evidence]:
         expected,
         f"{alive_words(f.n_alive, f.n_latents)}{also}; a linear VAE would have {expected}.",
     )
-    side = "above" if f.should_live else "below" if f.settled else "about at"
+    below = r.top + N_ERRORS * r.error < level
+    side = "above" if f.should_live else "below" if below else "about at"
     yield Evidence(
         "top_residual",
         r.top,
@@ -63,12 +65,12 @@ def _of_losses(f: Facts) -> Iterator[Evidence]:
     yield Evidence("linear_gap", f.gap, 0.0, f"The model costs {costs} {baseline} on the same rows.")
     w = f.weight
     if w is not None and w.known:
+        than = "no loss has one below 0" if f.misread else f"the loss that was stated has {w.stated:.3g}"
         yield Evidence(
             "implied_weight",
             w.weight,
             w.stated,
-            f"The living latents are at rest with a KL weight of {w.weight:.3g} ± {w.error:.2g}; the loss that was "
-            f"stated has {w.stated:.3g}.",
+            f"The living latents are at rest with a KL weight of {w.weight:.3g} ± {w.error:.2g}; {than}.",
         )
 
 
@@ -83,7 +85,7 @@ def _of_data(f: Facts) -> Iterator[Evidence]:
             "strongest_mode",
             top,
             level,
-            f"The strongest mode of the data ({top:.4g}) stands {side} the water level {level:.4g}.",
+            f"The strongest mode of the data ({top:.4g}) stands {side} the water level {level:.4g}{_as_known(f, top)}.",
         )
     second = f.leads.global_threshold
     if second is not None:
@@ -123,6 +125,15 @@ def _of_data(f: Facts) -> Iterator[Evidence]:
             f"{f.n_noise} of the {f.n_alive} living latents have no mode above the edge of sampling noise "
             f"({noise.edge:.4g}): they code noise.",
         )
+
+
+def _as_known(f: Facts, top: float) -> str:
+    """How well the sample knows its strongest mode, where that leaves open on which side of the water it stands."""
+    if not f.unsure_mode or f.strongest is None:
+        return ""
+    unit = top / float(f.forecast.critical_betas.max())
+    low, high = (unit * end for end in f.strongest)
+    return f"; {f.forecast.spectrum.n_samples:,} rows put it between {low:.3g} and {high:.3g} (90 %)"
 
 
 def _of_trials(f: Facts) -> Iterator[Evidence]:

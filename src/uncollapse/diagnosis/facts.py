@@ -116,6 +116,9 @@ class Facts:
         What its decoder can show at all; None where nothing asked for it, or it cannot be started anew.
     recorded : bool
         Whether the objective is the record of the model's own training, so that no other loss can have been trained.
+    strongest : tuple of two floats, optional
+        90 % interval of the β at which the strongest mode dies; None where that is far from the objective's, or not
+        known.
     n_log_modes : int or None
         Of counts: modes of their logarithms above water and noise.
     notes : tuple of str
@@ -136,6 +139,7 @@ class Facts:
     continued: Continued | None = None
     reach: Reach | None = None
     recorded: bool = False
+    strongest: tuple[float, float] | None = None
     n_log_modes: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -267,6 +271,24 @@ class Facts:
         if w is None or self.recorded or len(w.values) < 2 or not w.at_rest or not self._judged or self.free_bits:
             return False
         return not 1 / WEIGHT_RATIO < w.weight / w.stated < WEIGHT_RATIO
+
+    @property
+    def constant(self) -> bool:
+        """Whether the data never change, so that there is nothing to code."""
+        s = self.forecast.spectrum
+        return s.target_is_input and s.rank == 0
+
+    @property
+    def unsure_mode(self) -> bool:
+        """Whether the threshold of the strongest mode may lie on either side of the objective's β, by its interval."""
+        return self.strongest is not None and self.strongest[0] < self.forecast.objective.beta < self.strongest[1]
+
+    @property
+    def misread(self) -> bool:
+        """Whether living latents agree on a KL weight below 0, which no loss has: then what is taken for their means
+        and variances is something else."""
+        w = self.weight
+        return w is not None and self.another_weight and w.weight + N_ERRORS * w.error < 0
 
     @property
     def usable(self) -> int:

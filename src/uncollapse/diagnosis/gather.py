@@ -18,7 +18,9 @@ from uncollapse.diagnosis.data_fit import data_fit
 from uncollapse.diagnosis.facts import Facts
 from uncollapse.diagnosis.leads import leads_of
 from uncollapse.diagnosis.opening import loss_of
+from uncollapse.diagnosis.thresholds import NEAR_MODE
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
+from uncollapse.forecasting.intervals import bootstrap
 from uncollapse.forecasting.predict import forecast
 from uncollapse.forecasting.result import Forecast
 from uncollapse.measure.baseline import baseline_losses, collapsed_losses
@@ -91,7 +93,12 @@ def gather(
     expected = forecast(rows, target, given=known.columns, size_factors=known.sizes, objective=objective, **options)
     clock = Budget(checks.number(budget, "budget", error=DataError))
     of_prior = OWN_PRIOR if seen.measurement.sampled else ()
-    facts = replace(_facts(probe, seen, expected, seed), notes=(*seen.notes, *of_prior))
+    facts = _facts(probe, seen, expected, seed)
+    strongest = _strongest(expected, rows, target, known.columns, drop_nonfinite, seed)
+    facts = replace(facts, strongest=strongest, notes=(*seen.notes, *of_prior))
+    if facts.unsure_mode:
+        few = f"{expected.spectrum.n_samples:,} rows are few for this water level: on another sample the strongest mode"
+        facts = replace(facts, notes=(*facts.notes, f"{few} may stand on its other side"))
     if facts.in_doubt and _differentiable(probe, expected):
         facts = _tried(facts, probe, seen, objective, learning_rate, seed, clock)  # type: ignore[arg-type]
     bill, weight = _billed(probe, seen, expected, facts.decoder.decoder_variance, clock.part(1.0), seed)
@@ -147,6 +154,20 @@ def _facts(probe: Probe, seen: Observation, expected: Forecast, seed: int) -> Fa
         bill=Bill((), (), (), None, None), free_bits=free_bits_of(probe), n_log_modes=_log_modes(expected, y, *beside),
         recorded=own is not None and own.beta == expected.objective.beta,
     )  # fmt: skip
+
+
+def _strongest(
+    expected: Forecast, rows: Any, target: Any, given: Any, drop_nonfinite: bool, seed: int
+) -> tuple[float, float] | None:
+    """Interval of the strongest mode's threshold; the data are read for it only where it could decide anything."""
+    s, o = expected.spectrum, expected.objective
+    if o.levels or s.rank == 0 or (s.condition is not None and s.condition.intercept is not None):
+        return None
+    if abs(float(expected.critical_betas.max()) / o.beta - 1) * s.n_samples**0.5 > NEAR_MODE:
+        return None
+    found = bootstrap(rows, expected, target, given=given, seed=seed, drop_nonfinite=drop_nonfinite)
+    low, high = found.critical_betas[0]
+    return float(low), float(high)
 
 
 def _log_modes(expected: Forecast, y: np.ndarray, columns: Any, r: Any, sizes: np.ndarray | None) -> int | None:

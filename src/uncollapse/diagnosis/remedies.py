@@ -29,11 +29,22 @@ def remedies_for(facts: Facts, finding: Finding) -> tuple[Remedy, ...]:
 
 def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
     o, cause = f.forecast.objective, finding.cause
+    if f.misread and cause == "cannot-tell":
+        yield Remedy(
+            "say how the encoder is to be read: which output is the mean, and what the other is (--spread)",
+            None,
+            "Read as it is now, its latents would be at rest with a KL weight below 0. What follows from the loss and "
+            "the data alone holds; what is said of the model does not.",
+        )
+        return
     if cause == "convention":
         reduction = reduction_behind(f.forecast)
         assert reduction is not None
         plan = Plan(_at_level(o, f.forecast.water_level / reduction.factor))
         yield Remedy(reduction.change, reduction.n_alive, "It takes the factor out of the water level.", plan)
+    if f.constant and cause == "rightly-dead":
+        yield Remedy("give data that vary, or leave it", None, "Every column is the same in all rows.")
+        return
     if cause in ("objective", "convention", "condition", "cannot-tell"):
         yield from _lower_water(f)
         if f.leads.zone == "between":
@@ -74,7 +85,8 @@ def _remedies(f: Facts, finding: Finding) -> Iterator[Remedy]:
         yield Remedy(change, None, "All other numbers here are of data that the model does not know.")
     if cause == "other-loss" and f.weight is not None:
         yield Remedy(
-            f"diagnose again with the loss as it was trained: its KL weight seems to be {f.weight.weight:.3g}",
+            f"diagnose again with the loss as it was trained: its KL weight seems to be "
+            f"{max(f.weight.weight, 0.0):.3g}",
             None,
             f"Its KL is {f.measurement.rate:.3g} nats in all, {f.measurement.rate / max(f.n_alive, 1):.2g} a living "
             f"latent: free nats? Or a warm-up that did not end, a coefficient that is not applied, another prior?",

@@ -17,6 +17,14 @@ def verdict(facts: Facts, finding: Finding) -> str:
     about = f"{alive}: {CAUSES[finding.cause]}{sure}{_also(finding)}."
     if facts.leads.n_alive == 0 and finding.cause in ("objective", "convention", "condition"):
         about = f"{alive}, as the loss asks{sure}{_also(finding)}."
+    if facts.misread and finding.cause == "cannot-tell":
+        about = (
+            f"{alive}, as the encoder is read now, and that seems wrong: they would be at rest with a KL weight below "
+            f"0, which no loss has. Are mean and spread the other way round, or is the spread of another kind?"
+        )
+    if facts.constant:
+        about = about if facts.n_alive else f"{alive}, as they should be."
+        return f"The data are constant: there is nothing to code. {about}"
     if finding.cause == "other-data":
         return f"{facts.fit.text} {about}"
     return f"{facts.leads.text} {_on_their_way(facts, finding) or about}"

@@ -148,6 +148,12 @@ class Halves(nn.Module):
             mean = mean.reshape(len(mean), *r.own_shape).movedim(1, -1)
         return LINKS[r.link](mean)
 
+    def forward(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction from one draw of z, mean and log-variance."""
+        mean, log_variance = self.encode(x, given)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        return self.decode(z, given), mean, log_variance
+
 
 def called(model: nn.Module, name: str, x: Tensor, given: Tensor | None) -> Any:
     """A method or a part of a module, called with a condition where there is one."""

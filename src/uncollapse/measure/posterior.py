@@ -12,7 +12,7 @@ from uncollapse import checks
 from uncollapse.errors import DataError
 from uncollapse.theory.posterior import gaussian_kl
 
-__all__ = ["MOST", "Posterior", "RowError", "posterior"]
+__all__ = ["MOST", "Posterior", "RowError", "SpreadError", "posterior"]
 
 
 MOST = 1e140
@@ -38,6 +38,34 @@ class RowError(DataError):
     def at(self, number: int) -> RowError:
         """The same, of a row of that number (from 0)."""
         return RowError(self.before, self.row, self.after, number)
+
+
+LARGE = 20.0
+"""Size of data from which on an odd spread is asked for their scale first."""
+
+
+class SpreadError(DataError):
+    """A spread that no encoder gives: of another kind than was said, or of data at another scale than the training's.
+
+    Attributes
+    ----------
+    what, question : str
+    """
+
+    def __init__(self, what: str, question: str) -> None:
+        super().__init__(what, question)
+        self.what, self.question = what, question
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.question}"
+
+    def of(self, x: np.ndarray) -> SpreadError:
+        """The same, of these rows: where they are large, that comes first."""
+        most = float(np.abs(x).max(initial=0.0))
+        if most < LARGE:
+            return self
+        asked = f"the data reach {most:,.0f}: was the model trained on standardised columns, or on scaled data?"
+        return SpreadError(self.what, f"{asked} If not, {self.question}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +274,8 @@ def _variance(spread: np.ndarray, name: str, where: str) -> np.ndarray:
         with np.errstate(all="ignore"):
             values = np.exp(spread)
         if not np.isfinite(values).all():
-            raise DataError(f"{where}: log-variances up to {spread.max():.4g} overflow; are these variances already?")
+            what = f"{where}: log-variances up to {spread.max():.4g} overflow"
+            raise SpreadError(what, "are these variances already?")
         return np.maximum(values, np.finfo(float).tiny)
     if (spread < 0).any():
         row, column = np.argwhere(spread < 0)[0]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from uncollapse.errors import DataError, UncollapseError, kind_and_line
 from uncollapse.measure.covariates import Covariates
-from uncollapse.measure.posterior import Posterior, posterior
+from uncollapse.measure.posterior import Posterior, SpreadError, posterior
 from uncollapse.measure.prior import LogPrior, with_sampled_kl
 from uncollapse.measure.protocol import RAISED, Probe, Spread, TrainedFor, prior_variance_of
 from uncollapse.objective import Objective
@@ -106,13 +106,16 @@ class TorchProbe:
         """q(z|x), in evaluation mode."""
         x = check_rows(x, "data", self.name)
         given = None if given is None else check_rows(given, "condition", self.name)
-        mean, log_variance = self._encoded(x, given)
-        q = posterior(
-            mean.flatten(1).cpu(),
-            log_variance=log_variance.flatten(1).cpu(),
-            prior_variance=prior_variance_of(self),
-            where=self.name,
-        )
+        try:
+            mean, log_variance = self._encoded(x, given)
+            q = posterior(
+                mean.flatten(1).cpu(),
+                log_variance=log_variance.flatten(1).cpu(),
+                prior_variance=prior_variance_of(self),
+                where=self.name,
+            )
+        except SpreadError as error:
+            raise error.of(x) from None
         q = replace(q, latent_shape=tuple(mean.shape[1:]))
         return q if self.log_prior is None else with_sampled_kl(q, self.log_prior, self.name)
 
@@ -276,10 +279,8 @@ def log_variance_of(spread: Tensor, kind: Spread, where: str) -> Tensor:
         return spread
     if (spread < 0).any():
         latent = int((spread < 0).flatten(1).any(0).nonzero()[0]) + 1
-        raise DataError(
-            f"{where}: negative {kind} {float(spread.min()):.4g} (latent {latent}); is this the log-variance? Then say "
-            f"spread='log_variance'"
-        )
+        what = f"{where}: negative {kind} {float(spread.min()):.4g} (latent {latent})"
+        raise SpreadError(what, "is this the log-variance? Then say spread='log_variance'")
     logarithm = spread.clamp_min(torch.finfo(spread.dtype).tiny).log()
     return 2 * logarithm if kind == "std" else logarithm
 

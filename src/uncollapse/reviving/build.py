@@ -13,13 +13,14 @@ from uncollapse.bill.wrapped import WrappedProbe, added_mean, paths_of
 from uncollapse.data.rows import as_rows
 from uncollapse.diagnosis.opening import loss_of, probe_of
 from uncollapse.errors import DataError
-from uncollapse.measure.decoder import measure_decoder
+from uncollapse.measure.decoder import measure_decoder, residual_water_level
 from uncollapse.measure.observe import observe
 from uncollapse.measure.protocol import Spread
 from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.probes.own_rows import with_own_rows
 from uncollapse.probes.restated import with_prior_of
+from uncollapse.reviving.as_read import how_read
 from uncollapse.reviving.digest import digest_of
 from uncollapse.reviving.result import Revived
 
@@ -112,6 +113,9 @@ def revive(
         alive_after=int((kl[1] > ALIVE_NATS).sum()),
         probe=None if added is None else WrappedProbe(probe, added, objective),
         digest=digest_of(probe),
+        missed=float(decoder.residual.strengths[0]),
+        water_level=residual_water_level(objective, decoder),
+        how_read=how_read(probe),
         seen=None if added is None else _shown(judge, added),
     )
 

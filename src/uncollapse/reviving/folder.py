@@ -31,6 +31,8 @@ class Kept:
         Of the weights of the model that the additions belong to.
     model : str
         What that model was called when it was opened.
+    how_read : dict
+        How it was read; empty in older folders.
     facts : dict
         The whole of the JSON file.
     """
@@ -39,6 +41,7 @@ class Kept:
         self.additions, self.facts = additions, facts
         self.objective = Objective.from_dict(facts["objective"])
         self.digest, self.model = str(facts["digest"]), str(facts["model"])
+        self.how_read: dict[str, Any] = dict(facts.get("how_read") or {})
 
 
 def is_revived(path: Path) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 from uncollapse.errors import DataError, SourceError, first_line
 from uncollapse.inferring.result import Inference
-from uncollapse.measure.protocol import Spread
-from uncollapse.probes.open import open_probe
+from uncollapse.measure.protocol import Spread, is_probe
+from uncollapse.reviving.as_read import read_again
 from uncollapse.reviving.digest import digest_of
 from uncollapse.reviving.folder import TRAINED, check_belongs, read_folder
 
@@ -32,7 +32,7 @@ def load_revived(
     folder : str or path
         That `uncollapse revive` or `Revived.write` wrote.
     spread, input_shape
-        As in `open_probe`.
+        As in `open_probe`; as they were when it was revived, when left out.
 
     Returns
     -------
@@ -53,7 +53,8 @@ def load_revived(
 
     kept = read_folder(folder)
     module = module.probe if isinstance(module, Inference) else module
-    probe: Any = open_probe(module, spread=spread, input_shape=input_shape)
+    as_it_is = is_probe(module) and not isinstance(module, type)
+    probe: Any = module if as_it_is else read_again(module, kept.how_read, spread=spread, input_shape=input_shape)
     check_belongs(kept, digest_of(probe), str(folder))
     result = revived_module(probe, kept.additions, kept.objective)
     trained = Path(folder) / TRAINED

@@ -44,6 +44,11 @@ class Revived(Drawn):
         The better model, to be measured or diagnosed.
     digest : str
         Of the model's weights; "" where it has none that can be read.
+    missed, water_level : float
+        Strength of the strongest direction that the model's reconstruction misses, and what it would have to exceed for
+        a latent to be worth its KL; nan where that is not known.
+    how_read : dict
+        How the model's module was read, for `load_revived`; empty where it has none.
     seen : tuple or None
         Eight rows, their reconstructions before and after, and the shape of a sample, for the page.
     """
@@ -63,6 +68,9 @@ class Revived(Drawn):
     alive_after: int
     probe: WrappedProbe | None = field(default=None, repr=False)
     digest: str = ""
+    missed: float = float("nan")
+    water_level: float = float("nan")
+    how_read: dict[str, Any] = field(default_factory=dict, repr=False)
     seen: tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...] | None] | None = field(default=None, repr=False)
 
     @property
@@ -91,12 +99,27 @@ class Revived(Drawn):
     def headline(self) -> str:
         """The answer, in a sentence or two."""
         if not self.better:
-            return "There is nothing to gain by what can be added to this model; it stays as it is."
+            by = "what was tried" if self.bill.untried else "what can be added to this model"
+            return f"There is nothing to gain by {by}; it stays as it is."
         return (
             f"Loss {self.loss_before:.5g} → {self.loss_after:.5g} nats per sample ({self.gain:.4g} ± "
             f"{self.gain_error:.2g} better, on {self.n_rows:,} rows that did not help to find it); latents alive "
             f"{self.alive_before} → {self.alive_after}."
         )
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing was added and what to do, in a line; empty of a better model."""
+        if self.better:
+            return ""
+        if self.missed < self.water_level:
+            return (
+                f"At this loss no latent is worth its KL: the strongest direction that the reconstruction misses, "
+                f"{self.missed:.4g}, lies under the water level {self.water_level:.4g}. What to change in the loss: "
+                f"uncollapse diagnose …"
+            )
+        left = f"Not tried: {'; '.join(self.bill.untried)} (--budget). " if self.bill.untried else ""
+        return f"{left}What else may be behind: uncollapse diagnose …"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -108,6 +131,8 @@ class Revived(Drawn):
             **stamp("revived"),
             "model": self.name,
             "better": self.better,
+            "why_not": self.why_not or None,
+            "how_read": self.how_read,
             **{name: plain(getattr(self, name)) for name in names},
             "bill": self.bill.listed(),
         }
@@ -121,7 +146,7 @@ class Revived(Drawn):
     def card(self) -> Card:
         """The answer, what was added, and the bill."""
         rows = tuple(bill_rows(self.bill))
-        lines = () if self.additions is None else (self.additions.text,)
+        lines = (self.why_not,) if self.additions is None else (self.additions.text,)
         return Card(self.headline, lines=lines, headings=HEADINGS if rows else (), rows=rows)
 
     def __repr__(self) -> str:
