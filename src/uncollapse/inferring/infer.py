@@ -18,6 +18,7 @@ from uncollapse.inferring.halves import Halves
 from uncollapse.inferring.loss import FoundLoss, loss_in
 from uncollapse.inferring.result import Inference, Inferred, Missing, Said
 from uncollapse.inferring.scale import Scaled, range_of
+from uncollapse.inferring.settings import with_settings
 from uncollapse.inferring.shapes import in_words, layouts
 from uncollapse.inferring.source import Source
 from uncollapse.inferring.spread import read_as, with_spread
@@ -112,13 +113,15 @@ def _built(
 
     def works(module: nn.Module) -> bool:
         try:
+            with_settings(module, source)
             _seen(module, sample, given, n_classes, said)
         except UncollapseError:
             return False
         return True
 
     module, found = construct(source, name, weights, said, said.input_shape or tuple(sample.shape[1:]), works)
-    return source, module, found
+    of_forward = with_settings(module, source)
+    return source, module, [*found, *of_forward]
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,8 @@ def with_spread(halves: Halves, x: Tensor, given: Tensor | None, said: Said, sou
             f"that its encoder gives, in either order: does z go through a flow? Such a model is outside "
             f"(docs/models.md). Or are the mean and the spread other outputs than the two that were taken? Then give a "
             f"function that returns a module with encode(x) → mean, spread and decode(z) → mean of x, "
-            f"--model FILE:FUNCTION; if it is a Gaussian of these two, mean first, say its spread (--spread)"
+            f"FILE:FUNCTION in place of the weights; if it is a Gaussian of these two, mean first, say its spread "
+            f"(--spread)"
         )
     kind, reason = _told(halves, drawn or [], x, given)
     if kind is None:
