@@ -6,7 +6,8 @@ results/full_size.csv, and from there to docs/results.md. Studies that ran at `f
 
     OMP_NUM_THREADS=1 python benchmarks/full_size.py --data MNIST_FOLDER
 
-Where even the rest takes hours, one image in N will do, if all of the study's time grows with the images:
+Where even the rest takes hours, one image in N will do, if the study's time grows with its images and it reads no
+labels:
 
     OMP_NUM_THREADS=1 python benchmarks/full_size.py wang-fig-2 --one-in 20 --data MNIST_FOLDER
 """

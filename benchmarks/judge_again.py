@@ -66,7 +66,8 @@ def main() -> None:
         verdict, because = judge(table(RESULTS / name / "table.csv"))
         if (verdict, because) != (summary["verdict"], summary["because"]):
             print(f"{name}: {summary['verdict']} → {verdict}. {because}", flush=True)
-            write_text(path, json.dumps(summary | {"verdict": verdict, "because": because}, indent=1, ensure_ascii=False))
+            judged = summary | {"verdict": verdict, "because": because}
+            write_text(path, json.dumps(judged, ensure_ascii=False, indent=1) + "\n")
 
 
 if __name__ == "__main__":

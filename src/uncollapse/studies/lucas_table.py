@@ -322,11 +322,11 @@ def judge(
         f"rows are within {TOLERANCE:g} points. Nats under the linear optimum's ELBO, where networks need not be: "
         f"{behind}"
     )
+    if offset is not None:
+        because += f"; the paper's own: {under(cases, [case.paper[0] - offset for case in cases], theory)}"
     elbos = [(case.paper[0], found.values[0]) for case, found in zip(cases, result, strict=True) if case.learned]
     order = float(spearmanr([paper for paper, _ in elbos], [ours for _, ours in elbos]).statistic)
     because += f"; rank correlation of the ELBOs with the paper's where σ² is learned: {order:+.1f}"
-    if offset is not None:
-        because += f"; the paper's own: {under(cases, [case.paper[0] - offset for case in cases], theory)}"
     if right == pairs and near == len(ours):
         return "reproduced", because
     return ("reproduced in part" if falls else "not reproduced"), because

@@ -308,7 +308,8 @@ def judge_table_1(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
         f"Decoder variance within {away:.2%} of the prediction with the residual counted (as printed, without it, up "
         f"to {printed:.0%} off), number alive {'as' if counts else 'not as'} predicted; without a residual, β < d2/d1 "
         f"drove η² to {runaway:.1g}, and β = d2/d1 left it at {min(flat_variances):.2g} and {max(flat_variances):.2g}, "
-        f"by its start, at losses within {spread:.1g} of each other{'' if loose else ': one place, so no freedom is seen'}."
+        f"by its start, at losses within {max(spread, 1e-6):.1g} of each other"
+        f"{'' if loose else ': one place, so no freedom is seen'}."
     )
     right = away < 0.01 and counts and runaway < 1e-3 and spread < 1e-3 and loose
     return ("reproduced" if right else "reproduced in part"), because
