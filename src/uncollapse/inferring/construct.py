@@ -18,7 +18,7 @@ from uncollapse.inferring.arguments import SAID, Fit, arguments_for, differences
 from uncollapse.inferring.calls import UNKNOWN, calls_of, settings_in
 from uncollapse.inferring.guarded import guarded
 from uncollapse.inferring.result import Inferred, Said
-from uncollapse.inferring.slots import Part, Slot, configs_of, nested, slots_of
+from uncollapse.inferring.slots import Part, Slot, configs_of, nested, slots_of, takes_any
 from uncollapse.inferring.source import HINT, Source, load_source
 from uncollapse.inferring.weights import Weights
 
@@ -89,12 +89,14 @@ def construct(
             finder = _Finder(source, weights, said, sample, time.process_time() + seconds)
             fit = finder.fit(make, target)
             if fit.exact(target):
+                _check_names(make, source, said)
                 module, fit = finder.working(make, fit, state, works)
                 return module, _said(make, fit, source, weights, how, named=bool(name))
             if best is None or fit.score(target) > best[0]:
                 best = (fit.score(target), make, fit, how, state)
         assert best is not None
         _, make, fit, how, state = best
+        _check_names(make, source, said)
         if _fits_but_for_more(fit, state):
             return _loaded(make, fit, state), _said(make, fit, source, weights, how, named=bool(name))
         raise _unfit(source, make, fit, state, weights)
@@ -163,6 +165,19 @@ def _maker(source: Source, name: str) -> Callable[..., Any]:
     if not callable(found):
         raise SourceError(f"{source.path}:{name}: is no class or function that makes a model")
     return found
+
+
+def _check_names(make: Callable[..., Any], source: Source, said: Said) -> None:
+    """Arguments that are said must be the class's, or settings of what it is given."""
+    if takes_any(make) or not said.arguments:
+        return
+    names = list(dict.fromkeys(slot.plain for slot in slots_of(make)))
+    unknown = [name for name in said.arguments if name.rpartition(".")[2] not in names]
+    if unknown:
+        has = ", ".join(names) or "none"
+        raise SourceError(
+            f"{source.path}: {make.__name__} has no argument {' or '.join(unknown)} (--args); it has {has}"
+        )
 
 
 def _modules(source: Source) -> list[Callable[..., Any]]:

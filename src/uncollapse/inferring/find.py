@@ -17,6 +17,7 @@ from uncollapse.inferring.draws import door_of
 from uncollapse.inferring.halves import FORWARD, Halves, Reading, as_given, called
 from uncollapse.inferring.shapes import Layout, given_forms, in_words
 from uncollapse.inferring.trees import Path, at, tensors_in
+from uncollapse.inferring.unfit import unfit_layer
 from uncollapse.measure.protocol import RAISED
 from uncollapse.probes.examples import known_pair
 from uncollapse.probes.outputs import mean_and_spread
@@ -244,12 +245,15 @@ def _unread(model: nn.Module, sample: Sample, failures: dict[str, str]) -> Objec
     why = next(
         (failures[n] for n in (*ENCODERS, FORWARD, *DECODERS) if n in failures), "none gives a mean and a spread"
     )
+    if unfit := unfit_layer(model, ENCODERS, sample.x, sample.given, sample.layouts):
+        return ObjectiveError(f"{type(model).__name__}: {unfit}")
     more = [] if sample.given is not None else _asked_for(model)
     needs = f"; it takes {' and '.join(more)} as well: if that is a condition, give it (--given)" if more else ""
     return ObjectiveError(
         f"{type(model).__name__}: no way to encode and decode was seen: tried {tried or 'nothing'} on "
-        f"{' and '.join(in_words(one.shape) for one in sample.layouts[:3])}; {why}{needs}; or give a function that "
-        f"returns a module with encode(x) → mean, spread and decode(z) → mean of x"
+        f"{' and '.join(in_words(one.shape) for one in sample.layouts[:3])}; {why}{needs}. Give a function that "
+        f"returns a module with encode(x) → mean, spread and decode(z) → mean of x, FILE:FUNCTION in place of the "
+        f"weights"
     )
 
 
@@ -260,5 +264,9 @@ def _asked_for(model: nn.Module) -> list[str]:
         function = getattr(model, method, None)
         if callable(function) and not isinstance(function, nn.Module):
             parameters = list(inspect.signature(function).parameters.values())[1:]
-            names += [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+            names += [
+                p.name
+                for p in parameters
+                if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+            ]
     return list(dict.fromkeys(names))

@@ -52,6 +52,8 @@ class Reading:
         Where mean and spread are in what comes out; the two halves of one tensor where left out.
     paired : bool
         Whether in that one tensor each mean is followed by its spread.
+    spread_first : bool
+        Whether in that one tensor the spread comes before the mean.
     spread : str
         One of `SPREADS`; "known" where a distribution says it.
     decoder : str
@@ -76,6 +78,7 @@ class Reading:
     heads: tuple[str, str] | None = None
     parts: tuple[Path, Path] | None = ((0,), (1,))
     paired: bool = False
+    spread_first: bool = False
     spread: str = "log_variance"
     decoder: str = "decode"
     door: str = ""
@@ -128,6 +131,7 @@ class Halves(nn.Module):
             mean, spread = (attrgetter(head)(self.model)(out) for head in r.heads)
         elif r.parts is None:
             mean, spread = out.unflatten(1, (-1, 2)).unbind(2) if r.paired else out.chunk(2, dim=1)
+            mean, spread = (spread, mean) if r.spread_first else (mean, spread)
         else:
             mean, spread = (at(out, part) for part in r.parts)
         return mean, spread

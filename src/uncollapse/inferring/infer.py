@@ -10,19 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uncollapse.errors import ObjectiveError, SourceError, UncollapseError
+from uncollapse.errors import SourceError, UncollapseError
 from uncollapse.inferring.construct import construct, source_named
-from uncollapse.inferring.draws import spread_by_names, spreads_by_draws
 from uncollapse.inferring.find import Sample, find_halves
 from uncollapse.inferring.guarded import guarded
-from uncollapse.inferring.halves import SPREADS, Halves
+from uncollapse.inferring.halves import Halves
 from uncollapse.inferring.loss import FoundLoss, loss_in
 from uncollapse.inferring.result import Inference, Inferred, Missing, Said
 from uncollapse.inferring.scale import Scaled, range_of
+from uncollapse.inferring.settings import with_settings
 from uncollapse.inferring.shapes import in_words, layouts
 from uncollapse.inferring.source import Source
+from uncollapse.inferring.spread import read_as, with_spread
 from uncollapse.inferring.weights import read_weights
-from uncollapse.probes.examples import module_probe, spread_of
+from uncollapse.probes.examples import module_probe
 from uncollapse.probes.probe import TorchProbe
 
 __all__ = ["infer"]
@@ -86,13 +87,15 @@ def infer(
     seen = _seen(module, sample, given, n_classes, said)
     halves, condition, x, one_hot = seen.halves, seen.given, seen.x, seen.n_classes
     found += _of_reading(halves, seen.why, said, one_hot)
-    halves, of_spread, missing = _with_spread(halves, x, condition, said)
+    of_spread = with_spread(halves, x, condition, said, source)
+    halves = of_spread.halves
     objective, kind, of_loss, no_loss = _with_loss(source, halves, said, x, condition)
     known = halves.reading.spread != ""
     scaled = range_of(halves, x, condition, kind=kind, said=said.scale) if known else Scaled(halves)
+    probe = _probe(scaled.halves)
     return Inference(
-        _probe(scaled.halves), objective, scaled.scale, scaled.shift, one_hot,
-        (*found, *of_spread, *scaled.found, *of_loss), (*missing, *no_loss),
+        replace(probe, notes=(*probe.notes, *of_spread.notes)), objective, scaled.scale, scaled.shift, one_hot,
+        (*found, *of_spread.found, *scaled.found, *of_loss), (*of_spread.missing, *no_loss),
     )  # fmt: skip
 
 
@@ -110,13 +113,15 @@ def _built(
 
     def works(module: nn.Module) -> bool:
         try:
+            with_settings(module, source)
             _seen(module, sample, given, n_classes, said)
         except UncollapseError:
             return False
         return True
 
     module, found = construct(source, name, weights, said, said.input_shape or tuple(sample.shape[1:]), works)
-    return source, module, found
+    of_forward = with_settings(module, source)
+    return source, module, [*found, *of_forward]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,65 +170,12 @@ def _of_reading(halves: Halves, why: str, said: Said, n_classes: int) -> list[In
     return found
 
 
-def _with_spread(
-    halves: Halves, x: Tensor, given: Tensor | None, said: Said
-) -> tuple[Halves, list[Inferred], list[Missing]]:
-    r, model = halves.reading, halves.model
-    if r.spread == "known":
-        return halves, [], []
-    kind: Any = said.spread
-    reason = ""
-    if kind is None:
-        halves, drawn = _drawn(halves, x, given)
-        r = halves.reading
-        kind, reason = _told(halves, drawn, x, given)
-    if kind is None:
-        return halves, [], [Missing("what its encoder gives beside the mean", "--spread log_variance")]
-    found = [] if said.spread else [Inferred("spread", kind.replace("_", "-"), reason, "--spread")]
-    assert kind in SPREADS
-    return Halves(model, replace(r, spread=kind)), found, []
-
-
-def _drawn(halves: Halves, x: Tensor, given: Tensor | None) -> tuple[Halves, list[str]]:
-    """Spreads that the module's draws of z allow; of one tensor for both, how mean and spread lie in it."""
-    r = halves.reading
-    kinds = spreads_by_draws(halves, x, given)
-    if kinds:
-        return halves, kinds
-    if r.parts is None and r.heads is None:
-        paired = Halves(halves.model, replace(r, paired=True))
-        if of_pairs := spreads_by_draws(paired, x, given):
-            return paired, of_pairs
-    if kinds is not None:
-        raise ObjectiveError(
-            f"{type(halves.model).__name__}: its own draws of z are none of a Gaussian with the mean and the spread "
-            f"that its encoder gives: does z go through a flow? Such a model is outside (docs/models.md); if it is a "
-            f"Gaussian, say its spread (--spread)"
-        )
-    return halves, []
-
-
-def _told(halves: Halves, drawn: list[str], x: Tensor, given: Tensor | None) -> tuple[str | None, str]:
-    """The spread, and what told it: draws, and where they allow several, the code."""
-    if len(drawn) == 1:
-        return drawn[0], "the model's own draws of z have that spread"
-    with torch.no_grad():
-        spread = halves.mean_and_spread(x, given)[1]
-    negative = "log_variance" if bool((spread < 0).any()) else None
-    told = (
-        (spread_of(halves.model), "so its reparameterize takes it"),
-        (spread_by_names(halves.model, halves.reading), "the code calls it so"),
-        (negative, "some are negative; a log of the standard deviation is rarer"),
-        (drawn[0] if drawn else None, f"the model's own draws of z allow {' and '.join(drawn)}, here the same"),
-    )
-    return next(((kind, why) for kind, why in told if kind is not None and (not drawn or kind in drawn)), (None, ""))
-
-
 def _with_loss(
     source: Source | None, halves: Halves, said: Said, x: Tensor, given: Tensor | None
 ) -> tuple[Any, str, list[Inferred], list[Missing]]:
     if said.loss:
         return None, "", [], []
+    halves = halves if halves.reading.spread else read_as(halves, "log_variance")  # where any will do, it is read
     try:
         with guarded(type(halves.model).__name__, hint="say the loss yourself"):
             loss = loss_in(source, halves, x, given)

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from uncollapse.inferring.calls import UNKNOWN
 
-__all__ = ["Config", "Part", "Slot", "Unset", "candidates", "configs_of", "nested", "slots_of"]
+__all__ = ["Config", "Part", "Slot", "Unset", "candidates", "configs_of", "nested", "slots_of", "takes_any"]
 
 CONFIGS = ("config", "cfg", "conf", "args", "hparams", "params", "opt", "options", "opts", "model_config", "settings")
 MOST_LAYERS = 6
@@ -130,9 +130,14 @@ def nested(make: Callable[..., Any], values: dict[str, Any]) -> tuple[list[Any],
             given.append(value)
         else:
             named[p.name] = value
-    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(make).parameters.values()):
+    if _takes_more(make):
         named |= {k: v for k, v in values.items() if "." not in k and k not in named}
     return given, named
+
+
+def takes_any(make: Callable[..., Any]) -> bool:
+    """Whether arguments of any name are taken: by ``**kwargs``, or by a configuration without fields that are known."""
+    return _takes_more(make) or bool(configs_of(make))
 
 
 def candidates(slot: Slot, shapes: dict[str, tuple[int, ...]], sample: tuple[int, ...]) -> list[Any]:
@@ -199,6 +204,10 @@ def _images(sample: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 def _parameters(make: Callable[..., Any]) -> list[inspect.Parameter]:
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [p for p in inspect.signature(make).parameters.values() if p.kind not in variadic]
+
+
+def _takes_more(make: Callable[..., Any]) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(make).parameters.values())
 
 
 def _is_config(p: inspect.Parameter) -> bool:

@@ -54,8 +54,8 @@ class Doubles:
         if r.heads is not None:
             answers |= {r.encoder: made.x.new_zeros(len(made.x), 1), r.heads[0]: made.mean, r.heads[1]: raw}
         elif r.parts is None and r.spread != "known":
-            both = torch.stack([made.mean, raw], 2).flatten(1) if r.paired else torch.cat([made.mean, raw], 1)
-            answers[r.encoder] = both
+            both = [raw, made.mean] if r.spread_first else [made.mean, raw]
+            answers[r.encoder] = torch.stack(both, 2).flatten(1) if r.paired else torch.cat(both, 1)
         if self.inner:
             answers |= {name: made.recon for name in DECODERS if isinstance(getattr(model, name, None), nn.Module)}
         answers.pop(but, None)
