@@ -59,7 +59,9 @@ def test_bernoulli_is_an_estimate_and_says_so():
     assert answer["loss"] is None
     text = run("forecast", "digits", "--recon", "bce", "--scale", 1 / 16, "--beta", "3").stdout
     assert text.startswith("About ")
-    assert "collapse is stable from the critical β on, exactly" in " ".join(text.split())
+    said = " ".join(text.split())
+    assert f"That collapse is stable from β = {answer['critical_beta']:.4g} on is exact. The number alive is an" in said
+    assert "Exact for linear" not in said
 
 
 def test_a_target_and_learned_variances(tmp_path, rng):
