@@ -198,7 +198,15 @@ def test_a_binary_column_that_is_on_in_one_row_of_thousands_does_not_rule(rng):
 
 
 def test_a_part_of_a_budget_is_of_what_is_left():
-    spent = Budget(10.0, began=time.monotonic() - 6)
+    began, worked = time.monotonic() - 6, time.process_time() - 6
+    spent = Budget(10.0, began, worked)
     assert spent.part(0.5).seconds == pytest.approx(2, abs=0.1)
     assert spent.part(0.5).left()
-    assert not Budget(1.0, began=time.monotonic() - 6).part(1.0).left()
+    assert not Budget(1.0, began, worked).part(1.0).left()
+
+
+def test_a_second_of_waiting_is_a_fifth_of_a_second_of_the_budget():
+    now, worked = time.monotonic(), time.process_time()
+    assert Budget(1.0, now - 20, worked).spent == pytest.approx(4, abs=0.1)
+    assert Budget(1.0, now - 20, worked - 7).spent == pytest.approx(7, abs=0.1)
+    assert Budget(1.0, now - 20, worked - 35).spent == pytest.approx(20, abs=0.1)  # two cores worked for it

@@ -106,7 +106,7 @@ SampleRows = Annotated[
 Seconds = Annotated[
     float,
     typer.Option(
-        "--budget", help="Seconds for the bill and its trials; the cheap lines come first.", rich_help_panel=OUT
+        "--budget", help="Seconds of work for the bill and its trials; the cheap lines come first.", rich_help_panel=OUT
     ),
 ]
 
