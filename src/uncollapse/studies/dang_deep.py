@@ -6,7 +6,7 @@ The theory is that of linear networks; for these it is a comparison, not a claim
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,11 @@ from uncollapse.studies.dang_converged import CONVERGED, HALF, converged, conver
 from uncollapse.studies.study import Request, Result, judged
 from uncollapse.training import Network, Setup, Training
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = [
+    "cvae_figure",
     "cvae_relu",
     "deep_settings",
     "deep_training",
@@ -135,8 +139,22 @@ def cvae_relu(request: Request) -> Result:
     ]
     result = dict(zip(points, pairs(setups, y, given), strict=True))
     rows = [_row({"varied": varied, "beta": beta, "eta": eta}, result[beta, eta]) for varied, beta, eta in grid]
-    figure, axes = canvas(2)
     claims = {}
+    for varied in "βη":
+        mine = [r for r in rows if r["varied"] == varied]
+        claims[f"KL falls as {varied} grows"] = falls([r["KL ours"] for r in mine])
+        claims[f"never more alive as {varied} grows"] = all(b["ours"] <= a["ours"] for a, b in itertools.pairwise(mine))
+    because = (
+        f"Alive over β: {[r['ours'] for r in rows[:4]]}, linear theory {[r['theory'] for r in rows[:4]]}; over η: "
+        f"{[r['ours'] for r in rows[4:]]}, linear theory {[r['theory'] for r in rows[4:]]}."
+    )
+    settings = deep_settings(request, training, n, pool, hidden=hidden, latents=16)
+    return Result(rows, cvae_figure(rows), settings, *judged(claims, because))
+
+
+def cvae_figure(rows: list[dict[str, Any]]) -> Figure:
+    """Latents alive and nats over β and over η."""
+    figure, axes = canvas(2)
     for axis, varied, name in zip(axes, "βη", ("beta", "eta"), strict=True):
         mine = [r for r in rows if r["varied"] == varied]
         at = [r[name] for r in mine]
@@ -144,17 +162,12 @@ def cvae_relu(request: Request) -> Result:
         axis.plot(at, [r["ours"] for r in mine], "o", label="alive, trained")
         axis.plot(at, [r["KL ours"] for r in mine], "x--", label="KL of all, nats, trained")
         axis.set(xscale="log", xlabel=f"{varied} (as in the paper)", ylabel="latents (of 16); nats")
+        axis.set_xticks(at, [f"{value:g}" for value in at])
+        axis.set_xticks([], minor=True)
         axis.legend(fontsize=7)
-        claims[f"KL falls as {varied} grows"] = falls([r["KL ours"] for r in mine])
-        claims[f"never more alive as {varied} grows"] = all(b["ours"] <= a["ours"] for a, b in itertools.pairwise(mine))
     axes[0].set_title("ReLU CVAE on MNIST, η = 1")
     axes[1].set_title("β = 1")
-    because = (
-        f"Alive over β: {[r['ours'] for r in rows[:4]]}, linear theory {[r['theory'] for r in rows[:4]]}; over η: "
-        f"{[r['ours'] for r in rows[4:]]}, linear theory {[r['theory'] for r in rows[4:]]}."
-    )
-    settings = deep_settings(request, training, n, pool, hidden=hidden, latents=16)
-    return Result(rows, figure, settings, *judged(claims, because))
+    return figure
 
 
 def _row(case: dict[str, Any], p: Pair) -> dict[str, Any]:
