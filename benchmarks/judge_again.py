@@ -15,7 +15,7 @@ from typing import Any
 
 from uncollapse.files import write_text
 from uncollapse.spectra.decompose import spectrum
-from uncollapse.studies.dang_more import judge_digits
+from uncollapse.studies.dang_more import judge_digits, judge_samples
 from uncollapse.studies.further import gaussian, judge_first_three, judge_partly_learned
 from uncollapse.studies.further_boundary import judge_boundary
 from uncollapse.studies.further_data import judge_other_data
@@ -36,6 +36,7 @@ JUDGES: dict[str, Callable[[Rows], tuple[Verdict, str]]] = {
     "wang-fig-2": judge_fig_2,
     "wang-table-1": judge_table_1,
     "dang-cvae-digits": judge_digits,
+    "dang-mhvae-samples": judge_samples,
     "further-other-data": judge_other_data,
     "further-boundary": lambda rows: judge_boundary(rows, spectrum(gaussian(2000, 5))),
     "further-partly-learned": judge_partly_learned,

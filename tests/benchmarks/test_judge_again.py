@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NAMES = (
     "lucas-fig-4", "lucas-annealing", "wang-fig-1", "wang-fig-4", "wang-fig-5", "wang-fig-2", "wang-table-1",
-    "dang-cvae-digits", "further-other-data", "further-boundary", "further-partly-learned", "further-first-three",
+    "dang-cvae-digits", "dang-mhvae-samples",
+    "further-other-data", "further-boundary", "further-partly-learned", "further-first-three",
 )  # fmt: skip
 
 
