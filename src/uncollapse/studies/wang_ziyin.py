@@ -14,7 +14,7 @@ from uncollapse.measure.result import ALIVE_NATS
 from uncollapse.objective import Objective
 from uncollapse.studies.dang_common import theory_count
 from uncollapse.studies.study import Request, Result, Verdict
-from uncollapse.studies.wang_ziyin_mnist import collapse_beta
+from uncollapse.studies.wang_ziyin_mnist import COLLAPSE_TOLERANCE, SIGMA_TOLERANCE, collapse_beta, from_the_line
 from uncollapse.training import Evaluation, Network, Schedule, Setup, Trained, Training, forecast_loss, train_all
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ STRENGTHS = (14.0, 10.0, 6.5, 3.5, 1.5)
 """The paper gives neither A nor M, only complete collapse at about β = 14."""
 
 PAPER_COLLAPSE = 14.0
-COLLAPSE_TOLERANCE = 0.05
-SIGMA_TOLERANCE = 0.05
 APART = 1.2
 """By which factor decoder variances of one loss must differ, to show that the loss does not settle them."""
 NEAR = (0.93, 0.95, 0.97, 1.0, 1.03, 1.05, 1.07)
@@ -161,8 +159,8 @@ def judge_regression(kind: Kind, rows: list[dict[str, Any]]) -> tuple[Verdict, s
     """Complete collapse at its β is asked for; loss and mean σ near the theory's line as well for all of it."""
     ours, critical = next((row["ours"], row["theory"]) for row in rows if row["beta"] is None)
     away = abs(ours / critical - 1)
-    gap = max(abs(row["ours"] / row["theory"] - 1) for row in rows if row["quantity"] == "loss")
-    widths = max(abs(row["ours"] - row["theory"]) for row in rows if row["quantity"].startswith("mean σ"))
+    losses, widths = from_the_line(rows)
+    gap = float(np.abs(losses).max())
     counts = [row for row in rows if row["quantity"] == "alive"]
     same = sum(row["ours"] == row["theory"] for row in counts)
     because = (

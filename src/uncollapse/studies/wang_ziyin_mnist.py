@@ -24,7 +24,15 @@ from uncollapse.training import Network, Schedule, Setup, Trained, Training, tra
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["collapse_beta", "fig_2", "fig_3", "judge_fig_2"]
+__all__ = [
+    "COLLAPSE_TOLERANCE",
+    "SIGMA_TOLERANCE",
+    "collapse_beta",
+    "fig_2",
+    "fig_3",
+    "from_the_line",
+    "judge_fig_2",
+]
 
 LATENTS = 5
 PAPER_THRESHOLDS = (5.117, 3.741, 3.253, 2.842, 2.567)
@@ -164,7 +172,7 @@ def judge_fig_2(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
     collapse, critical = {kind: row["ours"] for kind, row in ends.items()}, ends["warm-up"]["theory"]
     away = abs(collapse["warm-up"] / critical - 1)
     counts, stuck = [], []
-    losses, widths = _from_the_line(rows)
+    losses, widths = from_the_line(rows)
     for kind in ("plain", "warm-up"):
         said = {(row["beta"], row["quantity"]): row for row in rows if row["training"] == kind}
         betas = sorted({beta for beta, _ in said if beta is not None and beta < critical})
@@ -186,7 +194,7 @@ def judge_fig_2(rows: list[dict[str, Any]]) -> tuple[Verdict, str]:
     return ("reproduced" if equal and near else "reproduced in part"), because
 
 
-def _from_the_line(rows: list[dict[str, Any]]) -> tuple[np.ndarray, float]:
+def from_the_line(rows: list[dict[str, Any]]) -> tuple[np.ndarray, float]:
     """Of every model: how far its loss is off the linear one, relatively; and the largest distance of a mean σ."""
     losses = [row["ours"] / row["theory"] - 1 for row in rows if row["quantity"] == "loss"]
     widths = [abs(row["ours"] - row["theory"]) for row in rows if row["quantity"].startswith("mean σ")]
